@@ -1,0 +1,213 @@
+//! What happens in a call, as one stream that every view, test and program reads.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Version of the JSON form of [`Event`]; raised when a field changes its meaning or goes.
+pub const VERSION: u32 = 1;
+
+/// A far peer, as people and programs name it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct PeerRef {
+    /// The id that the server gave.
+    pub id: String,
+    /// The name it goes by.
+    pub name: String,
+}
+
+/// Which sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Sound.
+    Audio,
+    /// Picture.
+    Video,
+}
+
+/// Something that happened. JSON: one object a line, told apart by `event`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+#[non_exhaustive]
+pub enum Event {
+    /// A server is being run inside this client.
+    ServerStarted {
+        /// Where it listens, as a page's URL.
+        url: String,
+    },
+    /// Something a person should know, and that ends nothing (a missing camera, a full disk).
+    Notice {
+        /// What and what to do.
+        text: String,
+    },
+    /// We are in the room.
+    Joined {
+        /// Its name.
+        room: String,
+        /// Us.
+        me: PeerRef,
+        /// Who was there.
+        peers: Vec<PeerRef>,
+        /// What a browser opens to join it.
+        url: String,
+    },
+    /// The signaling link was lost; calls in progress go on.
+    SignalingLost {
+        /// Why.
+        reason: String,
+    },
+    /// The signaling link is back.
+    SignalingBack {
+        /// Whether the server still had us in the room.
+        resumed: bool,
+    },
+    /// Somebody came.
+    PeerJoined {
+        /// Who.
+        peer: PeerRef,
+    },
+    /// A media connection stands (`RTCPeerConnectionState` `connected`).
+    Connected {
+        /// To whom.
+        peer: PeerRef,
+        /// Milliseconds since our join was answered or the peer came, whichever is later.
+        after_ms: f64,
+    },
+    /// `RTCPeerConnectionState` turned `disconnected` or `failed`.
+    ConnectionTroubled {
+        /// To whom.
+        peer: PeerRef,
+        /// The state's W3C name.
+        state: String,
+    },
+    /// First decoded picture or sound of a peer.
+    FirstFrame {
+        /// Whose.
+        peer: PeerRef,
+        /// Which sense.
+        kind: Kind,
+        /// Its codec, as a MIME type.
+        codec: String,
+        /// Milliseconds since our join was answered or the peer came, whichever is later.
+        after_ms: f64,
+    },
+    /// A peer muted or unmuted.
+    PeerMuted {
+        /// Who.
+        peer: PeerRef,
+        /// Which sense.
+        kind: Kind,
+        /// Now muted?
+        muted: bool,
+    },
+    /// A line of chat.
+    Chat {
+        /// From whom.
+        from: PeerRef,
+        /// What.
+        text: String,
+        /// Whether we wrote it.
+        own: bool,
+    },
+    /// Figures of one peer connection, every second or as asked; W3C webrtc-stats names inside.
+    Stats {
+        /// Of the connection to whom.
+        peer: PeerRef,
+        /// `RTCStatsReport`: id to dictionary.
+        report: serde_json::Value,
+    },
+    /// A peer is gone.
+    PeerLeft {
+        /// Who.
+        peer: PeerRef,
+        /// `left`, `lost`, `kicked`.
+        reason: String,
+    },
+    /// We left the room.
+    Left {
+        /// Why.
+        reason: String,
+    },
+    /// The last line: what came of it.
+    Summary(Summary),
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// The exit code.
+    pub exit_code: u8,
+    /// Why, in words.
+    pub outcome: String,
+    /// Seconds in the room.
+    pub seconds: f64,
+    /// One for each peer ever met.
+    pub peers: Vec<PeerSummary>,
+    /// Recorded file, if any.
+    pub recording: Option<String>,
+}
+
+/// What came of one peer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerSummary {
+    /// Id that the server gave.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Whether media ever connected.
+    pub connected: bool,
+    /// Milliseconds to connect.
+    pub connect_ms: Option<f64>,
+    /// Milliseconds to the first decoded picture.
+    pub first_picture_ms: Option<f64>,
+    /// `framesDecoded`.
+    pub frames_decoded: u64,
+    /// Columns of the last picture.
+    pub frame_width: u32,
+    /// Rows of the last picture.
+    pub frame_height: u32,
+    /// What the marks in a test picture told, if it was one.
+    pub marks: Option<MarksSummary>,
+    /// What the tone told, if sound came.
+    pub tone: Option<ToneSummary>,
+}
+
+/// What the numbers in a received test picture told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MarksSummary {
+    /// Pictures whose mark was read.
+    pub read: u64,
+    /// Pictures without a readable mark.
+    pub unreadable: u64,
+    /// Numbers never seen between the first and the last.
+    pub missing: u64,
+    /// Numbers seen again.
+    pub repeated: u64,
+    /// Numbers that came after a higher one.
+    pub out_of_order: u64,
+    /// Capture to sink, median, milliseconds.
+    pub latency_ms_p50: f64,
+    /// Capture to sink, 99th percentile, milliseconds.
+    pub latency_ms_p99: f64,
+    /// PSNR of luma against the known picture, mean, dB.
+    pub psnr_db: f64,
+    /// The worst picture's, dB.
+    pub psnr_db_min: f64,
+}
+
+/// What received sound told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ToneSummary {
+    /// The strongest frequency, Hz; 0 where there was silence.
+    pub frequency_hz: f64,
+    /// Share of the sound's power at it, 0 to 1.
+    pub purity: f64,
+    /// Stretches of at least 5 ms without the tone after it began.
+    pub gaps: u64,
+    /// Root mean square level, dB of full scale.
+    pub level_dbfs: f64,
+}

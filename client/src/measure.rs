@@ -1,0 +1,1 @@
+//! Measures taken from the media itself: marks, PSNR, tone. Pure.

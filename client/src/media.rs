@@ -1,0 +1,8 @@
+//! Pictures and sound: clock, frames, sources, codecs, files, sinks.
+
+pub mod capture;
+pub mod clock;
+pub mod codec;
+pub mod file;
+pub mod frame;
+pub mod sink;

@@ -1,0 +1,75 @@
+//! Encoders and decoders behind one small trait each, one folder or file per codec.
+
+use super::frame::{EncodedPicture, Picture, VideoCodec};
+
+/// Encodes pictures in real time.
+pub trait VideoEncoder: Send {
+    /// Encodes one picture; `key` asks for a key frame now. `None` where the rate
+    /// control dropped it. A change of size between pictures is followed with a key frame.
+    ///
+    /// # Errors
+    /// When the codec library fails.
+    fn encode(&mut self, picture: &Picture, key: bool) -> Result<Option<EncodedPicture>, CodecError>;
+
+    /// Sets the target in bits a second, from the next picture on.
+    ///
+    /// # Errors
+    /// When the codec library refuses it.
+    fn set_bitrate(&mut self, bits_per_second: u32) -> Result<(), CodecError>;
+}
+
+/// Decodes pictures.
+pub trait VideoDecoder: Send {
+    /// Decodes one frame; `None` where it gives no picture (yet).
+    ///
+    /// # Errors
+    /// When the frame is broken: ask the far side for a key frame.
+    fn decode(&mut self, frame: &[u8]) -> Result<Option<Picture>, CodecError>;
+}
+
+/// What an encoder is opened with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncoderConfig {
+    /// Columns of the first picture.
+    pub width: u32,
+    /// Rows of the first picture.
+    pub height: u32,
+    /// Expected pictures a second.
+    pub fps: u32,
+    /// Target in bits a second.
+    pub bitrate: u32,
+}
+
+/// Why a codec failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// The library would not start.
+    #[error("{codec:?} could not start: {problem}")]
+    Open {
+        /// Which codec.
+        codec: VideoCodec,
+        /// The library's word.
+        problem: String,
+    },
+    /// A picture could not be encoded.
+    #[error("{codec:?} could not encode a picture: {problem}")]
+    Encode {
+        /// Which codec.
+        codec: VideoCodec,
+        /// The library's word.
+        problem: String,
+    },
+    /// A frame could not be decoded.
+    #[error("{codec:?} could not decode a frame of {size} bytes: {problem}")]
+    Decode {
+        /// Which codec.
+        codec: VideoCodec,
+        /// Size of the frame.
+        size: usize,
+        /// The library's word.
+        problem: String,
+    },
+    /// Opus failed.
+    #[error("Opus: {0}")]
+    Opus(String),
+}

@@ -1,0 +1,1 @@
+//! Files that are read as sources: one file per container.

@@ -1,0 +1,1 @@
+//! One stream of events, several views: screen, lines, JSON.

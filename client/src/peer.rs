@@ -1,0 +1,1 @@
+//! The boundary to the WebRTC engine: nothing outside names its types.

@@ -1,0 +1,2 @@
+//! rtc-server
+fn main() {}

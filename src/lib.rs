@@ -1,0 +1,1 @@
+//! The language that clients, servers and the browser page speak.
