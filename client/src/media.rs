@@ -5,4 +5,5 @@ pub mod clock;
 pub mod codec;
 pub mod file;
 pub mod frame;
+pub mod receive;
 pub mod sink;

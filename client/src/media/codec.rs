@@ -9,7 +9,11 @@ pub trait VideoEncoder: Send {
     ///
     /// # Errors
     /// When the codec library fails.
-    fn encode(&mut self, picture: &Picture, key: bool) -> Result<Option<EncodedPicture>, CodecError>;
+    fn encode(
+        &mut self,
+        picture: &Picture,
+        key: bool,
+    ) -> Result<Option<EncodedPicture>, CodecError>;
 
     /// Sets the target in bits a second, from the next picture on.
     ///

@@ -1,0 +1,412 @@
+//! RTP packets into whole frames, in order, and never a broken one. Pure.
+//!
+//! Packets may come late, twice or not at all. A frame goes out once every packet
+//! from the end of the one before it is there. A hole is left to retransmission
+//! (RFC 4588) for a while; then the assembler asks for a key frame and goes on there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::depacketize::{Glimpse, append, glimpse};
+use crate::media::clock::Timestamp;
+use crate::media::frame::VideoCodec;
+
+/// Packets held at most; more than that waiting behind one hole is a broken stream.
+/// At 1,200 bytes each this is 2.4 MB, four seconds at 5 Mbit/s.
+const CAPACITY: usize = 2048;
+
+/// How long a hole may wait for its retransmission.
+pub const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How long an asked key frame may take before it is asked for again.
+const KEY_FRAME_RETRY: Duration = Duration::from_millis(300);
+
+/// A frame bigger than this is not assembled: no encoder of a call makes one.
+const FRAME_LIMIT: usize = 4 << 20;
+
+/// One packet, as far as assembling needs it.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// RTP sequence number.
+    pub sequence: u16,
+    /// RTP time stamp.
+    pub timestamp: u32,
+    /// RTP marker bit: the last packet of its frame.
+    pub marker: bool,
+    /// RTP payload.
+    pub payload: Bytes,
+}
+
+/// A whole frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The bitstream, H.264 in Annex B form.
+    pub data: Bytes,
+    /// Whether decoding can start here.
+    pub key: bool,
+    /// RTP time stamp.
+    pub timestamp: u32,
+}
+
+/// What the assembler wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Decode this.
+    Frame(Frame),
+    /// Ask the sender for a key frame (PLI, RFC 4585).
+    WantKeyFrame,
+}
+
+struct Held {
+    timestamp: u32,
+    marker: bool,
+    payload: Bytes,
+    glimpse: Glimpse,
+}
+
+/// See the module.
+pub struct Assembler {
+    codec: VideoCodec,
+    held: BTreeMap<u64, Held>,
+    /// Highest sequence number seen, extended (RFC 3711, section 3.3.1).
+    newest: Option<u64>,
+    /// First packet of the next frame; `None` while waiting for a key frame.
+    next: Option<u64>,
+    hole_since: Option<Timestamp>,
+    asked: Option<Timestamp>,
+}
+
+impl Assembler {
+    /// Waits for the first key frame of `codec`.
+    #[must_use]
+    pub fn new(codec: VideoCodec) -> Self {
+        Self {
+            codec,
+            held: BTreeMap::new(),
+            newest: None,
+            next: None,
+            hole_since: None,
+            asked: None,
+        }
+    }
+
+    /// Takes one packet; gives what is whole now.
+    pub fn push(&mut self, now: Timestamp, packet: Packet) -> Vec<Output> {
+        // Padding for probing carries no payload and still counts in the sequence.
+        let seen = if packet.payload.is_empty() {
+            Ok(Glimpse::default())
+        } else {
+            glimpse(self.codec, &packet.payload)
+        };
+        let index = self.extend(packet.sequence);
+        if let Ok(glimpse) = seen
+            && self.next.is_none_or(|next| index >= next)
+        {
+            self.held.insert(
+                index,
+                Held {
+                    timestamp: packet.timestamp,
+                    marker: packet.marker,
+                    payload: packet.payload,
+                    glimpse,
+                },
+            );
+        }
+        if self.held.len() > CAPACITY {
+            self.held.clear();
+            self.next = None;
+        }
+        self.advance(now)
+    }
+
+    /// Lets time pass where no packet comes: a hole grows old, a request is repeated.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Output> {
+        self.advance(now)
+    }
+
+    /// The decoder could not use a frame: nothing but a key frame helps.
+    pub fn broken(&mut self, now: Timestamp) -> Vec<Output> {
+        self.next = None;
+        self.advance(now)
+    }
+
+    fn extend(&mut self, sequence: u16) -> u64 {
+        let Some(newest) = self.newest else {
+            // Room below, for packets that were overtaken by the first one.
+            let index = (1 << 32) | u64::from(sequence);
+            self.newest = Some(index);
+            return index;
+        };
+        let ahead = sequence.wrapping_sub((newest & 0xffff) as u16) as i16;
+        let index = newest.saturating_add_signed(i64::from(ahead));
+        self.newest = Some(newest.max(index));
+        index
+    }
+
+    fn advance(&mut self, now: Timestamp) -> Vec<Output> {
+        let mut out = Vec::new();
+        loop {
+            if let Some(frame) = self.take_next() {
+                self.hole_since = None;
+                out.extend(frame.map(Output::Frame));
+            } else if !self.jump_to_key_frame(now) {
+                break;
+            }
+        }
+        if self.next.is_none() && self.newest.is_some() {
+            if self
+                .asked
+                .is_none_or(|asked| now.since(asked) >= KEY_FRAME_RETRY)
+            {
+                self.asked = Some(now);
+                out.push(Output::WantKeyFrame);
+            }
+        } else {
+            self.asked = None;
+        }
+        out
+    }
+
+    /// The next frame if it is whole: `Some(None)` where its packets hold no frame.
+    fn take_next(&mut self) -> Option<Option<Frame>> {
+        let start = self.next?;
+        let end = self.whole_from(start)?;
+        let mut key = false;
+        let mut data = Vec::new();
+        let mut timestamp = 0;
+        let mut fits = true;
+        for index in start..=end {
+            let Some(held) = self.held.remove(&index) else {
+                continue;
+            };
+            key |= held.glimpse.key;
+            timestamp = held.timestamp;
+            if !held.payload.is_empty() && data.len() < FRAME_LIMIT {
+                fits &= append(self.codec, &held.payload, &mut data).is_ok();
+            }
+        }
+        self.next = Some(end + 1);
+        if !fits || data.len() >= FRAME_LIMIT {
+            self.next = None;
+            return Some(None);
+        }
+        Some((!data.is_empty()).then(|| Frame {
+            data: data.into(),
+            key,
+            timestamp,
+        }))
+    }
+
+    /// The last packet of the frame that begins at `start`, if nothing is missing up to it.
+    fn whole_from(&self, start: u64) -> Option<u64> {
+        let timestamp = self.held.get(&start)?.timestamp;
+        for (expected, (&index, held)) in (start..).zip(self.held.range(start..)) {
+            if index != expected {
+                return None;
+            }
+            if held.timestamp != timestamp {
+                // The marker is missing from the sender; the new time stamp says the same.
+                return Some(index - 1);
+            }
+            if held.marker {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// Gives up on a hole: at once where a later key frame is whole, else after [`PATIENCE`].
+    fn jump_to_key_frame(&mut self, now: Timestamp) -> bool {
+        let stuck = match self.next {
+            None => true,
+            Some(next) => self.newest.is_some_and(|newest| {
+                !self.held.contains_key(&next) && newest >= next || self.has_hole_after(next)
+            }),
+        };
+        if !stuck {
+            self.hole_since = None;
+            return false;
+        }
+        let from = self.next.map_or(0, |next| next + 1);
+        let candidate = self
+            .held
+            .range(from..)
+            .find(|(index, held)| {
+                held.glimpse.key && held.glimpse.starts_frame && self.whole_from(**index).is_some()
+            })
+            .map(|(index, _)| *index);
+        if let Some(index) = candidate {
+            self.held = self.held.split_off(&index);
+            self.next = Some(index);
+            return true;
+        }
+        if self.next.is_some() {
+            let since = *self.hole_since.get_or_insert(now);
+            if now.since(since) >= PATIENCE {
+                self.next = None;
+                self.hole_since = None;
+            }
+        }
+        false
+    }
+
+    fn has_hole_after(&self, next: u64) -> bool {
+        (next..)
+            .zip(self.held.range(next..))
+            .any(|(expected, (&index, _))| index != expected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp::from_micros(1_000_000 + ms * 1000)
+    }
+
+    /// A VP8 packet: descriptor, then a frame tag that says key or not, then a number.
+    fn vp8(sequence: u16, frame: u32, first: bool, last: bool, key: bool) -> Packet {
+        let start = if first { 0x10 } else { 0 };
+        Packet {
+            sequence,
+            timestamp: frame * 3000,
+            marker: last,
+            payload: Bytes::from(vec![start, u8::from(!key), sequence as u8]),
+        }
+    }
+
+    fn frames(outputs: Vec<Output>) -> Vec<u32> {
+        outputs
+            .into_iter()
+            .filter_map(|o| match o {
+                Output::Frame(f) => Some(f.timestamp / 3000),
+                Output::WantKeyFrame => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_frame_goes_out_with_its_last_packet() {
+        let mut a = Assembler::new(VideoCodec::Vp8);
+        assert!(frames(a.push(at(0), vp8(1, 0, true, false, true))).is_empty());
+        let out = a.push(at(0), vp8(2, 0, false, true, true));
+        assert_eq!(
+            out,
+            [Output::Frame(Frame {
+                data: Bytes::from_static(&[0, 1, 0, 2]),
+                key: true,
+                timestamp: 0
+            })]
+        );
+    }
+
+    #[test]
+    fn nothing_is_decoded_before_a_key_frame_and_one_is_asked_for() {
+        let mut a = Assembler::new(VideoCodec::Vp8);
+        assert_eq!(
+            a.push(at(0), vp8(1, 0, true, true, false)),
+            [Output::WantKeyFrame]
+        );
+        assert_eq!(a.push(at(10), vp8(2, 1, true, true, false)), []);
+        assert_eq!(
+            a.push(at(400), vp8(3, 2, true, true, false)),
+            [Output::WantKeyFrame],
+            "asked again"
+        );
+        assert_eq!(frames(a.push(at(410), vp8(4, 3, true, true, true))), [3]);
+    }
+
+    #[test]
+    fn a_retransmitted_packet_fills_its_hole() {
+        let mut a = Assembler::new(VideoCodec::Vp8);
+        assert_eq!(frames(a.push(at(0), vp8(1, 0, true, true, true))), [0]);
+        assert!(frames(a.push(at(33), vp8(3, 2, true, true, false))).is_empty());
+        assert_eq!(frames(a.push(at(60), vp8(2, 1, true, true, false))), [1, 2]);
+    }
+
+    #[test]
+    fn a_hole_that_stays_ends_in_a_key_frame_request() {
+        let mut a = Assembler::new(VideoCodec::Vp8);
+        a.push(at(0), vp8(1, 0, true, true, true));
+        assert_eq!(a.push(at(33), vp8(3, 2, true, true, false)), []);
+        assert_eq!(a.tick(at(200)), []);
+        assert_eq!(a.tick(at(290)), [Output::WantKeyFrame]);
+        assert_eq!(frames(a.push(at(320), vp8(4, 3, true, true, true))), [3]);
+        assert_eq!(frames(a.push(at(350), vp8(5, 4, true, true, false))), [4]);
+    }
+
+    #[test]
+    fn a_whole_key_frame_behind_a_hole_is_taken_at_once() {
+        let mut a = Assembler::new(VideoCodec::Vp8);
+        a.push(at(0), vp8(1, 0, true, true, true));
+        a.push(at(33), vp8(3, 2, true, true, false));
+        assert_eq!(frames(a.push(at(40), vp8(4, 3, true, true, true))), [3]);
+    }
+
+    #[test]
+    fn sequence_numbers_wrap() {
+        let mut a = Assembler::new(VideoCodec::Vp8);
+        assert_eq!(frames(a.push(at(0), vp8(65535, 0, true, true, true))), [0]);
+        assert_eq!(frames(a.push(at(33), vp8(0, 1, true, true, false))), [1]);
+    }
+
+    #[test]
+    fn a_broken_frame_is_followed_by_nothing_but_a_key_frame() {
+        let mut a = Assembler::new(VideoCodec::Vp8);
+        a.push(at(0), vp8(1, 0, true, true, true));
+        assert_eq!(a.broken(at(1)), [Output::WantKeyFrame]);
+        assert_eq!(frames(a.push(at(33), vp8(2, 1, true, true, false))), [0; 0]);
+        assert_eq!(frames(a.push(at(66), vp8(3, 2, true, true, true))), [2]);
+    }
+
+    proptest! {
+        /// Whatever the order, with every packet arriving in the end all frames come out once, in order.
+        #[test]
+        fn shuffled_packets_give_every_frame_in_order(
+            sizes in proptest::collection::vec(1u16..5, 1..20),
+            start in any::<u16>(),
+            swaps in proptest::collection::vec((0usize..60, 1usize..6), 0..40),
+        ) {
+            let mut packets = Vec::new();
+            let mut sequence = start;
+            for (frame, &size) in sizes.iter().enumerate() {
+                for part in 0..size {
+                    packets.push(vp8(sequence, frame as u32, part == 0, part + 1 == size, frame == 0));
+                    sequence = sequence.wrapping_add(1);
+                }
+            }
+            let count = packets.len();
+            for (from, by) in swaps {
+                // The first packet stays first: what was sent before it is unknown to the receiver.
+                let (a, b) = (1 + from % count, 1 + (from + by) % count);
+                if a < count && b < count { packets.swap(a, b); }
+            }
+            let mut assembler = Assembler::new(VideoCodec::Vp8);
+            let mut got = Vec::new();
+            for packet in packets {
+                got.extend(frames(assembler.push(at(0), packet)));
+            }
+            prop_assert_eq!(got, (0..sizes.len() as u32).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn arbitrary_packets_never_hang_or_panic(
+            packets in proptest::collection::vec((any::<u16>(), any::<u32>(), any::<bool>(), proptest::collection::vec(any::<u8>(), 0..8)), 0..200),
+        ) {
+            for codec in [VideoCodec::Vp8, VideoCodec::H264] {
+                let mut assembler = Assembler::new(codec);
+                for (i, (sequence, timestamp, marker, payload)) in packets.iter().enumerate() {
+                    assembler.push(at(i as u64), Packet {
+                        sequence: *sequence, timestamp: *timestamp, marker: *marker, payload: payload.clone().into(),
+                    });
+                }
+                prop_assert!(assembler.held.len() <= CAPACITY);
+            }
+        }
+    }
+}
