@@ -1,0 +1,643 @@
+//! The one task that owns the engine's connection.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rtc::media_stream::MediaStreamTrack;
+use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
+use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use webrtc::data_channel::{DataChannel, DataChannelEvent};
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::media_stream::track_remote::TrackRemote;
+use webrtc::peer_connection::{
+    PeerConnection, PeerConnectionEventHandler, RTCIceCandidateInit, RTCIceGatheringState,
+    RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSessionDescription, StatsSelector,
+};
+use webrtc::rtp_transceiver::RtpSender;
+
+use super::config::PeerConfig;
+use super::event::{ConnectionState, PeerEvent, RemoteCodec, VideoFormat};
+use super::local::{LocalAudio, LocalVideo};
+use super::negotiation::{Negotiation, Step};
+use super::send::{AudioSending, VideoSending};
+use super::signal::{Candidate, DescriptionKind, Signal};
+use super::{Command, PeerError, receive, sdp, send, setup, stats};
+use crate::event::Kind;
+use crate::media::frame::VideoCodec;
+
+/// The label of the data channel that carries chat.
+const CHAT: &str = "chat";
+
+/// Callbacks of the engine that wait for the actor. They must not wait themselves,
+/// so what is more is dropped and logged.
+const CALLBACKS: usize = 256;
+
+/// News of the actor's own tasks; they wait.
+const NEWS: usize = 64;
+
+/// Events that wait for the owner. From here on chat and new tracks wait in the engine.
+const OUTBOX: usize = 256;
+
+/// Chat channels that one far side may open; more are not listened to.
+const CHAT_CHANNELS: usize = 4;
+
+/// Remote tracks that one far side may send; more are not listened to.
+const TRACKS: usize = 32;
+
+/// What the engine calls back with.
+enum Callback {
+    Candidate(Candidate),
+    EndOfCandidates,
+    Channel(Arc<dyn DataChannel>),
+    Track(Arc<dyn TrackRemote>),
+}
+
+/// What tasks of the actor have to say.
+pub(super) enum News {
+    ChatOpen,
+    Chat(String),
+    Track(super::RemoteTrack),
+    KeyFrameWanted,
+    Trouble(String),
+}
+
+/// Forwards callbacks: they run on the engine's own task and must return at once.
+struct Handler {
+    callbacks: mpsc::Sender<Callback>,
+    state: watch::Sender<ConnectionState>,
+}
+
+impl Handler {
+    fn forward(&self, callback: Callback) {
+        if self.callbacks.try_send(callback).is_err() {
+            tracing::warn!("a callback of the engine was dropped: {CALLBACKS} wait already");
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Handler {
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        if let Ok(init) = event.candidate.to_json() {
+            self.forward(Callback::Candidate(Candidate {
+                candidate: init.candidate,
+                sdp_mid: init.sdp_mid,
+                sdp_m_line_index: init.sdp_mline_index,
+                username_fragment: init.username_fragment,
+            }));
+        }
+    }
+
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        if state == RTCIceGatheringState::Complete {
+            self.forward(Callback::EndOfCandidates);
+        }
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        let state = match state {
+            RTCPeerConnectionState::Connecting => ConnectionState::Connecting,
+            RTCPeerConnectionState::Connected => ConnectionState::Connected,
+            RTCPeerConnectionState::Disconnected => ConnectionState::Disconnected,
+            RTCPeerConnectionState::Failed => ConnectionState::Failed,
+            RTCPeerConnectionState::Closed => ConnectionState::Closed,
+            _ => return,
+        };
+        self.state.send_replace(state);
+    }
+
+    async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
+        self.forward(Callback::Channel(channel));
+    }
+
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        self.forward(Callback::Track(track));
+    }
+}
+
+/// A sender of the engine, and its ids.
+struct Sender {
+    engine: Arc<dyn RtpSender>,
+    ids: send::TrackIds,
+}
+
+/// The state of one connection.
+pub(super) struct Actor {
+    connection: Arc<dyn PeerConnection>,
+    config: PeerConfig,
+    negotiation: Negotiation,
+    outbox: VecDeque<PeerEvent>,
+    events: mpsc::Sender<PeerEvent>,
+    callbacks: mpsc::Receiver<Callback>,
+    state: watch::Receiver<ConnectionState>,
+    news: (mpsc::Sender<News>, mpsc::Receiver<News>),
+    tasks: JoinSet<()>,
+    video: LocalVideo,
+    audio: LocalAudio,
+    video_sender: Option<Sender>,
+    audio_sender: Option<Sender>,
+    video_sending: watch::Sender<Option<VideoSending>>,
+    audio_sending: watch::Sender<Option<AudioSending>>,
+    /// What the owner was last told about our pictures.
+    told: Option<Option<VideoFormat>>,
+    /// What the far side sends, by payload type.
+    remote_codecs: Vec<(Kind, u8, RemoteCodec)>,
+    chat: Vec<Arc<dyn DataChannel>>,
+    chat_open: bool,
+    tracks: usize,
+    prepared: bool,
+}
+
+impl Actor {
+    /// Opens the engine and puts our tracks into it.
+    pub(super) async fn open(
+        config: PeerConfig,
+        events: mpsc::Sender<PeerEvent>,
+        video: LocalVideo,
+        audio: LocalAudio,
+    ) -> Result<Self, PeerError> {
+        let (callbacks_in, callbacks) = mpsc::channel(CALLBACKS);
+        let (state_in, state) = watch::channel(ConnectionState::New);
+        let handler = Arc::new(Handler {
+            callbacks: callbacks_in,
+            state: state_in,
+        });
+        let connection = match setup::open(&config, handler.clone(), config.mdns).await {
+            Ok(connection) => connection,
+            // A machine without multicast has no mDNS; calls work without.
+            Err(error) if config.mdns => {
+                tracing::debug!("no mDNS: {error}");
+                setup::open(&config, handler, false)
+                    .await
+                    .map_err(|error| PeerError::Open(error.to_string()))?
+            }
+            Err(error) => return Err(PeerError::Open(error.to_string())),
+        };
+        let mut actor = Self {
+            connection,
+            negotiation: Negotiation::new(config.polite),
+            config,
+            outbox: VecDeque::new(),
+            events,
+            callbacks,
+            state,
+            news: mpsc::channel(NEWS),
+            tasks: JoinSet::new(),
+            video,
+            audio,
+            video_sender: None,
+            audio_sender: None,
+            video_sending: watch::Sender::new(None),
+            audio_sending: watch::Sender::new(None),
+            told: None,
+            remote_codecs: Vec::new(),
+            chat: Vec::new(),
+            chat_open: false,
+            tracks: 0,
+            prepared: false,
+        };
+        if let Err(error) = actor.add_tracks().await {
+            actor.end().await;
+            return Err(PeerError::Open(error.to_string()));
+        }
+        Ok(actor)
+    }
+
+    async fn add_tracks(&mut self) -> webrtc::error::Result<()> {
+        let stream = send::random_id();
+        if self.config.send_audio {
+            let ids = send::TrackIds::new(Kind::Audio, &stream);
+            let track = Arc::new(TrackLocalStaticRTP::new(ids.track(setup::opus_codec())));
+            let engine = self.connection.add_track(track.clone()).await?;
+            self.tasks.spawn(send::audio(
+                self.audio.clone(),
+                track,
+                self.audio_sending.subscribe(),
+            ));
+            self.audio_sender = Some(Sender { engine, ids });
+        }
+        if self.config.send_video && !self.config.video_codecs.is_empty() {
+            let ids = send::TrackIds::new(Kind::Video, &stream);
+            // Which codec it will be is not known before the far side's description.
+            let track = Arc::new(TrackLocalStaticRTP::new(ids.track(Default::default())));
+            let engine = self.connection.add_track(track.clone()).await?;
+            self.tasks.spawn(send::video(
+                self.video.clone(),
+                track,
+                self.video_sending.subscribe(),
+                self.news.0.clone(),
+            ));
+            self.video_sender = Some(Sender { engine, ids });
+        }
+        Ok(())
+    }
+
+    /// Works until the handle closes or is dropped, or nobody hears the events any more.
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let events = self.events.clone();
+        loop {
+            let room = self.outbox.len() < OUTBOX;
+            tokio::select! {
+                permit = events.reserve(), if !self.outbox.is_empty() => match permit {
+                    Ok(permit) => if let Some(event) = self.outbox.pop_front() {
+                        permit.send(event);
+                    },
+                    Err(_) => break,
+                },
+                command = commands.recv() => match command {
+                    Some(Command::Close) | None => break,
+                    Some(command) => self.command(command).await,
+                },
+                Ok(()) = self.state.changed() => self.state_changed(),
+                Some(callback) = self.callbacks.recv(), if room => self.callback(callback).await,
+                Some(news) = self.news.1.recv(), if room => self.news(news),
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    if let Err(error) = ended {
+                        tracing::error!("a media task failed: {error}");
+                    }
+                }
+            }
+            self.negotiate().await;
+        }
+        self.end().await;
+    }
+
+    async fn end(mut self) {
+        self.video.set_open(false);
+        self.audio.set_open(false);
+        self.tasks.shutdown().await;
+        self.chat.clear();
+        if let Err(error) = self.connection.close().await {
+            tracing::warn!("closing a peer connection: {error}");
+        }
+        // Best effort: an owner that still listens learns that it is over.
+        let _ = self
+            .events
+            .try_send(PeerEvent::State(ConnectionState::Closed));
+    }
+
+    fn tell(&mut self, event: PeerEvent) {
+        self.outbox.push_back(event);
+    }
+
+    fn trouble(&mut self, text: String) {
+        if self.outbox.len() < OUTBOX {
+            self.tell(PeerEvent::Trouble(text));
+        }
+    }
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::Negotiate { restart } => self.negotiation.want(restart),
+            Command::Signal(signal) => {
+                if !self.negotiation.signal(signal) {
+                    self.trouble("the far side signals too much; some of it was not heard".into());
+                }
+            }
+            Command::Chat(text, reply) => {
+                let _ = reply.send(self.send_chat(&text).await);
+            }
+            Command::Stats(reply) => {
+                let _ = reply.send(self.stats().await);
+            }
+            Command::Close => {}
+        }
+    }
+
+    fn state_changed(&mut self) {
+        let state = *self.state.borrow_and_update();
+        match state {
+            ConnectionState::Connected => {
+                self.video.set_open(true);
+                self.audio.set_open(true);
+                self.tell(PeerEvent::State(state));
+                if self.video_sender.is_some() {
+                    self.tell(PeerEvent::KeyFrameWanted);
+                }
+            }
+            ConnectionState::Failed | ConnectionState::Closed => {
+                self.video.set_open(false);
+                self.audio.set_open(false);
+                self.tell(PeerEvent::State(state));
+            }
+            _ => self.tell(PeerEvent::State(state)),
+        }
+    }
+
+    async fn callback(&mut self, callback: Callback) {
+        match callback {
+            Callback::Candidate(candidate) => {
+                self.tell(PeerEvent::Signal(Signal::Candidate(candidate)));
+            }
+            Callback::EndOfCandidates => self.tell(PeerEvent::Signal(Signal::EndOfCandidates)),
+            Callback::Channel(channel) => {
+                if channel.label().await.is_ok_and(|label| label == CHAT) {
+                    self.add_chat(channel);
+                }
+            }
+            Callback::Track(track) => {
+                if self.tracks >= TRACKS {
+                    self.trouble(format!("the far side sends more than {TRACKS} tracks"));
+                    return;
+                }
+                self.tracks += 1;
+                self.tasks.spawn(receive::drain(
+                    track,
+                    self.remote_codecs.clone(),
+                    self.news.0.clone(),
+                ));
+            }
+        }
+    }
+
+    fn news(&mut self, news: News) {
+        match news {
+            News::ChatOpen => {
+                if !std::mem::replace(&mut self.chat_open, true) {
+                    self.tell(PeerEvent::ChatOpen);
+                }
+            }
+            News::Chat(text) => self.tell(PeerEvent::Chat(text)),
+            News::Track(track) => self.tell(PeerEvent::Track(track)),
+            News::KeyFrameWanted => self.tell(PeerEvent::KeyFrameWanted),
+            News::Trouble(text) => self.trouble(text),
+        }
+    }
+
+    fn add_chat(&mut self, channel: Arc<dyn DataChannel>) {
+        if self.chat.len() >= CHAT_CHANNELS {
+            self.trouble(format!(
+                "the far side opened more than {CHAT_CHANNELS} chat channels"
+            ));
+            return;
+        }
+        self.chat.push(channel.clone());
+        let news = self.news.0.clone();
+        self.tasks.spawn(async move {
+            while let Some(event) = channel.poll().await {
+                let news = match event {
+                    DataChannelEvent::OnOpen => news.send(News::ChatOpen).await,
+                    DataChannelEvent::OnMessage(message) if message.is_string => {
+                        let text = String::from_utf8_lossy(&message.data).into_owned();
+                        news.send(News::Chat(text)).await
+                    }
+                    DataChannelEvent::OnClose => break,
+                    _ => Ok(()),
+                };
+                if news.is_err() {
+                    break;
+                }
+            }
+        });
+    }
+
+    async fn send_chat(&self, text: &str) -> Result<(), PeerError> {
+        let mut problem = PeerError::ChatNotOpen;
+        if self.chat_open {
+            for channel in &self.chat {
+                match channel.send_text(text).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => problem = PeerError::Chat(error.to_string()),
+                }
+            }
+        }
+        Err(problem)
+    }
+
+    async fn stats(&self) -> serde_json::Value {
+        let report = self
+            .connection
+            .get_stats(Instant::now(), StatsSelector::None)
+            .await;
+        stats::report(&report)
+    }
+
+    /// Performs what the negotiation says until it says no more.
+    async fn negotiate(&mut self) {
+        while let Some(step) = self.negotiation.next() {
+            let outcome = self.perform(step.clone()).await;
+            self.negotiation.done(outcome.is_ok());
+            if let Err(problem) = outcome {
+                self.trouble(format!("{}: {problem}", describe(&step)));
+            }
+        }
+    }
+
+    async fn perform(&mut self, step: Step) -> Result<(), String> {
+        match step {
+            Step::Offer { restart } => self.offer(restart).await.map_err(|e| e.to_string()),
+            Step::Rollback => {
+                let rollback = RTCSessionDescription::rollback(None).map_err(|e| e.to_string())?;
+                self.connection
+                    .set_local_description(rollback)
+                    .await
+                    .map_err(|e| e.to_string())
+            }
+            Step::ApplyOffer(text) => {
+                sdp::check(&text).map_err(|e| e.to_string())?;
+                let offer =
+                    RTCSessionDescription::offer(text.clone()).map_err(|e| e.to_string())?;
+                self.connection
+                    .set_remote_description(offer)
+                    .await
+                    .map_err(|e| e.to_string())?;
+                self.agree(&text).await;
+                Ok(())
+            }
+            Step::Answer => {
+                let answer = self
+                    .connection
+                    .create_answer(None)
+                    .await
+                    .map_err(|e| e.to_string())?;
+                let text = answer.sdp.clone();
+                self.connection
+                    .set_local_description(answer)
+                    .await
+                    .map_err(|e| e.to_string())?;
+                self.tell(PeerEvent::Signal(Signal::Description {
+                    kind: DescriptionKind::Answer,
+                    sdp: sdp::mend(&text),
+                }));
+                self.begin().await;
+                Ok(())
+            }
+            Step::ApplyAnswer(text) => {
+                sdp::check(&text).map_err(|e| e.to_string())?;
+                let answer =
+                    RTCSessionDescription::answer(text.clone()).map_err(|e| e.to_string())?;
+                self.agree(&text).await;
+                self.connection
+                    .set_remote_description(answer)
+                    .await
+                    .map_err(|e| e.to_string())?;
+                self.begin().await;
+                Ok(())
+            }
+            Step::AddCandidate(candidate) => self
+                .connection
+                .add_ice_candidate(RTCIceCandidateInit {
+                    candidate: candidate.candidate,
+                    sdp_mid: candidate.sdp_mid,
+                    sdp_mline_index: candidate.sdp_m_line_index,
+                    username_fragment: candidate.username_fragment,
+                    url: None,
+                })
+                .await
+                .map_err(|e| e.to_string()),
+        }
+    }
+
+    async fn offer(&mut self, restart: bool) -> webrtc::error::Result<()> {
+        if !std::mem::replace(&mut self.prepared, true) {
+            self.prepare().await?;
+        }
+        if restart {
+            self.connection.restart_ice().await?;
+        }
+        let offer = self.connection.create_offer(None).await?;
+        let text = offer.sdp.clone();
+        self.connection.set_local_description(offer).await?;
+        self.tell(PeerEvent::Signal(Signal::Description {
+            kind: DescriptionKind::Offer,
+            sdp: sdp::mend(&text),
+        }));
+        Ok(())
+    }
+
+    /// Puts chat, and places for media that we only receive, into our first offer.
+    async fn prepare(&mut self) -> webrtc::error::Result<()> {
+        if self.connection.remote_description().await.is_some() {
+            return Ok(());
+        }
+        let receive = |kind| {
+            let init = RTCRtpTransceiverInit {
+                direction: RTCRtpTransceiverDirection::Recvonly,
+                streams: Vec::new(),
+                send_encodings: Vec::new(),
+            };
+            self.connection.add_transceiver_from_kind(kind, Some(init))
+        };
+        if self.audio_sender.is_none() {
+            receive(RtpCodecKind::Audio).await?;
+        }
+        if self.video_sender.is_none() && !self.config.video_codecs.is_empty() {
+            receive(RtpCodecKind::Video).await?;
+        }
+        let channel = self.connection.create_data_channel(CHAT, None).await?;
+        self.add_chat(channel);
+        Ok(())
+    }
+
+    /// Reads from the far side's description what we will send, and tells the engine
+    /// before it starts media: it binds a sender to the codec that its track names.
+    async fn agree(&mut self, remote: &str) {
+        let choice = sdp::choose_video(&sdp::formats(remote, "video"), &self.config.video_codecs);
+        if let (Some(sender), Some((codec, single_nal))) = (&self.video_sender, choice) {
+            let track: MediaStreamTrack = sender.ids.track(setup::video_codec(codec, single_nal));
+            let track = Arc::new(TrackLocalStaticRTP::new(track));
+            if let Err(error) = sender.engine.replace_track(track).await {
+                tracing::warn!("choosing the codec of our pictures: {error}");
+            }
+        }
+    }
+
+    /// Begins to send what was negotiated.
+    async fn begin(&mut self) {
+        // The far side sends by the payload types that our description names (RFC 3264 section 5.1).
+        if let Some(local) = self.connection.local_description().await {
+            self.remote_codecs = remote_codecs(&local.sdp);
+        }
+        if let Some(sender) = &self.audio_sender {
+            let sending = negotiated(&sender.engine).await.into_iter().find_map(|f| {
+                f.name.eq_ignore_ascii_case("opus").then_some(AudioSending {
+                    payload_type: f.payload_type,
+                    ssrc: sender.ids.ssrc,
+                })
+            });
+            self.audio_sending.send_replace(sending);
+        }
+        let Some(sender) = &self.video_sender else {
+            return;
+        };
+        let formats = negotiated(&sender.engine).await;
+        let sending = sdp::choose_video(&formats, &self.config.video_codecs).and_then(
+            |(codec, single_nal)| {
+                let format = formats
+                    .iter()
+                    .find(|f| sdp::is_video(f, codec, single_nal))?;
+                Some(VideoSending {
+                    codec,
+                    single_nal,
+                    payload_type: format.payload_type,
+                    ssrc: sender.ids.ssrc,
+                })
+            },
+        );
+        let format = sending.map(VideoSending::format);
+        self.video_sending.send_replace(sending);
+        if self.told != Some(format) {
+            self.told = Some(format);
+            self.tell(match format {
+                Some(format) => PeerEvent::LocalVideoReady(format),
+                None => PeerEvent::LocalVideoRefused,
+            });
+        }
+    }
+}
+
+/// The codecs that the engine negotiated for a sender.
+async fn negotiated(sender: &Arc<dyn RtpSender>) -> Vec<sdp::Format> {
+    let Ok(parameters) = sender.get_parameters().await else {
+        return Vec::new();
+    };
+    parameters
+        .rtp_parameters
+        .codecs
+        .into_iter()
+        .map(|codec| sdp::Format {
+            payload_type: codec.payload_type,
+            name: codec
+                .rtp_codec
+                .mime_type
+                .split('/')
+                .next_back()
+                .unwrap_or_default()
+                .to_owned(),
+            parameters: codec.rtp_codec.sdp_fmtp_line,
+        })
+        .collect()
+}
+
+fn remote_codecs(description: &str) -> Vec<(Kind, u8, RemoteCodec)> {
+    let video = sdp::formats(description, "video")
+        .into_iter()
+        .filter_map(|format| {
+            let codec: VideoCodec = format.video_codec()?;
+            Some((Kind::Video, format.payload_type, RemoteCodec::Video(codec)))
+        });
+    let audio = sdp::formats(description, "audio")
+        .into_iter()
+        .filter(|format| format.name.eq_ignore_ascii_case("opus"))
+        .map(|format| {
+            let codec = RemoteCodec::Opus {
+                parameters: format.parameters,
+            };
+            (Kind::Audio, format.payload_type, codec)
+        });
+    video.chain(audio).collect()
+}
+
+fn describe(step: &Step) -> &'static str {
+    match step {
+        Step::Offer { .. } => "our offer failed",
+        Step::Rollback => "our offer could not be taken back",
+        Step::ApplyOffer(_) => "the far side's offer was refused",
+        Step::Answer => "the far side's offer could not be answered",
+        Step::ApplyAnswer(_) => "the far side's answer was refused",
+        Step::AddCandidate(_) => "a candidate of the far side was refused",
+    }
+}

@@ -1,0 +1,53 @@
+//! What a peer connection is opened with.
+
+use std::net::IpAddr;
+
+use crate::media::frame::VideoCodec;
+
+/// A STUN or TURN server, as `RTCIceServer` of W3C webrtc-pc.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IceServer {
+    /// `stun:` and `turn:` URLs.
+    pub urls: Vec<String>,
+    /// For TURN.
+    pub username: String,
+    /// For TURN.
+    pub credential: String,
+}
+
+/// What a peer connection is opened with.
+#[derive(Clone, Debug)]
+pub struct PeerConfig {
+    /// STUN and TURN servers.
+    pub ice_servers: Vec<IceServer>,
+    /// Only candidates of TURN servers are used; nobody learns our addresses.
+    pub relay_only: bool,
+    /// Which video codecs are offered and accepted, the one we would rather send first.
+    pub video_codecs: Vec<VideoCodec>,
+    /// Gives way when both sides offer at once (W3C webrtc-pc 10.7): the newcomer does.
+    pub polite: bool,
+    /// We have sound to send.
+    pub send_audio: bool,
+    /// We have pictures to send.
+    pub send_video: bool,
+    /// Which local addresses to use; empty means every interface, and loopback
+    /// where there is no other.
+    pub bind: Vec<IpAddr>,
+    /// Whether `.local` candidates of browsers are resolved (RFC 8828 hides addresses in them).
+    pub mdns: bool,
+}
+
+impl Default for PeerConfig {
+    fn default() -> Self {
+        Self {
+            ice_servers: Vec::new(),
+            relay_only: false,
+            video_codecs: vec![VideoCodec::Vp8, VideoCodec::H264],
+            polite: false,
+            send_audio: true,
+            send_video: true,
+            bind: Vec::new(),
+            mdns: true,
+        }
+    }
+}

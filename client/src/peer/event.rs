@@ -1,0 +1,181 @@
+//! What a peer connection tells its owner.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::signal::Signal;
+use crate::event::Kind;
+use crate::media::clock::Timestamp;
+use crate::media::frame::VideoCodec;
+
+/// `RTCPeerConnectionState` of W3C webrtc-pc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// Nothing was negotiated yet.
+    New,
+    /// Addresses are being tried.
+    Connecting,
+    /// Media flows.
+    Connected,
+    /// The far side went silent; it may come back by itself.
+    Disconnected,
+    /// Given up; an ICE restart may help.
+    Failed,
+    /// Over.
+    Closed,
+}
+
+impl ConnectionState {
+    /// The W3C name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Disconnected => "disconnected",
+            Self::Failed => "failed",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// What the far side accepted to receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VideoFormat {
+    /// The codec to encode in.
+    pub codec: VideoCodec,
+    /// The largest NAL unit that can be sent, where the far side reassembles none
+    /// (H.264 packetization mode 0, RFC 6184 section 6.2): slices must fit.
+    pub max_nal_bytes: Option<usize>,
+}
+
+/// What a peer connection tells its owner.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PeerEvent {
+    /// To be sent to the far side.
+    Signal(Signal),
+    /// The connection's state changed.
+    State(ConnectionState),
+    /// Pictures may be encoded; told again when the format changes.
+    LocalVideoReady(VideoFormat),
+    /// The far side takes no pictures that we can make.
+    LocalVideoRefused,
+    /// The next picture must be a key frame.
+    KeyFrameWanted,
+    /// What the path to the far side is thought to carry, bits a second.
+    TargetBitrate(u32),
+    /// Media of the far side begins.
+    Track(RemoteTrack),
+    /// Chat can be sent.
+    ChatOpen,
+    /// A line of chat.
+    Chat(String),
+    /// Something went wrong that ends nothing.
+    Trouble(String),
+}
+
+/// A codec of received media.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RemoteCodec {
+    /// Pictures.
+    Video(VideoCodec),
+    /// Opus (RFC 7587) with the far side's format parameters.
+    Opus {
+        /// `minptime=10;useinbandfec=1`
+        parameters: String,
+    },
+}
+
+impl RemoteCodec {
+    /// The name in SDP and in `RTCRtpCodec.mimeType`.
+    #[must_use]
+    pub const fn mime_type(&self) -> &'static str {
+        match self {
+            Self::Video(codec) => codec.mime_type(),
+            Self::Opus { .. } => "audio/opus",
+        }
+    }
+}
+
+/// One stream of received media.
+#[derive(Debug)]
+pub struct RemoteTrack {
+    /// Which sense.
+    pub kind: Kind,
+    /// Which codec each payload type means; a sender may change between them at any packet.
+    pub codecs: Vec<(u8, RemoteCodec)>,
+    /// Synchronization source, RFC 3550.
+    pub ssrc: u32,
+    /// Tracks with equal stream ids belong together.
+    pub stream_id: String,
+    /// The packets as they came: 2048 wait at most, then the newest are dropped and counted.
+    /// Ends with the connection.
+    pub rtp: mpsc::Receiver<RtpPacket>,
+    /// Packets dropped because nobody took them.
+    pub dropped: Counter,
+    /// Asks the far side for a key frame.
+    pub key_frame: KeyFrameRequest,
+}
+
+impl RemoteTrack {
+    /// What a payload type means.
+    #[must_use]
+    pub fn codec(&self, payload_type: u8) -> Option<&RemoteCodec> {
+        self.codecs
+            .iter()
+            .find(|(known, _)| *known == payload_type)
+            .map(|(_, codec)| codec)
+    }
+}
+
+/// One received packet, retransmissions already put back into the stream they repair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RtpPacket {
+    /// What it carries; see [`RemoteTrack::codec`].
+    pub payload_type: u8,
+    /// Wraps.
+    pub sequence: u16,
+    /// Wraps; 90 kHz for pictures, 48 kHz for sound.
+    pub timestamp: u32,
+    /// Last packet of a picture; first of a talk spurt.
+    pub marker: bool,
+    /// The payload without padding.
+    pub payload: Bytes,
+    /// When it came.
+    pub arrived: Timestamp,
+    /// Loudness in -dBov, 0 the loudest and 127 silence (RFC 6464), where the sender tells it.
+    pub audio_level: Option<u8>,
+}
+
+/// A count that several hands share.
+#[derive(Clone, Debug, Default)]
+pub struct Counter(Arc<AtomicU64>);
+
+impl Counter {
+    /// Counts one more.
+    pub fn increment(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The count so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Asks the far side for a key frame; cheap to clone, usable from any thread.
+#[derive(Clone, Debug)]
+pub struct KeyFrameRequest(pub(super) mpsc::Sender<()>);
+
+impl KeyFrameRequest {
+    /// Asks now. Asking again before the first question has left asks once.
+    pub fn ask(&self) {
+        let _ = self.0.try_send(());
+    }
+}

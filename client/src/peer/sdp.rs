@@ -1,0 +1,252 @@
+//! What is read from and mended in session descriptions before and after the engine.
+
+use std::collections::BTreeSet;
+
+use crate::media::frame::VideoCodec;
+
+/// Larger descriptions are refused; Chromium's with five tracks has 30 KB.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// More media sections are refused: each costs the engine a transceiver for good.
+const MAX_SECTIONS: usize = 64;
+
+/// More lines in one description are refused.
+const MAX_LINES: usize = 8192;
+
+/// Why a description is not given to the engine.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("the far side's description has {0} bytes, more than {MAX_BYTES}; it was not used")]
+    TooLarge(usize),
+    #[error("the far side's description has {0} lines, more than {MAX_LINES}; it was not used")]
+    TooManyLines(usize),
+    #[error(
+        "the far side's description has {0} media sections, more than {MAX_SECTIONS}; it was not used"
+    )]
+    TooManySections(usize),
+    #[error("the far side's description does not begin with v=0; it was not used")]
+    NotADescription,
+}
+
+/// Refuses descriptions whose size alone makes them hostile.
+pub(super) fn check(sdp: &str) -> Result<(), Refused> {
+    if sdp.len() > MAX_BYTES {
+        return Err(Refused::TooLarge(sdp.len()));
+    }
+    if !sdp.starts_with("v=0") {
+        return Err(Refused::NotADescription);
+    }
+    let lines = sdp.lines().count();
+    if lines > MAX_LINES {
+        return Err(Refused::TooManyLines(lines));
+    }
+    let sections = sdp.lines().filter(|line| line.starts_with("m=")).count();
+    if sections > MAX_SECTIONS {
+        return Err(Refused::TooManySections(sections));
+    }
+    Ok(())
+}
+
+/// Every ICE username fragment that a description names.
+pub(super) fn username_fragments(sdp: &str) -> Vec<String> {
+    let found: BTreeSet<&str> = sdp
+        .lines()
+        .filter_map(|line| line.strip_prefix("a=ice-ufrag:"))
+        .map(str::trim)
+        .collect();
+    found.into_iter().map(str::to_owned).collect()
+}
+
+/// One codec of a media section.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Format {
+    pub(super) payload_type: u8,
+    /// `VP8`, `H264`, `opus`, `rtx`, in the description's own case.
+    pub(super) name: String,
+    /// Format parameters, RFC 8866 section 6.15.
+    pub(super) parameters: String,
+}
+
+impl Format {
+    /// The value of one parameter.
+    pub(super) fn parameter(&self, key: &str) -> Option<&str> {
+        self.parameters.split(';').find_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            name.trim()
+                .eq_ignore_ascii_case(key)
+                .then_some(value.trim())
+        })
+    }
+
+    /// The video codec, where we have it.
+    pub(super) fn video_codec(&self) -> Option<VideoCodec> {
+        if self.name.eq_ignore_ascii_case("VP8") {
+            Some(VideoCodec::Vp8)
+        } else if self.name.eq_ignore_ascii_case("H264") {
+            Some(VideoCodec::H264)
+        } else {
+            None
+        }
+    }
+}
+
+/// The codecs that the first usable section of a kind names, in its order.
+pub(super) fn formats(sdp: &str, kind: &str) -> Vec<Format> {
+    sections(sdp)
+        .into_iter()
+        .find(|section| {
+            section[0]
+                .strip_prefix("m=")
+                .and_then(|line| line.strip_prefix(kind))
+                .is_some_and(|rest| rest.starts_with(' '))
+                && !section.iter().any(|line| *line == "a=inactive")
+        })
+        .map(|section| section_formats(&section))
+        .unwrap_or_default()
+}
+
+fn section_formats(section: &[&str]) -> Vec<Format> {
+    let mut formats: Vec<Format> = section[0]
+        .split_ascii_whitespace()
+        .skip(3)
+        .filter_map(|word| word.parse().ok())
+        .map(|payload_type| Format {
+            payload_type,
+            ..Format::default()
+        })
+        .collect();
+    for line in section {
+        let Some((payload_type, rest)) = line
+            .strip_prefix("a=rtpmap:")
+            .or_else(|| line.strip_prefix("a=fmtp:"))
+            .and_then(|rest| rest.split_once(' '))
+        else {
+            continue;
+        };
+        let Some(format) = formats
+            .iter_mut()
+            .find(|format| payload_type.parse() == Ok(format.payload_type))
+        else {
+            continue;
+        };
+        if line.starts_with("a=rtpmap:") {
+            format.name = rest.split('/').next().unwrap_or_default().to_owned();
+        } else {
+            format.parameters = rest.trim().to_owned();
+        }
+    }
+    formats.retain(|format| !format.name.is_empty());
+    formats
+}
+
+/// Whether a format is the codec in the given packetization.
+pub(super) fn is_video(format: &Format, codec: VideoCodec, single_nal: bool) -> bool {
+    format.video_codec() == Some(codec)
+        && match codec {
+            VideoCodec::Vp8 => !single_nal,
+            // Absent means 0, RFC 6184 section 8.1. Profiles above baseline decode it too.
+            VideoCodec::H264 => match format.parameter("packetization-mode").unwrap_or("0") {
+                "0" => single_nal,
+                "1" => !single_nal,
+                _ => false,
+            },
+        }
+}
+
+/// Which codec to send, by our own preference, and whether as single NAL units only.
+pub(super) fn choose_video(
+    formats: &[Format],
+    preferred: &[VideoCodec],
+) -> Option<(VideoCodec, bool)> {
+    preferred
+        .iter()
+        .flat_map(|codec| [(*codec, false), (*codec, true)])
+        .find(|(codec, single_nal)| formats.iter().any(|f| is_video(f, *codec, *single_nal)))
+}
+
+/// Mends what the engine writes: tells that candidates trickle (RFC 8840 section 4.1.1),
+/// and gives each payload type one meaning (RFC 8866 section 5.14).
+pub(super) fn mend(sdp: &str) -> String {
+    let mut mended = String::with_capacity(sdp.len() + 64);
+    let mut push = |line: &str| {
+        mended.push_str(line);
+        mended.push_str("\r\n");
+    };
+    let trickles = sdp.lines().any(|line| line.starts_with("a=ice-options:"));
+    for line in sdp.lines().take_while(|line| !line.starts_with("m=")) {
+        push(line);
+    }
+    if !trickles {
+        push("a=ice-options:trickle");
+    }
+    for section in sections(sdp) {
+        for line in mend_section(&section) {
+            push(&line);
+        }
+    }
+    mended
+}
+
+fn mend_section(section: &[&str]) -> Vec<String> {
+    let is_media = section[0].contains("RTP/");
+    if !is_media {
+        return section.iter().map(|line| (*line).to_owned()).collect();
+    }
+    let words: Vec<&str> = section[0].split_ascii_whitespace().collect();
+    let (head, listed) = words.split_at(words.len().min(3));
+    let orphans: Vec<String> = section_formats(section)
+        .iter()
+        .filter(|format| format.name.eq_ignore_ascii_case("rtx"))
+        .filter(|format| {
+            !format
+                .parameter("apt")
+                .is_some_and(|apt| listed.contains(&apt))
+        })
+        .map(|format| format.payload_type.to_string())
+        .collect();
+    let mut seen = BTreeSet::new();
+    let kept: Vec<&str> = listed
+        .iter()
+        .copied()
+        .filter(|word| !orphans.iter().any(|orphan| orphan == word) && seen.insert(*word))
+        .collect();
+    let mut lines = vec![[head, &kept].concat().join(" ")];
+    let mut attributes = BTreeSet::new();
+    for line in &section[1..] {
+        let about = ["a=rtpmap:", "a=fmtp:"]
+            .iter()
+            .find_map(|prefix| Some((*prefix, line.strip_prefix(prefix)?)))
+            .and_then(|(prefix, rest)| Some((prefix, rest.split(' ').next()?)));
+        if let Some((prefix, payload_type)) = about {
+            // The first meaning is the one that the engine uses.
+            if !kept.contains(&payload_type) || !attributes.insert((prefix, payload_type)) {
+                continue;
+            }
+        } else if let Some(rest) = line.strip_prefix("a=rtcp-fb:") {
+            let payload_type = rest.split(' ').next().unwrap_or_default();
+            if (payload_type != "*" && !kept.contains(&payload_type))
+                || !attributes.insert(("a=rtcp-fb:", rest))
+            {
+                continue;
+            }
+        }
+        lines.push((*line).to_owned());
+    }
+    lines
+}
+
+/// The lines of each media section, its `m=` line first.
+fn sections(sdp: &str) -> Vec<Vec<&str>> {
+    let mut sections: Vec<Vec<&str>> = Vec::new();
+    for line in sdp.lines() {
+        if line.starts_with("m=") {
+            sections.push(vec![line]);
+        } else if let Some(section) = sections.last_mut() {
+            section.push(line);
+        }
+    }
+    sections
+}
+
+#[cfg(test)]
+mod tests;

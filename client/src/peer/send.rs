@@ -1,0 +1,254 @@
+//! From the queues of encoded media to the engine's tracks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rtc::media_stream::MediaStreamTrack;
+use rtc::rtp;
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RTCRtpRtxParameters,
+    RtpCodecKind,
+};
+use tokio::sync::{mpsc, watch};
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+
+use super::actor::News;
+use super::event::VideoFormat;
+use super::local::{LocalAudio, LocalVideo};
+use super::packetize::{self, MAX_PAYLOAD};
+use crate::event::Kind;
+use crate::media::clock::Timestamp;
+use crate::media::frame::VideoCodec;
+
+/// A name nobody else has.
+pub(super) fn random_id() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+/// The ids of one track of ours; the same for the life of the connection.
+#[derive(Clone, Debug)]
+pub(super) struct TrackIds {
+    kind: Kind,
+    stream: String,
+    track: String,
+    pub(super) ssrc: u32,
+    rtx_ssrc: u32,
+}
+
+impl TrackIds {
+    pub(super) fn new(kind: Kind, stream: &str) -> Self {
+        let ssrc = rand::random_range(1..u32::MAX - 1);
+        Self {
+            kind,
+            stream: stream.to_owned(),
+            track: random_id(),
+            ssrc,
+            rtx_ssrc: ssrc + 1,
+        }
+    }
+
+    /// The engine's description of it, in one codec.
+    pub(super) fn track(&self, codec: RTCRtpCodec) -> MediaStreamTrack {
+        let (label, kind, rtx) = match self.kind {
+            Kind::Audio => ("audio", RtpCodecKind::Audio, None),
+            Kind::Video => {
+                let ssrc = self.rtx_ssrc;
+                (
+                    "video",
+                    RtpCodecKind::Video,
+                    Some(RTCRtpRtxParameters { ssrc }),
+                )
+            }
+        };
+        let coding = RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters {
+                ssrc: Some(self.ssrc),
+                rtx,
+                ..Default::default()
+            },
+            codec,
+            ..Default::default()
+        };
+        MediaStreamTrack::new(
+            self.stream.clone(),
+            self.track.clone(),
+            label.to_owned(),
+            kind,
+            vec![coding],
+        )
+    }
+}
+
+/// How sound is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AudioSending {
+    pub(super) payload_type: u8,
+    pub(super) ssrc: u32,
+}
+
+/// How pictures are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct VideoSending {
+    pub(super) codec: VideoCodec,
+    pub(super) single_nal: bool,
+    pub(super) payload_type: u8,
+    pub(super) ssrc: u32,
+}
+
+impl VideoSending {
+    pub(super) fn format(self) -> VideoFormat {
+        VideoFormat {
+            codec: self.codec,
+            max_nal_bytes: self.single_nal.then_some(MAX_PAYLOAD),
+        }
+    }
+}
+
+/// RTP time of a capture time: a clock with a random start (RFC 3550 section 5.1).
+#[derive(Clone, Copy, Debug)]
+struct RtpClock {
+    hz: u64,
+    offset: u32,
+    start: Timestamp,
+}
+
+impl RtpClock {
+    fn new(hz: u64) -> Self {
+        Self {
+            hz,
+            offset: rand::random(),
+            start: Timestamp::now() - Duration::from_secs(60),
+        }
+    }
+
+    /// The RTP timestamp of a moment; wraps.
+    fn at(self, moment: Timestamp) -> u32 {
+        let micros = moment.since(self.start).as_micros();
+        let ticks = micros * u128::from(self.hz) / 1_000_000;
+        #[expect(clippy::cast_possible_truncation, reason = "RTP time wraps")]
+        self.offset.wrapping_add(ticks as u32)
+    }
+}
+
+/// Numbers the packets of one stream.
+struct Stream {
+    clock: RtpClock,
+    sequence: u16,
+}
+
+impl Stream {
+    fn new(hz: u64) -> Self {
+        Self {
+            clock: RtpClock::new(hz),
+            // Below half, so that the first wrap is seen as one (RFC 3711 section 3.3.1).
+            sequence: rand::random::<u16>() >> 1,
+        }
+    }
+
+    fn packet(
+        &mut self,
+        payload_type: u8,
+        ssrc: u32,
+        at: Timestamp,
+        marker: bool,
+        payload: Bytes,
+    ) -> rtp::Packet {
+        let sequence_number = self.sequence;
+        self.sequence = sequence_number.wrapping_add(1);
+        rtp::Packet {
+            header: rtp::header::Header {
+                version: 2,
+                marker,
+                payload_type,
+                sequence_number,
+                timestamp: self.clock.at(at),
+                ssrc,
+                ..Default::default()
+            },
+            payload,
+        }
+    }
+}
+
+/// Sends pictures until the connection ends.
+pub(super) async fn video(
+    queue: LocalVideo,
+    track: Arc<TrackLocalStaticRTP>,
+    sending: watch::Receiver<Option<VideoSending>>,
+    news: mpsc::Sender<News>,
+) {
+    let mut stream = Stream::new(90_000);
+    let mut vp8 = packetize::Vp8::new(rand::random());
+    let mut warned = false;
+    loop {
+        let Some(picture) = queue.next().await else {
+            if news.send(News::KeyFrameWanted).await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let Some(sending) = *sending.borrow() else {
+            continue;
+        };
+        if picture.codec != sending.codec {
+            // An encoder of the format before this one; the next picture will fit.
+            continue;
+        }
+        let (payloads, unsendable) = match sending.codec {
+            VideoCodec::Vp8 => (vp8.packetize(&picture.data), 0),
+            VideoCodec::H264 => packetize::h264(&picture.data, sending.single_nal),
+        };
+        if unsendable > 0 && !std::mem::replace(&mut warned, true) {
+            let text = format!(
+                "pictures are not sent whole: the far side takes NAL units of {MAX_PAYLOAD} bytes at most; encode in smaller slices or in VP8"
+            );
+            if news.send(News::Trouble(text)).await.is_err() {
+                return;
+            }
+        }
+        let last = payloads.len().saturating_sub(1);
+        for (index, payload) in payloads.into_iter().enumerate() {
+            let packet = stream.packet(
+                sending.payload_type,
+                sending.ssrc,
+                picture.at,
+                index == last,
+                payload,
+            );
+            if let Err(error) = track.write_rtp(packet).await {
+                tracing::debug!("a packet of a picture was not sent: {error}");
+                break;
+            }
+        }
+    }
+}
+
+/// Sends sound until the connection ends.
+pub(super) async fn audio(
+    queue: LocalAudio,
+    track: Arc<TrackLocalStaticRTP>,
+    sending: watch::Receiver<Option<AudioSending>>,
+) {
+    let mut stream = Stream::new(48_000);
+    let mut begun = false;
+    loop {
+        let sound = queue.next().await;
+        let Some(sending) = *sending.borrow() else {
+            continue;
+        };
+        // The marker tells the beginning of a talk spurt (RFC 3551 section 4.1).
+        let marker = !std::mem::replace(&mut begun, true);
+        let packet = stream.packet(
+            sending.payload_type,
+            sending.ssrc,
+            sound.at,
+            marker,
+            sound.data,
+        );
+        if let Err(error) = track.write_rtp(packet).await {
+            tracing::debug!("a packet of sound was not sent: {error}");
+        }
+    }
+}

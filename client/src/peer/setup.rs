@@ -1,0 +1,204 @@
+//! How the engine is put together: codecs, header extensions, interceptors, sockets.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rtc::ice::mdns::MulticastDnsMode;
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpHeaderExtensionCapability, RtpCodecKind,
+};
+use webrtc::error::Result;
+use webrtc::peer_connection::{
+    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
+    RTCConfigurationBuilder, RTCIceServer, RTCIceTransportPolicy, Registry, SettingEngineBuilder,
+    configure_nack, configure_rtcp_reports, configure_twcc_receiver_only,
+};
+
+use super::config::PeerConfig;
+use crate::media::frame::VideoCodec;
+
+/// RFC 6464.
+pub(super) const AUDIO_LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
+/// RFC 9143.
+const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+
+/// The DTLS handshake starts at an ICE tick, so ticks are short; the number of checks
+/// keeps the time until a pair is given up at 1.4 seconds.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
+const CHECKS: u16 = 140;
+
+/// Opens a connection of the engine.
+pub(super) async fn open(
+    config: &PeerConfig,
+    handler: Arc<dyn PeerConnectionEventHandler>,
+    mdns: bool,
+) -> Result<Arc<dyn PeerConnection>> {
+    let mut media = MediaEngine::default();
+    // These add their feedback to every codec registered so far. RTX must not have
+    // it, or retransmissions are themselves asked for again: so codecs come after.
+    let mut registry = configure_nack(Registry::new(), &mut media);
+    registry = configure_twcc_receiver_only(registry, &mut media)?;
+    registry = configure_rtcp_reports(registry);
+    register_codecs(&mut media, &config.video_codecs)?;
+    for (uri, kind) in [
+        (MID_URI, RtpCodecKind::Audio),
+        (MID_URI, RtpCodecKind::Video),
+        (AUDIO_LEVEL_URI, RtpCodecKind::Audio),
+    ] {
+        let uri = uri.to_owned();
+        media.register_header_extension(RTCRtpHeaderExtensionCapability { uri }, kind, None)?;
+    }
+    let settings = SettingEngineBuilder::new()
+        .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS))
+        .with_relay_acceptance_min_wait(Some(Duration::ZERO))
+        .with_include_loopback_candidate(true)
+        .with_multicast_dns_mode(if mdns {
+            MulticastDnsMode::QueryOnly
+        } else {
+            MulticastDnsMode::Disabled
+        })
+        .build();
+    let ice_servers = config
+        .ice_servers
+        .iter()
+        .map(|server| RTCIceServer {
+            urls: server.urls.clone(),
+            username: server.username.clone(),
+            credential: server.credential.clone(),
+        })
+        .collect();
+    let policy = if config.relay_only {
+        RTCIceTransportPolicy::Relay
+    } else {
+        RTCIceTransportPolicy::All
+    };
+    let connection = PeerConnectionBuilder::new()
+        .with_configuration(
+            RTCConfigurationBuilder::default()
+                .with_ice_servers(ice_servers)
+                .with_ice_transport_policy(policy)
+                .build(),
+        )
+        .with_media_engine(media)
+        .with_setting_engine(settings)
+        .with_interceptor_registry(registry)
+        .with_handler(handler)
+        .with_udp_addrs(addresses(&config.bind))
+        .build()
+        .await?;
+    Ok(Arc::new(connection))
+}
+
+/// Where sockets are bound: the addresses asked for, or one per interface. Loopback is
+/// used only where there is no other, and link-local IPv6 never: it means nothing
+/// without its scope (RFC 8445 section 5.1.1.1).
+fn addresses(asked: &[IpAddr]) -> Vec<SocketAddr> {
+    let mut found: Vec<IpAddr> = asked.to_vec();
+    if found.is_empty() {
+        found = rtc::shared::ifaces::ifaces()
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|interface| interface.addr.map(|address| address.ip()))
+            .filter(|ip| !ip.is_unspecified() && !is_link_local(*ip))
+            .collect();
+        if found.iter().any(|ip| !ip.is_loopback()) {
+            found.retain(|ip| !ip.is_loopback());
+        }
+    }
+    if found.is_empty() {
+        found.push(IpAddr::from([127, 0, 0, 1]));
+    }
+    found.sort_unstable();
+    found.dedup();
+    found.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect()
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+fn feedback(typ: &str, parameter: &str) -> RTCPFeedback {
+    RTCPFeedback {
+        typ: typ.to_owned(),
+        parameter: parameter.to_owned(),
+    }
+}
+
+/// The codec as the engine names it.
+pub(super) fn video_codec(codec: VideoCodec, single_nal: bool) -> RTCRtpCodec {
+    let parameters = match (codec, single_nal) {
+        (VideoCodec::Vp8, _) => "",
+        (VideoCodec::H264, false) => {
+            "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
+        }
+        (VideoCodec::H264, true) => {
+            "level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f"
+        }
+    };
+    RTCRtpCodec {
+        mime_type: codec.mime_type().to_owned(),
+        clock_rate: 90_000,
+        channels: 0,
+        sdp_fmtp_line: parameters.to_owned(),
+        rtcp_feedback: vec![
+            feedback("goog-remb", ""),
+            feedback("transport-cc", ""),
+            feedback("ccm", "fir"),
+            feedback("nack", ""),
+            feedback("nack", "pli"),
+        ],
+    }
+}
+
+/// Opus as the engine names it (RFC 7587).
+pub(super) fn opus_codec() -> RTCRtpCodec {
+    RTCRtpCodec {
+        mime_type: "audio/opus".to_owned(),
+        clock_rate: 48_000,
+        channels: 2,
+        sdp_fmtp_line: "minptime=10;useinbandfec=1".to_owned(),
+        rtcp_feedback: vec![feedback("transport-cc", "")],
+    }
+}
+
+fn register_codecs(media: &mut MediaEngine, preferred: &[VideoCodec]) -> Result<()> {
+    media.register_codec(
+        RTCRtpCodecParameters {
+            rtp_codec: opus_codec(),
+            payload_type: 111,
+        },
+        RtpCodecKind::Audio,
+    )?;
+    for codec in preferred {
+        let payload_types: &[(u8, bool)] = match codec {
+            VideoCodec::Vp8 => &[(96, false)],
+            VideoCodec::H264 => &[(102, false), (104, true)],
+        };
+        for (payload_type, single_nal) in payload_types {
+            let rtx = RTCRtpCodec {
+                mime_type: "video/rtx".to_owned(),
+                clock_rate: 90_000,
+                channels: 0,
+                sdp_fmtp_line: format!("apt={payload_type}"),
+                rtcp_feedback: Vec::new(),
+            };
+            for (rtp_codec, payload_type) in [
+                (video_codec(*codec, *single_nal), *payload_type),
+                (rtx, payload_type + 1),
+            ] {
+                media.register_codec(
+                    RTCRtpCodecParameters {
+                        rtp_codec,
+                        payload_type,
+                    },
+                    RtpCodecKind::Video,
+                )?;
+            }
+        }
+    }
+    Ok(())
+}

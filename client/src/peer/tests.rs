@@ -1,0 +1,6 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+//! Two peers in one process, over loopback sockets.
+
+mod call;
+mod rig;

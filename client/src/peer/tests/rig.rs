@@ -1,0 +1,94 @@
+//! Two peers and the wire between them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::media::clock::Timestamp;
+use crate::media::frame::{EncodedPicture, EncodedSound, VideoCodec};
+use crate::peer::{Peer, PeerConfig, PeerEvent, Signal};
+
+/// No condition takes longer on a machine that is merely busy.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One peer and what it has told.
+pub(super) struct End {
+    pub(super) peer: Peer,
+    pub(super) events: mpsc::Receiver<PeerEvent>,
+}
+
+pub(super) fn config(polite: bool) -> PeerConfig {
+    PeerConfig {
+        polite,
+        bind: vec![[127, 0, 0, 1].into()],
+        mdns: false,
+        ..PeerConfig::default()
+    }
+}
+
+impl End {
+    pub(super) async fn open(config: PeerConfig) -> Self {
+        let (tell, events) = mpsc::channel(64);
+        let peer = Peer::start(config, tell).await.unwrap();
+        Self { peer, events }
+    }
+
+    pub(super) async fn next(&mut self) -> PeerEvent {
+        tokio::time::timeout(PATIENCE, self.events.recv())
+            .await
+            .expect("an event in time")
+            .expect("an open peer")
+    }
+}
+
+/// The newcomer and the one who was there.
+pub(super) async fn pair() -> (End, End) {
+    (
+        End::open(config(true)).await,
+        End::open(config(false)).await,
+    )
+}
+
+/// Passes signals both ways and all other events to `see` until that is satisfied.
+pub(super) async fn relay_until(
+    a: &mut End,
+    b: &mut End,
+    mut see: impl FnMut(usize, PeerEvent) -> bool,
+) {
+    loop {
+        let (index, event) = tokio::select! {
+            event = a.next() => (0, event),
+            event = b.next() => (1, event),
+        };
+        match event {
+            PeerEvent::Signal(signal) => deliver(if index == 0 { b } else { a }, signal).await,
+            event => {
+                if see(index, event) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+pub(super) async fn deliver(to: &End, signal: Signal) {
+    to.peer.handle_signal(signal).await;
+}
+
+pub(super) fn picture(codec: VideoCodec, size: usize, key: bool, fill: u8) -> EncodedPicture {
+    EncodedPicture {
+        codec,
+        data: Bytes::from(vec![fill; size]),
+        key,
+        at: Timestamp::now(),
+    }
+}
+
+pub(super) fn sound(fill: u8) -> EncodedSound {
+    EncodedSound {
+        data: Bytes::from(vec![fill; 80]),
+        duration: Duration::from_millis(20),
+        at: Timestamp::now(),
+    }
+}
