@@ -8,6 +8,7 @@
 //! - `sdp`: limits on and repairs of descriptions, pure
 //! - `packetize`: encoded frames to RTP payloads, pure
 //! - `setup`: codecs, extensions, interceptors, sockets of the engine
+//! - `rtx`, `rtcp`, `stats`: what the engine's interceptors leave to be mended
 //! - `actor`: performs what `negotiation` says; `send` and `receive` move media
 
 mod actor;
@@ -17,6 +18,8 @@ mod local;
 mod negotiation;
 mod packetize;
 mod receive;
+mod rtcp;
+mod rtx;
 mod sdp;
 mod send;
 mod setup;

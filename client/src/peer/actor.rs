@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rtc::media_stream::MediaStreamTrack;
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
@@ -22,6 +22,7 @@ use super::config::PeerConfig;
 use super::event::{ConnectionState, PeerEvent, RemoteCodec, VideoFormat};
 use super::local::{LocalAudio, LocalVideo};
 use super::negotiation::{Negotiation, Step};
+use super::rtcp::Feedback;
 use super::send::{AudioSending, VideoSending};
 use super::signal::{Candidate, DescriptionKind, Signal};
 use super::{Command, PeerError, receive, sdp, send, setup, stats};
@@ -46,6 +47,9 @@ const CHAT_CHANNELS: usize = 4;
 
 /// Remote tracks that one far side may send; more are not listened to.
 const TRACKS: usize = 32;
+
+/// Key frames are large: a far side that asks more often gets them no faster.
+const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What the engine calls back with.
 enum Callback {
@@ -134,6 +138,12 @@ pub(super) struct Actor {
     callbacks: mpsc::Receiver<Callback>,
     state: watch::Receiver<ConnectionState>,
     news: (mpsc::Sender<News>, mpsc::Receiver<News>),
+    key_frames: watch::Receiver<u64>,
+    bitrate: watch::Receiver<u32>,
+    feedback: Feedback,
+    /// When the next key frame may be asked of our encoder, and whether one is.
+    key_frame_after: Instant,
+    key_frame_due: bool,
     tasks: JoinSet<()>,
     video: LocalVideo,
     audio: LocalAudio,
@@ -165,12 +175,14 @@ impl Actor {
             callbacks: callbacks_in,
             state: state_in,
         });
-        let connection = match setup::open(&config, handler.clone(), config.mdns).await {
+        let feedback = Feedback::default();
+        let opened = setup::open(&config, handler.clone(), &feedback, config.mdns).await;
+        let connection = match opened {
             Ok(connection) => connection,
             // A machine without multicast has no mDNS; calls work without.
             Err(error) if config.mdns => {
                 tracing::debug!("no mDNS: {error}");
-                setup::open(&config, handler, false)
+                setup::open(&config, handler, &feedback, false)
                     .await
                     .map_err(|error| PeerError::Open(error.to_string()))?
             }
@@ -185,6 +197,11 @@ impl Actor {
             callbacks,
             state,
             news: mpsc::channel(NEWS),
+            key_frames: feedback.key_frames.subscribe(),
+            bitrate: feedback.bitrate.subscribe(),
+            feedback,
+            key_frame_after: Instant::now(),
+            key_frame_due: false,
             tasks: JoinSet::new(),
             video,
             audio,
@@ -252,6 +269,14 @@ impl Actor {
                     Some(command) => self.command(command).await,
                 },
                 Ok(()) = self.state.changed() => self.state_changed(),
+                Ok(()) = self.key_frames.changed() => self.want_key_frame(),
+                () = tokio::time::sleep_until(self.key_frame_after.into()), if self.key_frame_due => {
+                    self.want_key_frame();
+                }
+                Ok(()) = self.bitrate.changed(), if room => {
+                    let bitrate = *self.bitrate.borrow_and_update();
+                    self.tell(PeerEvent::TargetBitrate(bitrate));
+                }
                 Some(callback) = self.callbacks.recv(), if room => self.callback(callback).await,
                 Some(news) = self.news.1.recv(), if room => self.news(news),
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
@@ -314,9 +339,7 @@ impl Actor {
                 self.video.set_open(true);
                 self.audio.set_open(true);
                 self.tell(PeerEvent::State(state));
-                if self.video_sender.is_some() {
-                    self.tell(PeerEvent::KeyFrameWanted);
-                }
+                self.want_key_frame();
             }
             ConnectionState::Failed | ConnectionState::Closed => {
                 self.video.set_open(false);
@@ -324,6 +347,21 @@ impl Actor {
                 self.tell(PeerEvent::State(state));
             }
             _ => self.tell(PeerEvent::State(state)),
+        }
+    }
+
+    /// Passes on that a key frame is wanted, at most once in a while: what is asked in
+    /// between is asked at its end.
+    fn want_key_frame(&mut self) {
+        self.key_frames.mark_unchanged();
+        if self.video_sender.is_none() || self.outbox.len() >= OUTBOX {
+            return;
+        }
+        let now = Instant::now();
+        self.key_frame_due = now < self.key_frame_after;
+        if !self.key_frame_due {
+            self.key_frame_after = now + KEY_FRAME_INTERVAL;
+            self.tell(PeerEvent::KeyFrameWanted);
         }
     }
 
@@ -362,7 +400,7 @@ impl Actor {
             }
             News::Chat(text) => self.tell(PeerEvent::Chat(text)),
             News::Track(track) => self.tell(PeerEvent::Track(track)),
-            News::KeyFrameWanted => self.tell(PeerEvent::KeyFrameWanted),
+            News::KeyFrameWanted => self.want_key_frame(),
             News::Trouble(text) => self.trouble(text),
         }
     }
@@ -412,7 +450,7 @@ impl Actor {
             .connection
             .get_stats(Instant::now(), StatsSelector::None)
             .await;
-        stats::report(&report)
+        stats::report(&report, &self.feedback.ledger())
     }
 
     /// Performs what the negotiation says until it says no more.

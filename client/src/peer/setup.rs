@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rtc::ice::mdns::MulticastDnsMode;
+use rtc::interceptor::{NackGeneratorBuilder, NackResponderBuilder, Slot};
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpHeaderExtensionCapability, RtpCodecKind,
 };
@@ -12,10 +13,12 @@ use webrtc::error::Result;
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
     RTCConfigurationBuilder, RTCIceServer, RTCIceTransportPolicy, Registry, SettingEngineBuilder,
-    configure_nack, configure_rtcp_reports, configure_twcc_receiver_only,
+    configure_rtcp_reports, configure_twcc_receiver_only,
 };
 
 use super::config::PeerConfig;
+use super::rtcp::{Feedback, ReadRtcp};
+use super::rtx::UndoRtx;
 use crate::media::frame::VideoCodec;
 
 /// RFC 6464.
@@ -28,18 +31,38 @@ const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 const CHECKS: u16 = 140;
 
+/// How often, and how many times, a missing packet is asked for: a retransmission that
+/// comes later than this would not be waited for.
+const NACK_INTERVAL: Duration = Duration::from_millis(20);
+const NACKS: u16 = 10;
+
+/// Places in the engine's chain, counted from the wire: RTX is undone before the NACK
+/// generator at 7000; RTCP is read where every request and report of ours passes.
+const UNDO_RTX: usize = 6_500;
+const READ_RTCP: usize = 6_600;
+
 /// Opens a connection of the engine.
 pub(super) async fn open(
     config: &PeerConfig,
     handler: Arc<dyn PeerConnectionEventHandler>,
+    feedback: &Feedback,
     mdns: bool,
 ) -> Result<Arc<dyn PeerConnection>> {
     let mut media = MediaEngine::default();
-    // These add their feedback to every codec registered so far. RTX must not have
-    // it, or retransmissions are themselves asked for again: so codecs come after.
-    let mut registry = configure_nack(Registry::new(), &mut media);
-    registry = configure_twcc_receiver_only(registry, &mut media)?;
-    registry = configure_rtcp_reports(registry);
+    // Adds its feedback to every codec registered so far; ours name theirs themselves,
+    // because RTX must not have any: retransmissions would be asked for again.
+    let registry = configure_twcc_receiver_only(Registry::new(), &mut media)?;
+    let registry = configure_rtcp_reports(registry)
+        .with(Slot::NackResponder, NackResponderBuilder::new().build())
+        .with(
+            Slot::NackGenerator,
+            NackGeneratorBuilder::new()
+                .with_interval(NACK_INTERVAL)
+                .with_max_nacks_per_packet(NACKS)
+                .build(),
+        )
+        .with(Slot::Custom(UNDO_RTX), UndoRtx::default())
+        .with(Slot::Custom(READ_RTCP), ReadRtcp::new(feedback.clone()));
     register_codecs(&mut media, &config.video_codecs)?;
     for (uri, kind) in [
         (MID_URI, RtpCodecKind::Audio),

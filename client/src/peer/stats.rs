@@ -1,11 +1,13 @@
-//! The engine's statistics as W3C webrtc-stats dictionaries.
+//! The engine's statistics as W3C webrtc-stats dictionaries, with what RTCP told put in.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use webrtc::peer_connection::{RTCStatsReport, RTCStatsReportEntry};
 
+use super::rtcp::{Ledger, Requests};
+
 /// Every dictionary by its id.
-pub(super) fn report(report: &RTCStatsReport) -> Value {
-    let entries: Map<String, Value> = report
+pub(super) fn report(report: &RTCStatsReport, ledger: &Ledger) -> Value {
+    let entries = report
         .iter()
         .filter_map(|entry| {
             let value = dictionary(entry).ok()?;
@@ -13,7 +15,7 @@ pub(super) fn report(report: &RTCStatsReport) -> Value {
             Some((id, value))
         })
         .collect();
-    Value::Object(entries)
+    Value::Object(merge(entries, ledger))
 }
 
 fn dictionary(entry: &RTCStatsReportEntry) -> serde_json::Result<Value> {
@@ -37,3 +39,93 @@ fn dictionary(entry: &RTCStatsReportEntry) -> serde_json::Result<Value> {
         _ => Ok(Value::Null),
     }
 }
+
+/// Puts what RTCP told into the dictionaries, and replaces those about the far side:
+/// the engine's are empty.
+fn merge(mut entries: Map<String, Value>, ledger: &Ledger) -> Map<String, Value> {
+    entries.retain(|_, value| {
+        !matches!(
+            value["type"].as_str(),
+            Some("remote-inbound-rtp" | "remote-outbound-rtp")
+        )
+    });
+    let mut far = Vec::new();
+    for value in entries.values_mut() {
+        let outbound = match value["type"].as_str() {
+            Some("outbound-rtp") => true,
+            Some("inbound-rtp") => false,
+            _ => continue,
+        };
+        let Some(ssrc) = value["ssrc"].as_u64().and_then(|s| u32::try_from(s).ok()) else {
+            continue;
+        };
+        let remote = if outbound {
+            put_requests(value, ledger.received.get(&ssrc));
+            remote_inbound(value, ssrc, ledger)
+        } else {
+            put_requests(value, ledger.sent.get(&ssrc));
+            let ticks = value["jitter"].as_f64().unwrap_or_default();
+            value["jitter"] = json!(seconds(ledger, ssrc, ticks));
+            remote_outbound(value, ssrc, ledger)
+        };
+        if let Some((id, remote)) = remote {
+            value["remoteId"] = json!(id);
+            far.push((id, remote));
+        } else if let Some(dictionary) = value.as_object_mut() {
+            dictionary.remove("remoteId");
+        }
+    }
+    entries.extend(far);
+    entries
+}
+
+fn put_requests(value: &mut Value, requests: Option<&Requests>) {
+    let requests = requests.copied().unwrap_or_default();
+    value["nackCount"] = json!(requests.nacks);
+    value["pliCount"] = json!(requests.plis);
+    value["firCount"] = json!(requests.firs);
+}
+
+fn remote_inbound(local: &Value, ssrc: u32, ledger: &Ledger) -> Option<(String, Value)> {
+    let reception = ledger.receptions.get(&ssrc)?;
+    let (id, mut remote) = remote_of(local, "remote-inbound-rtp");
+    remote["packetsLost"] = json!(reception.packets_lost);
+    remote["fractionLost"] = json!(f64::from(reception.fraction_lost) / 256.0);
+    remote["jitter"] = json!(seconds(ledger, ssrc, f64::from(reception.jitter)));
+    remote["reportsReceived"] = json!(reception.reports);
+    remote["totalRoundTripTime"] = json!(reception.total_round_trip.as_secs_f64());
+    remote["roundTripTimeMeasurements"] = json!(reception.round_trips);
+    if let Some(round_trip) = reception.round_trip {
+        remote["roundTripTime"] = json!(round_trip.as_secs_f64());
+    }
+    Some((id, remote))
+}
+
+fn remote_outbound(local: &Value, ssrc: u32, ledger: &Ledger) -> Option<(String, Value)> {
+    let sent = ledger.senders.get(&ssrc)?;
+    let (id, mut remote) = remote_of(local, "remote-outbound-rtp");
+    remote["packetsSent"] = json!(sent.packets);
+    remote["bytesSent"] = json!(sent.octets);
+    remote["reportsSent"] = json!(sent.reports);
+    Some((id, remote))
+}
+
+/// A dictionary about the far end of a stream.
+fn remote_of(local: &Value, kind: &str) -> (String, Value) {
+    let id = format!("{kind}_{}", local["ssrc"]);
+    let mut remote = json!({"id": id, "type": kind, "localId": local["id"]});
+    for key in ["timestamp", "ssrc", "kind", "transportId", "codecId"] {
+        remote[key] = local[key].clone();
+    }
+    (id, remote)
+}
+
+fn seconds(ledger: &Ledger, ssrc: u32, ticks: f64) -> f64 {
+    match ledger.clock_rates.get(&ssrc) {
+        Some(rate) if *rate > 0 => ticks / f64::from(*rate),
+        _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! Puts retransmissions back into the stream they repair (RFC 4588) before the engine
+//! looks for losses. The engine does so behind its NACK generator, which therefore
+//! never sees a loss repaired and asks again and again.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use rtc::interceptor::{Interceptor, Packet, StreamInfo, TaggedPacket};
+use rtc::rtp;
+use rtc::sansio::Protocol;
+use rtc::shared::error::Error;
+
+/// What a repair stream repairs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Repaired {
+    ssrc: u32,
+    payload_type: u8,
+    repair_payload_type: u8,
+}
+
+/// Undoes RTX on received packets.
+#[derive(Default)]
+pub(super) struct UndoRtx {
+    streams: HashMap<u32, Repaired>,
+    reads: VecDeque<TaggedPacket>,
+    writes: VecDeque<TaggedPacket>,
+}
+
+impl UndoRtx {
+    /// Rewrites a retransmission in place. Packets of padding alone, which probe for
+    /// bandwidth, stay as they are: feedback must tell that they arrived.
+    fn undo(&self, packet: &mut rtp::Packet) {
+        let Some(repaired) = self.streams.get(&packet.header.ssrc) else {
+            return;
+        };
+        if packet.header.payload_type != repaired.repair_payload_type || packet.payload.len() <= 2 {
+            return;
+        }
+        let original = packet.payload.split_to(2);
+        packet.header.sequence_number = u16::from_be_bytes([original[0], original[1]]);
+        packet.header.ssrc = repaired.ssrc;
+        packet.header.payload_type = repaired.payload_type;
+    }
+}
+
+impl Protocol<TaggedPacket, TaggedPacket, ()> for UndoRtx {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = Error;
+    type Time = Instant;
+
+    fn handle_read(&mut self, mut message: TaggedPacket) -> Result<(), Error> {
+        if let Packet::Rtp(packet) = &mut message.message.packet {
+            self.undo(packet);
+        }
+        self.reads.push_back(message);
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        self.reads.pop_front()
+    }
+
+    fn handle_write(&mut self, message: TaggedPacket) -> Result<(), Error> {
+        self.writes.push_back(message);
+        Ok(())
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        self.writes.pop_front()
+    }
+}
+
+impl Interceptor for UndoRtx {
+    fn bind_remote_stream(&mut self, info: &StreamInfo) {
+        if let (Some(ssrc), Some(repair_payload_type)) = (info.ssrc_rtx, info.payload_type_rtx) {
+            self.streams.insert(
+                ssrc,
+                Repaired {
+                    ssrc: info.ssrc,
+                    payload_type: info.payload_type,
+                    repair_payload_type,
+                },
+            );
+        }
+    }
+
+    fn unbind_remote_stream(&mut self, info: &StreamInfo) {
+        if let Some(ssrc) = info.ssrc_rtx {
+            self.streams.remove(&ssrc);
+        }
+    }
+
+    fn bind_local_stream(&mut self, _info: &StreamInfo) {}
+
+    fn unbind_local_stream(&mut self, _info: &StreamInfo) {}
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use bytes::Bytes;
+    use rtc::interceptor::AttributedPacket;
+    use rtc::shared::TransportContext;
+
+    use super::*;
+
+    fn through(undo: &mut UndoRtx, ssrc: u32, payload_type: u8, payload: &[u8]) -> rtp::Packet {
+        let packet = rtp::Packet {
+            header: rtp::header::Header {
+                version: 2,
+                marker: true,
+                sequence_number: 9,
+                timestamp: 7,
+                ssrc,
+                payload_type,
+                ..Default::default()
+            },
+            payload: Bytes::copy_from_slice(payload),
+        };
+        undo.handle_read(TaggedPacket {
+            now: Instant::now(),
+            transport: TransportContext::default(),
+            message: AttributedPacket::new(Packet::Rtp(packet)),
+        })
+        .unwrap();
+        match undo.poll_read().unwrap().message.packet {
+            Packet::Rtp(packet) => packet,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    fn bound() -> UndoRtx {
+        let mut undo = UndoRtx::default();
+        undo.bind_remote_stream(&StreamInfo {
+            ssrc: 1000,
+            payload_type: 96,
+            ssrc_rtx: Some(2000),
+            payload_type_rtx: Some(97),
+            ..StreamInfo::default()
+        });
+        undo
+    }
+
+    #[test]
+    fn a_retransmission_becomes_the_packet_that_was_lost() {
+        let packet = through(&mut bound(), 2000, 97, &[0x12, 0x34, 5, 6]);
+        assert_eq!(packet.header.ssrc, 1000);
+        assert_eq!(packet.header.payload_type, 96);
+        assert_eq!(packet.header.sequence_number, 0x1234);
+        assert_eq!(packet.header.timestamp, 7);
+        assert!(packet.header.marker);
+        assert_eq!(packet.payload.as_ref(), [5, 6]);
+    }
+
+    #[test]
+    fn everything_else_passes_untouched() {
+        for (ssrc, payload_type, payload) in [
+            (1000, 96, &[0x12, 0x34, 5, 6][..]),
+            (3000, 97, &[0x12, 0x34, 5, 6]),
+            (2000, 103, &[0x12, 0x34, 5, 6]),
+            (2000, 97, &[]),
+            (2000, 97, &[1]),
+            (2000, 97, &[1, 2]),
+        ] {
+            let packet = through(&mut bound(), ssrc, payload_type, payload);
+            assert_eq!(packet.header.ssrc, ssrc);
+            assert_eq!(packet.header.payload_type, payload_type);
+            assert_eq!(packet.header.sequence_number, 9);
+            assert_eq!(packet.payload.as_ref(), payload);
+        }
+    }
+
+    #[test]
+    fn an_unbound_stream_is_forgotten() {
+        let mut undo = bound();
+        undo.unbind_remote_stream(&StreamInfo {
+            ssrc: 1000,
+            ssrc_rtx: Some(2000),
+            ..StreamInfo::default()
+        });
+        let packet = through(&mut undo, 2000, 97, &[0x12, 0x34, 5, 6]);
+        assert_eq!(packet.header.ssrc, 2000);
+    }
+}
