@@ -3,6 +3,7 @@
 pub mod event;
 pub mod measure;
 pub mod media;
+pub mod net;
 pub mod output;
 pub mod peer;
 pub mod signaling;

@@ -13,6 +13,7 @@
 
 mod actor;
 mod config;
+mod engine;
 mod event;
 mod local;
 mod negotiation;

@@ -11,30 +11,22 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
-use webrtc::media_stream::track_remote::TrackRemote;
-use webrtc::peer_connection::{
-    PeerConnection, PeerConnectionEventHandler, RTCIceCandidateInit, RTCIceGatheringState,
-    RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSessionDescription, StatsSelector,
-};
+use webrtc::peer_connection::{RTCIceCandidateInit, RTCSessionDescription, StatsSelector};
 use webrtc::rtp_transceiver::RtpSender;
 
 use super::config::PeerConfig;
+use super::engine::{Callback, Engine};
 use super::event::{ConnectionState, PeerEvent, RemoteCodec, VideoFormat};
 use super::local::{LocalAudio, LocalVideo};
 use super::negotiation::{Negotiation, Step};
-use super::rtcp::Feedback;
 use super::send::{AudioSending, VideoSending};
-use super::signal::{Candidate, DescriptionKind, Signal};
+use super::signal::{DescriptionKind, Signal};
 use super::{Command, PeerError, receive, sdp, send, setup, stats};
 use crate::event::Kind;
 use crate::media::frame::VideoCodec;
 
 /// The label of the data channel that carries chat.
 const CHAT: &str = "chat";
-
-/// Callbacks of the engine that wait for the actor. They must not wait themselves,
-/// so what is more is dropped and logged.
-const CALLBACKS: usize = 256;
 
 /// News of the actor's own tasks; they wait.
 const NEWS: usize = 64;
@@ -51,14 +43,6 @@ const TRACKS: usize = 32;
 /// Key frames are large: a far side that asks more often gets them no faster.
 const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What the engine calls back with.
-enum Callback {
-    Candidate(Candidate),
-    EndOfCandidates,
-    Channel(Arc<dyn DataChannel>),
-    Track(Arc<dyn TrackRemote>),
-}
-
 /// What tasks of the actor have to say.
 pub(super) enum News {
     ChatOpen,
@@ -66,60 +50,6 @@ pub(super) enum News {
     Track(super::RemoteTrack),
     KeyFrameWanted,
     Trouble(String),
-}
-
-/// Forwards callbacks: they run on the engine's own task and must return at once.
-struct Handler {
-    callbacks: mpsc::Sender<Callback>,
-    state: watch::Sender<ConnectionState>,
-}
-
-impl Handler {
-    fn forward(&self, callback: Callback) {
-        if self.callbacks.try_send(callback).is_err() {
-            tracing::warn!("a callback of the engine was dropped: {CALLBACKS} wait already");
-        }
-    }
-}
-
-#[async_trait::async_trait]
-impl PeerConnectionEventHandler for Handler {
-    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
-        if let Ok(init) = event.candidate.to_json() {
-            self.forward(Callback::Candidate(Candidate {
-                candidate: init.candidate,
-                sdp_mid: init.sdp_mid,
-                sdp_m_line_index: init.sdp_mline_index,
-                username_fragment: init.username_fragment,
-            }));
-        }
-    }
-
-    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
-        if state == RTCIceGatheringState::Complete {
-            self.forward(Callback::EndOfCandidates);
-        }
-    }
-
-    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
-        let state = match state {
-            RTCPeerConnectionState::Connecting => ConnectionState::Connecting,
-            RTCPeerConnectionState::Connected => ConnectionState::Connected,
-            RTCPeerConnectionState::Disconnected => ConnectionState::Disconnected,
-            RTCPeerConnectionState::Failed => ConnectionState::Failed,
-            RTCPeerConnectionState::Closed => ConnectionState::Closed,
-            _ => return,
-        };
-        self.state.send_replace(state);
-    }
-
-    async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
-        self.forward(Callback::Channel(channel));
-    }
-
-    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
-        self.forward(Callback::Track(track));
-    }
 }
 
 /// A sender of the engine, and its ids.
@@ -130,17 +60,12 @@ struct Sender {
 
 /// The state of one connection.
 pub(super) struct Actor {
-    connection: Arc<dyn PeerConnection>,
+    engine: Engine,
     config: PeerConfig,
     negotiation: Negotiation,
     outbox: VecDeque<PeerEvent>,
     events: mpsc::Sender<PeerEvent>,
-    callbacks: mpsc::Receiver<Callback>,
-    state: watch::Receiver<ConnectionState>,
     news: (mpsc::Sender<News>, mpsc::Receiver<News>),
-    key_frames: watch::Receiver<u64>,
-    bitrate: watch::Receiver<u32>,
-    feedback: Feedback,
     /// When the next key frame may be asked of our encoder, and whether one is.
     key_frame_after: Instant,
     key_frame_due: bool,
@@ -169,37 +94,14 @@ impl Actor {
         video: LocalVideo,
         audio: LocalAudio,
     ) -> Result<Self, PeerError> {
-        let (callbacks_in, callbacks) = mpsc::channel(CALLBACKS);
-        let (state_in, state) = watch::channel(ConnectionState::New);
-        let handler = Arc::new(Handler {
-            callbacks: callbacks_in,
-            state: state_in,
-        });
-        let feedback = Feedback::default();
-        let opened = setup::open(&config, handler.clone(), &feedback, config.mdns).await;
-        let connection = match opened {
-            Ok(connection) => connection,
-            // A machine without multicast has no mDNS; calls work without.
-            Err(error) if config.mdns => {
-                tracing::debug!("no mDNS: {error}");
-                setup::open(&config, handler, &feedback, false)
-                    .await
-                    .map_err(|error| PeerError::Open(error.to_string()))?
-            }
-            Err(error) => return Err(PeerError::Open(error.to_string())),
-        };
+        let engine = Engine::open(&config).await?;
         let mut actor = Self {
-            connection,
+            engine,
             negotiation: Negotiation::new(config.polite),
             config,
             outbox: VecDeque::new(),
             events,
-            callbacks,
-            state,
             news: mpsc::channel(NEWS),
-            key_frames: feedback.key_frames.subscribe(),
-            bitrate: feedback.bitrate.subscribe(),
-            feedback,
             key_frame_after: Instant::now(),
             key_frame_due: false,
             tasks: JoinSet::new(),
@@ -228,7 +130,7 @@ impl Actor {
         if self.config.send_audio {
             let ids = send::TrackIds::new(Kind::Audio, &stream);
             let track = Arc::new(TrackLocalStaticRTP::new(ids.track(setup::opus_codec())));
-            let engine = self.connection.add_track(track.clone()).await?;
+            let engine = self.engine.connection.add_track(track.clone()).await?;
             self.tasks.spawn(send::audio(
                 self.audio.clone(),
                 track,
@@ -240,7 +142,7 @@ impl Actor {
             let ids = send::TrackIds::new(Kind::Video, &stream);
             // Which codec it will be is not known before the far side's description.
             let track = Arc::new(TrackLocalStaticRTP::new(ids.track(Default::default())));
-            let engine = self.connection.add_track(track.clone()).await?;
+            let engine = self.engine.connection.add_track(track.clone()).await?;
             self.tasks.spawn(send::video(
                 self.video.clone(),
                 track,
@@ -268,16 +170,16 @@ impl Actor {
                     Some(Command::Close) | None => break,
                     Some(command) => self.command(command).await,
                 },
-                Ok(()) = self.state.changed() => self.state_changed(),
-                Ok(()) = self.key_frames.changed() => self.want_key_frame(),
+                Ok(()) = self.engine.state.changed() => self.state_changed(),
+                Ok(()) = self.engine.key_frames.changed() => self.want_key_frame(),
                 () = tokio::time::sleep_until(self.key_frame_after.into()), if self.key_frame_due => {
                     self.want_key_frame();
                 }
-                Ok(()) = self.bitrate.changed(), if room => {
-                    let bitrate = *self.bitrate.borrow_and_update();
+                Ok(()) = self.engine.bitrate.changed(), if room => {
+                    let bitrate = *self.engine.bitrate.borrow_and_update();
                     self.tell(PeerEvent::TargetBitrate(bitrate));
                 }
-                Some(callback) = self.callbacks.recv(), if room => self.callback(callback).await,
+                Some(callback) = self.engine.callbacks.recv(), if room => self.callback(callback).await,
                 Some(news) = self.news.1.recv(), if room => self.news(news),
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Err(error) = ended {
@@ -295,9 +197,7 @@ impl Actor {
         self.audio.set_open(false);
         self.tasks.shutdown().await;
         self.chat.clear();
-        if let Err(error) = self.connection.close().await {
-            tracing::warn!("closing a peer connection: {error}");
-        }
+        self.engine.close().await;
         // Best effort: an owner that still listens learns that it is over.
         let _ = self
             .events
@@ -333,7 +233,7 @@ impl Actor {
     }
 
     fn state_changed(&mut self) {
-        let state = *self.state.borrow_and_update();
+        let state = *self.engine.state.borrow_and_update();
         match state {
             ConnectionState::Connected => {
                 self.video.set_open(true);
@@ -353,7 +253,7 @@ impl Actor {
     /// Passes on that a key frame is wanted, at most once in a while: what is asked in
     /// between is asked at its end.
     fn want_key_frame(&mut self) {
-        self.key_frames.mark_unchanged();
+        self.engine.key_frames.mark_unchanged();
         if self.video_sender.is_none() || self.outbox.len() >= OUTBOX {
             return;
         }
@@ -447,10 +347,11 @@ impl Actor {
 
     async fn stats(&self) -> serde_json::Value {
         let report = self
+            .engine
             .connection
             .get_stats(Instant::now(), StatsSelector::None)
             .await;
-        stats::report(&report, &self.feedback.ledger())
+        stats::report(&report, &self.engine.feedback.ledger())
     }
 
     /// Performs what the negotiation says until it says no more.
@@ -469,46 +370,37 @@ impl Actor {
             Step::Offer { restart } => self.offer(restart).await.map_err(|e| e.to_string()),
             Step::Rollback => {
                 let rollback = RTCSessionDescription::rollback(None).map_err(|e| e.to_string())?;
-                self.connection
+                self.engine
+                    .connection
                     .set_local_description(rollback)
                     .await
                     .map_err(|e| e.to_string())
             }
             Step::ApplyOffer(text) => {
-                sdp::check(&text).map_err(|e| e.to_string())?;
+                self.check(&text).await?;
                 let offer =
                     RTCSessionDescription::offer(text.clone()).map_err(|e| e.to_string())?;
-                self.connection
-                    .set_remote_description(offer)
-                    .await
-                    .map_err(|e| e.to_string())?;
+                if let Err(error) = self.engine.connection.set_remote_description(offer).await {
+                    self.forget_offer().await;
+                    return Err(error.to_string());
+                }
                 self.agree(&text).await;
                 Ok(())
             }
             Step::Answer => {
-                let answer = self
-                    .connection
-                    .create_answer(None)
-                    .await
-                    .map_err(|e| e.to_string())?;
-                let text = answer.sdp.clone();
-                self.connection
-                    .set_local_description(answer)
-                    .await
-                    .map_err(|e| e.to_string())?;
-                self.tell(PeerEvent::Signal(Signal::Description {
-                    kind: DescriptionKind::Answer,
-                    sdp: sdp::mend(&text),
-                }));
-                self.begin().await;
+                if let Err(error) = self.answer().await {
+                    self.forget_offer().await;
+                    return Err(error.to_string());
+                }
                 Ok(())
             }
             Step::ApplyAnswer(text) => {
-                sdp::check(&text).map_err(|e| e.to_string())?;
+                self.check(&text).await?;
                 let answer =
                     RTCSessionDescription::answer(text.clone()).map_err(|e| e.to_string())?;
                 self.agree(&text).await;
-                self.connection
+                self.engine
+                    .connection
                     .set_remote_description(answer)
                     .await
                     .map_err(|e| e.to_string())?;
@@ -516,6 +408,7 @@ impl Actor {
                 Ok(())
             }
             Step::AddCandidate(candidate) => self
+                .engine
                 .connection
                 .add_ice_candidate(RTCIceCandidateInit {
                     candidate: candidate.candidate,
@@ -534,11 +427,11 @@ impl Actor {
             self.prepare().await?;
         }
         if restart {
-            self.connection.restart_ice().await?;
+            self.engine.connection.restart_ice().await?;
         }
-        let offer = self.connection.create_offer(None).await?;
+        let offer = self.engine.connection.create_offer(None).await?;
         let text = offer.sdp.clone();
-        self.connection.set_local_description(offer).await?;
+        self.engine.connection.set_local_description(offer).await?;
         self.tell(PeerEvent::Signal(Signal::Description {
             kind: DescriptionKind::Offer,
             sdp: sdp::mend(&text),
@@ -546,9 +439,71 @@ impl Actor {
         Ok(())
     }
 
+    async fn answer(&mut self) -> webrtc::error::Result<()> {
+        let answer = self.engine.connection.create_answer(None).await?;
+        let text = answer.sdp.clone();
+        self.engine.connection.set_local_description(answer).await?;
+        self.tell(PeerEvent::Signal(Signal::Description {
+            kind: DescriptionKind::Answer,
+            sdp: sdp::mend(&text),
+        }));
+        self.begin().await;
+        Ok(())
+    }
+
+    /// Refuses a description that the engine should not see.
+    async fn check(&self, text: &str) -> Result<(), String> {
+        let before = match self.engine.connection.current_remote_description().await {
+            Some(before) => sdp::section_kinds(&before.sdp),
+            None => Vec::new(),
+        };
+        sdp::check(text, &before).map_err(|refused| refused.to_string())
+    }
+
+    /// Undoes an offer that failed half-way. What it has set in the engine stays there and
+    /// breaks later offers, so an engine that was never of use is replaced.
+    async fn forget_offer(&mut self) {
+        if self
+            .engine
+            .connection
+            .current_remote_description()
+            .await
+            .is_none()
+        {
+            if let Err(error) = self.begin_anew().await {
+                self.trouble(error.to_string());
+            }
+            return;
+        }
+        let forgotten = match RTCSessionDescription::rollback(None) {
+            Ok(rollback) => {
+                self.engine
+                    .connection
+                    .set_remote_description(rollback)
+                    .await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = forgotten {
+            tracing::debug!("no offer to forget: {error}");
+        }
+    }
+
+    async fn begin_anew(&mut self) -> Result<(), PeerError> {
+        let engine = Engine::open(&self.config).await?;
+        self.tasks.shutdown().await;
+        self.chat.clear();
+        self.engine.close().await;
+        self.engine = engine;
+        self.prepared = false;
+        self.add_tracks()
+            .await
+            .map_err(|error| PeerError::Open(error.to_string()))
+    }
+
     /// Puts chat, and places for media that we only receive, into our first offer.
     async fn prepare(&mut self) -> webrtc::error::Result<()> {
-        if self.connection.remote_description().await.is_some() {
+        if self.engine.connection.remote_description().await.is_some() {
             return Ok(());
         }
         let receive = |kind| {
@@ -557,7 +512,9 @@ impl Actor {
                 streams: Vec::new(),
                 send_encodings: Vec::new(),
             };
-            self.connection.add_transceiver_from_kind(kind, Some(init))
+            self.engine
+                .connection
+                .add_transceiver_from_kind(kind, Some(init))
         };
         if self.audio_sender.is_none() {
             receive(RtpCodecKind::Audio).await?;
@@ -565,7 +522,11 @@ impl Actor {
         if self.video_sender.is_none() && !self.config.video_codecs.is_empty() {
             receive(RtpCodecKind::Video).await?;
         }
-        let channel = self.connection.create_data_channel(CHAT, None).await?;
+        let channel = self
+            .engine
+            .connection
+            .create_data_channel(CHAT, None)
+            .await?;
         self.add_chat(channel);
         Ok(())
     }
@@ -586,7 +547,7 @@ impl Actor {
     /// Begins to send what was negotiated.
     async fn begin(&mut self) {
         // The far side sends by the payload types that our description names (RFC 3264 section 5.1).
-        if let Some(local) = self.connection.local_description().await {
+        if let Some(local) = self.engine.connection.local_description().await {
             self.remote_codecs = remote_codecs(&local.sdp);
         }
         if let Some(sender) = &self.audio_sender {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::media::frame::VideoCodec;
+use crate::net::Impairment;
 
 /// A STUN or TURN server, as `RTCIceServer` of W3C webrtc-pc.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct PeerConfig {
     pub bind: Vec<IpAddr>,
     /// Whether `.local` candidates of browsers are resolved (RFC 8828 hides addresses in them).
     pub mdns: bool,
+    /// How bad the path is made, for trying out.
+    pub impairment: Option<Impairment>,
 }
 
 impl Default for PeerConfig {
@@ -48,6 +51,7 @@ impl Default for PeerConfig {
             send_video: true,
             bind: Vec::new(),
             mdns: true,
+            impairment: None,
         }
     }
 }

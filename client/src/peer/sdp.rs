@@ -26,10 +26,18 @@ pub(super) enum Refused {
     TooManySections(usize),
     #[error("the far side's description does not begin with v=0; it was not used")]
     NotADescription,
+    #[error("the far side's description has two media sections named {0:?}; it was not used")]
+    SameMid(String),
+    #[error(
+        "the far side's description has other media sections than the one before; it was not used"
+    )]
+    OtherSections,
 }
 
-/// Refuses descriptions whose size alone makes them hostile.
-pub(super) fn check(sdp: &str) -> Result<(), Refused> {
+/// Refuses descriptions that the engine should not see: too large ones, and those that
+/// do not go on from the media sections `before` (RFC 3264 section 8: their number never
+/// decreases; RFC 9143 section 5.2: each has a name of its own).
+pub(super) fn check(sdp: &str, before: &[String]) -> Result<(), Refused> {
     if sdp.len() > MAX_BYTES {
         return Err(Refused::TooLarge(sdp.len()));
     }
@@ -44,7 +52,25 @@ pub(super) fn check(sdp: &str) -> Result<(), Refused> {
     if sections > MAX_SECTIONS {
         return Err(Refused::TooManySections(sections));
     }
+    let mut mids = BTreeSet::new();
+    for mid in sdp.lines().filter_map(|line| line.strip_prefix("a=mid:")) {
+        if !mids.insert(mid) {
+            return Err(Refused::SameMid(mid.chars().take(32).collect()));
+        }
+    }
+    let now = section_kinds(sdp);
+    if now.len() < before.len() || now.iter().zip(before).any(|(now, before)| now != before) {
+        return Err(Refused::OtherSections);
+    }
     Ok(())
+}
+
+/// What each media section is of: `audio`, `video`, `application`.
+pub(super) fn section_kinds(sdp: &str) -> Vec<String> {
+    sdp.lines()
+        .filter_map(|line| line.strip_prefix("m="))
+        .map(|rest| rest.split(' ').next().unwrap_or_default().to_owned())
+        .collect()
 }
 
 /// Every ICE username fragment that a description names.

@@ -15,11 +15,13 @@ use webrtc::peer_connection::{
     RTCConfigurationBuilder, RTCIceServer, RTCIceTransportPolicy, Registry, SettingEngineBuilder,
     configure_rtcp_reports, configure_twcc_receiver_only,
 };
+use webrtc::runtime::{Runtime, TokioRuntime};
 
 use super::config::PeerConfig;
 use super::rtcp::{Feedback, ReadRtcp};
 use super::rtx::UndoRtx;
 use crate::media::frame::VideoCodec;
+use crate::net::ImpairedRuntime;
 
 /// RFC 6464.
 pub(super) const AUDIO_LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
@@ -96,7 +98,12 @@ pub(super) async fn open(
     } else {
         RTCIceTransportPolicy::All
     };
+    let runtime: Arc<dyn Runtime> = match &config.impairment {
+        Some(impairment) => Arc::new(ImpairedRuntime(impairment.clone())),
+        None => Arc::new(TokioRuntime),
+    };
     let connection = PeerConnectionBuilder::new()
+        .with_runtime(runtime)
         .with_configuration(
             RTCConfigurationBuilder::default()
                 .with_ice_servers(ice_servers)

@@ -3,4 +3,7 @@
 //! Two peers in one process, over loopback sockets.
 
 mod call;
+mod life;
+mod media;
+mod negotiation;
 mod rig;

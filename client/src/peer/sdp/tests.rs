@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::{
     Format, MAX_BYTES, MAX_LINES, MAX_SECTIONS, Refused, check, choose_video, formats, mend,
-    username_fragments,
+    section_kinds, username_fragments,
 };
 use crate::media::frame::VideoCodec::{H264, Vp8};
 
@@ -92,27 +92,50 @@ fn a_payload_type_has_one_meaning_and_repairs_something() {
 
 #[test]
 fn descriptions_are_refused_for_their_size_alone() {
-    assert_eq!(check(OFFER), Ok(()));
-    assert_eq!(check(""), Err(Refused::NotADescription));
-    assert_eq!(check("hello"), Err(Refused::NotADescription));
+    assert_eq!(check(OFFER, &[]), Ok(()));
+    assert_eq!(check("", &[]), Err(Refused::NotADescription));
+    assert_eq!(check("hello", &[]), Err(Refused::NotADescription));
     let large = format!("v=0\r\n{}", "a".repeat(MAX_BYTES));
-    assert_eq!(check(&large), Err(Refused::TooLarge(large.len())));
+    assert_eq!(check(&large, &[]), Err(Refused::TooLarge(large.len())));
     let sections = format!(
         "v=0\r\n{}",
         "m=audio 9 RTP/AVP 0\r\n".repeat(MAX_SECTIONS + 1)
     );
     assert_eq!(
-        check(&sections),
+        check(&sections, &[]),
         Err(Refused::TooManySections(MAX_SECTIONS + 1))
     );
     let lines = format!("v=0\r\n{}", "a=b\r\n".repeat(MAX_LINES));
-    assert_eq!(check(&lines), Err(Refused::TooManyLines(MAX_LINES + 1)));
+    assert_eq!(
+        check(&lines, &[]),
+        Err(Refused::TooManyLines(MAX_LINES + 1))
+    );
+}
+
+#[test]
+fn a_description_goes_on_from_the_one_before() {
+    let kinds = |kinds: &[&str]| -> Vec<String> { kinds.iter().map(|k| (*k).into()).collect() };
+    assert_eq!(section_kinds(OFFER), ["audio", "video"]);
+    for (before, verdict) in [
+        (kinds(&[]), Ok(())),
+        (kinds(&["audio"]), Ok(())),
+        (kinds(&["audio", "video"]), Ok(())),
+        (kinds(&["video", "audio"]), Err(Refused::OtherSections)),
+        (
+            kinds(&["audio", "video", "application"]),
+            Err(Refused::OtherSections),
+        ),
+    ] {
+        assert_eq!(check(OFFER, &before), verdict, "{before:?}");
+    }
+    let doubled = OFFER.replace("a=ice-ufrag:", "a=mid:0\r\na=ice-ufrag:");
+    assert_eq!(check(&doubled, &[]), Err(Refused::SameMid("0".to_owned())));
 }
 
 proptest! {
     #[test]
     fn no_text_breaks_the_readers(text in "(v=0\r\n)?((m=(audio|video) [0-9 ]{0,9}|a=(rtpmap|fmtp|rtcp-fb):[0-9*]{0,3} ?[a-z/=;]{0,9}|.{0,20})\r?\n){0,20}") {
-        let _ = check(&text);
+        let _ = check(&text, &[]);
         let _ = username_fragments(&text);
         let _ = formats(&text, "video");
         let once = mend(&text);

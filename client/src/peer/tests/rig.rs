@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, EncodedSound, VideoCodec};
-use crate::peer::{Peer, PeerConfig, PeerEvent, Signal};
+use crate::peer::{ConnectionState, DescriptionKind, Peer, PeerConfig, PeerEvent, Signal};
 
 /// No condition takes longer on a machine that is merely busy.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,10 +57,7 @@ pub(super) async fn relay_until(
     mut see: impl FnMut(usize, PeerEvent) -> bool,
 ) {
     loop {
-        let (index, event) = tokio::select! {
-            event = a.next() => (0, event),
-            event = b.next() => (1, event),
-        };
+        let (index, event) = either(a, b).await;
         match event {
             PeerEvent::Signal(signal) => deliver(if index == 0 { b } else { a }, signal).await,
             event => {
@@ -91,4 +88,72 @@ pub(super) fn sound(fill: u8) -> EncodedSound {
         duration: Duration::from_millis(20),
         at: Timestamp::now(),
     }
+}
+
+/// Negotiates until both are connected, know what to send and can chat.
+/// Gives the ICE username fragments that were used.
+pub(super) async fn connect(a: &mut End, b: &mut End) -> Vec<String> {
+    a.peer.negotiate().await;
+    let mut fragments = Vec::new();
+    let mut connected = [false; 2];
+    let mut chat = [false; 2];
+    while connected != [true; 2] || chat != [true; 2] {
+        let (who, event) = either(a, b).await;
+        match event {
+            PeerEvent::Signal(signal) => {
+                fragments.extend(fragments_of(&signal));
+                deliver(if who == 0 { b } else { a }, signal).await;
+            }
+            PeerEvent::State(ConnectionState::Connected) => connected[who] = true,
+            PeerEvent::ChatOpen => chat[who] = true,
+            PeerEvent::Trouble(text) => panic!("{who}: {text}"),
+            _ => {}
+        }
+    }
+    fragments
+}
+
+/// Passes signals until an offer was made and its answer delivered.
+pub(super) async fn renegotiated(a: &mut End, b: &mut End) {
+    loop {
+        let (who, event) = either(a, b).await;
+        if let PeerEvent::Signal(signal) = event {
+            let answer = matches!(
+                signal,
+                Signal::Description {
+                    kind: DescriptionKind::Answer,
+                    ..
+                }
+            );
+            deliver(if who == 0 { b } else { a }, signal).await;
+            if answer {
+                return;
+            }
+        }
+    }
+}
+
+/// The next event of any of the two, and whose.
+pub(super) async fn either(a: &mut End, b: &mut End) -> (usize, PeerEvent) {
+    tokio::select! {
+        event = a.next() => (0, event),
+        event = b.next() => (1, event),
+    }
+}
+
+pub(super) fn fragments_of(signal: &Signal) -> Vec<String> {
+    match signal {
+        Signal::Description { sdp, .. } => super::super::sdp::username_fragments(sdp),
+        _ => Vec::new(),
+    }
+}
+
+/// The dictionaries of one type in a report.
+pub(super) fn of_type<'a>(report: &'a serde_json::Value, kind: &str) -> Vec<&'a serde_json::Value> {
+    report
+        .as_object()
+        .unwrap()
+        .values()
+        .filter(|value| value["type"] == kind)
+        .collect()
 }

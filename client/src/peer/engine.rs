@@ -1,0 +1,132 @@
+//! The engine's connection and what it calls back with.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use webrtc::data_channel::DataChannel;
+use webrtc::media_stream::track_remote::TrackRemote;
+use webrtc::peer_connection::{
+    PeerConnection, PeerConnectionEventHandler, RTCIceGatheringState, RTCPeerConnectionIceEvent,
+    RTCPeerConnectionState,
+};
+
+use super::PeerError;
+use super::config::PeerConfig;
+use super::event::ConnectionState;
+use super::rtcp::Feedback;
+use super::setup;
+use super::signal::Candidate;
+
+/// Callbacks of the engine that wait for the actor. They must not wait themselves,
+/// so what is more is dropped and logged.
+const CALLBACKS: usize = 256;
+
+/// What the engine calls back with.
+pub(super) enum Callback {
+    Candidate(Candidate),
+    EndOfCandidates,
+    Channel(Arc<dyn DataChannel>),
+    Track(Arc<dyn TrackRemote>),
+}
+
+/// One connection of the engine. It must be closed: dropping it leaks a task and sockets.
+pub(super) struct Engine {
+    pub(super) connection: Arc<dyn PeerConnection>,
+    pub(super) callbacks: mpsc::Receiver<Callback>,
+    pub(super) state: watch::Receiver<ConnectionState>,
+    pub(super) key_frames: watch::Receiver<u64>,
+    pub(super) bitrate: watch::Receiver<u32>,
+    pub(super) feedback: Feedback,
+}
+
+impl Engine {
+    pub(super) async fn open(config: &PeerConfig) -> Result<Self, PeerError> {
+        let (callbacks_in, callbacks) = mpsc::channel(CALLBACKS);
+        let (state_in, state) = watch::channel(ConnectionState::New);
+        let handler = Arc::new(Handler {
+            callbacks: callbacks_in,
+            state: state_in,
+        });
+        let feedback = Feedback::default();
+        let opened = setup::open(config, handler.clone(), &feedback, config.mdns).await;
+        let connection = match opened {
+            Ok(connection) => connection,
+            // A machine without multicast has no mDNS; calls work without.
+            Err(error) if config.mdns => {
+                tracing::debug!("no mDNS: {error}");
+                setup::open(config, handler, &feedback, false)
+                    .await
+                    .map_err(|error| PeerError::Open(error.to_string()))?
+            }
+            Err(error) => return Err(PeerError::Open(error.to_string())),
+        };
+        Ok(Self {
+            connection,
+            callbacks,
+            state,
+            key_frames: feedback.key_frames.subscribe(),
+            bitrate: feedback.bitrate.subscribe(),
+            feedback,
+        })
+    }
+
+    pub(super) async fn close(&self) {
+        if let Err(error) = self.connection.close().await {
+            tracing::warn!("closing a peer connection: {error}");
+        }
+    }
+}
+
+/// Forwards callbacks: they run on the engine's own task and must return at once.
+struct Handler {
+    callbacks: mpsc::Sender<Callback>,
+    state: watch::Sender<ConnectionState>,
+}
+
+impl Handler {
+    fn forward(&self, callback: Callback) {
+        if self.callbacks.try_send(callback).is_err() {
+            tracing::warn!("a callback of the engine was dropped: {CALLBACKS} wait already");
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Handler {
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        if let Ok(init) = event.candidate.to_json() {
+            self.forward(Callback::Candidate(Candidate {
+                candidate: init.candidate,
+                sdp_mid: init.sdp_mid,
+                sdp_m_line_index: init.sdp_mline_index,
+                username_fragment: init.username_fragment,
+            }));
+        }
+    }
+
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        if state == RTCIceGatheringState::Complete {
+            self.forward(Callback::EndOfCandidates);
+        }
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        let state = match state {
+            RTCPeerConnectionState::Connecting => ConnectionState::Connecting,
+            RTCPeerConnectionState::Connected => ConnectionState::Connected,
+            RTCPeerConnectionState::Disconnected => ConnectionState::Disconnected,
+            RTCPeerConnectionState::Failed => ConnectionState::Failed,
+            RTCPeerConnectionState::Closed => ConnectionState::Closed,
+            _ => return,
+        };
+        self.state.send_replace(state);
+    }
+
+    async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
+        self.forward(Callback::Channel(channel));
+    }
+
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        self.forward(Callback::Track(track));
+    }
+}
