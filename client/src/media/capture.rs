@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use super::frame::{EncodedPicture, EncodedSound, Picture, Sound};
 
+pub mod test_picture;
+
 /// A picture from a source.
 #[derive(Clone, Debug)]
 pub enum VideoItem {

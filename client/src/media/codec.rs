@@ -2,6 +2,38 @@
 
 use super::frame::{EncodedPicture, Picture, VideoCodec};
 
+pub mod h264;
+pub mod opus;
+mod pace;
+#[cfg(test)]
+mod tests;
+pub mod vpx;
+
+/// Opens an encoder of `codec`.
+///
+/// # Errors
+/// When the codec library refuses the size or the rate.
+pub fn video_encoder(
+    codec: VideoCodec,
+    config: EncoderConfig,
+) -> Result<Box<dyn VideoEncoder>, CodecError> {
+    Ok(match codec {
+        VideoCodec::Vp8 => Box::new(vpx::Vp8Encoder::new(config)?),
+        VideoCodec::H264 => Box::new(h264::H264Encoder::new(config, h264::Slices::One)?),
+    })
+}
+
+/// Opens a decoder of `codec`.
+///
+/// # Errors
+/// When the codec library refuses to start.
+pub fn video_decoder(codec: VideoCodec) -> Result<Box<dyn VideoDecoder>, CodecError> {
+    Ok(match codec {
+        VideoCodec::Vp8 => Box::new(vpx::Vp8Decoder::new()?),
+        VideoCodec::H264 => Box::new(h264::H264Decoder::new()?),
+    })
+}
+
 /// Encodes pictures in real time.
 pub trait VideoEncoder: Send {
     /// Encodes one picture; `key` asks for a key frame now. `None` where the rate

@@ -1,0 +1,397 @@
+//! The calls into libvpx, made safe: every pointer that goes in is checked against
+//! the slice it came from, everything that comes out is copied before the next call.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_int, c_long, c_ulong};
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::time::Duration;
+
+use vpx_sys::{
+    VPX_DECODER_ABI_VERSION, VPX_DL_REALTIME, VPX_EFLAG_FORCE_KF, VPX_FRAME_IS_INVISIBLE,
+    vp8e_enc_control_id as control, vpx_codec_ctx, vpx_codec_cx_pkt_kind, vpx_codec_enc_cfg,
+    vpx_codec_err_t, vpx_image, vpx_img_fmt,
+};
+
+use crate::media::clock::Timestamp;
+use crate::media::frame::Picture;
+
+/// Ticks of the encoder's clock in a second.
+const TICKS: u64 = 90_000;
+
+/// What differs from one encoder to the next; everything else is the same for all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) kilobits: u32,
+    /// 0 to 16, higher is faster and uglier.
+    pub(super) speed: u32,
+    /// Largest key frame in percent of a frame's average size.
+    pub(super) max_key_percent: u32,
+}
+
+/// A libvpx context that is destroyed with its owner.
+struct Context(Box<vpx_codec_ctx>);
+
+// SAFETY: a libvpx context has no ties to the thread that made it; it must not be
+// used by two threads at once, which `&mut self` on every method below ensures.
+unsafe impl Send for Context {}
+
+impl Context {
+    fn zeroed() -> Box<vpx_codec_ctx> {
+        // SAFETY: all fields are pointers, integers, or the enum `vpx_codec_err_t`,
+        // whose 0 is `VPX_CODEC_OK`; zero bytes are a valid value for each.
+        unsafe { Box::new(MaybeUninit::zeroed().assume_init()) }
+    }
+
+    fn problem(&mut self, code: vpx_codec_err_t) -> String {
+        // SAFETY: the context is initialised; both strings are static or live in it
+        // until its next call, and are copied here. The detail may be null.
+        unsafe {
+            let short = CStr::from_ptr(vpx_sys::vpx_codec_err_to_string(code)).to_string_lossy();
+            let detail = vpx_sys::vpx_codec_error_detail(&raw mut *self.0);
+            if detail.is_null() {
+                short.into_owned()
+            } else {
+                format!("{short}: {}", CStr::from_ptr(detail).to_string_lossy())
+            }
+        }
+    }
+
+    fn check(&mut self, code: vpx_codec_err_t) -> Result<(), String> {
+        match code {
+            vpx_codec_err_t::VPX_CODEC_OK => Ok(()),
+            code => Err(self.problem(code)),
+        }
+    }
+
+    fn control(&mut self, id: control, value: c_int) -> Result<(), String> {
+        // SAFETY: the context is an initialised VP8 encoder, and every control used
+        // here takes one `int` or `unsigned int`, which variadic calls pass alike.
+        let code = unsafe { vpx_sys::vpx_codec_control_(&raw mut *self.0, id as c_int, value) };
+        self.check(code)
+            .map_err(|problem| format!("{id:?} {value}: {problem}"))
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: a `Context` is made only after its initialisation succeeded, and
+        // nothing that libvpx gave out outlives the call that got it.
+        unsafe {
+            vpx_sys::vpx_codec_destroy(&raw mut *self.0);
+        }
+    }
+}
+
+fn started(code: vpx_codec_err_t, context: Box<vpx_codec_ctx>) -> Result<Context, String> {
+    match code {
+        vpx_codec_err_t::VPX_CODEC_OK => Ok(Context(context)),
+        code => {
+            // SAFETY: the returned string is static.
+            let word = unsafe { CStr::from_ptr(vpx_sys::vpx_codec_err_to_string(code)) };
+            Err(word.to_string_lossy().into_owned())
+        }
+    }
+}
+
+/// A VP8 encoder.
+pub(super) struct Encoder {
+    context: Context,
+    config: vpx_codec_enc_cfg,
+    ticks: u64,
+}
+
+// SAFETY: the configuration's only pointers are the two-pass statistics, null here.
+unsafe impl Send for Encoder {}
+
+impl Encoder {
+    pub(super) fn new(settings: &Settings) -> Result<Self, String> {
+        if settings.width == 0
+            || settings.height == 0
+            || settings.width > 16_383
+            || settings.height > 16_383
+        {
+            return Err(format!(
+                "a picture of {}x{} does not fit VP8's 1 to 16383",
+                settings.width, settings.height
+            ));
+        }
+        let config = configuration(settings)?;
+        let mut context = Context::zeroed();
+        // SAFETY: context and configuration are valid for the call; libvpx copies the
+        // configuration and keeps no pointer to ours. The version is the one that the
+        // bindings were made from, and is compared by libvpx.
+        let code = unsafe {
+            vpx_sys::vpx_codec_enc_init_ver(
+                &raw mut *context,
+                vpx_sys::vpx_codec_vp8_cx(),
+                &raw const config,
+                0,
+                vpx_sys::VPX_ENCODER_ABI_VERSION as c_int,
+            )
+        };
+        let mut context = started(code, context)?;
+        context.control(
+            control::VP8E_SET_CPUUSED,
+            -(settings.speed.min(16) as c_int),
+        )?;
+        context.control(control::VP8E_SET_NOISE_SENSITIVITY, 0)?;
+        context.control(control::VP8E_SET_STATIC_THRESHOLD, 1)?;
+        context.control(control::VP8E_SET_TOKEN_PARTITIONS, 0)?;
+        context.control(
+            control::VP8E_SET_MAX_INTRA_BITRATE_PCT,
+            c_int::try_from(settings.max_key_percent).unwrap_or(c_int::MAX),
+        )?;
+        Ok(Self {
+            context,
+            config,
+            ticks: 0,
+        })
+    }
+
+    pub(super) fn set_kilobits(&mut self, kilobits: u32) -> Result<(), String> {
+        let before = std::mem::replace(&mut self.config.rc_target_bitrate, kilobits);
+        // SAFETY: both are valid for the call, and libvpx copies the configuration.
+        let code = unsafe {
+            vpx_sys::vpx_codec_enc_config_set(&raw mut *self.context.0, &raw const self.config)
+        };
+        let done = self.context.check(code);
+        if done.is_err() {
+            self.config.rc_target_bitrate = before;
+        }
+        done
+    }
+
+    /// Encodes one picture of the size that the encoder was opened with; `None` where
+    /// the rate control dropped it.
+    pub(super) fn encode(
+        &mut self,
+        picture: &Picture,
+        duration: Duration,
+        key: bool,
+    ) -> Result<Option<Vec<u8>>, String> {
+        let image = self.image(picture)?;
+        let duration = (duration.as_micros() as u64 * TICKS / 1_000_000).max(1);
+        let flags = if key { VPX_EFLAG_FORCE_KF as c_long } else { 0 };
+        // SAFETY: the image's planes point into `picture`, which outlives the call and
+        // was checked to hold the rows that strides and size tell; libvpx reads them
+        // only (it copies the picture into its own buffers before it returns).
+        let code = unsafe {
+            vpx_sys::vpx_codec_encode(
+                &raw mut *self.context.0,
+                &raw const image,
+                self.ticks as i64,
+                duration as c_ulong,
+                flags,
+                VPX_DL_REALTIME as c_ulong,
+            )
+        };
+        self.ticks += duration;
+        self.context.check(code)?;
+        Ok(self.take_packets())
+    }
+
+    fn take_packets(&mut self) -> Option<Vec<u8>> {
+        let mut data: Option<Vec<u8>> = None;
+        let mut iterator = ptr::null();
+        loop {
+            // SAFETY: the iterator starts null and is only ever moved by libvpx.
+            let packet = unsafe {
+                vpx_sys::vpx_codec_get_cx_data(&raw mut *self.context.0, &raw mut iterator).as_ref()
+            };
+            let Some(packet) = packet else { return data };
+            if packet.kind != vpx_codec_cx_pkt_kind::VPX_CODEC_CX_FRAME_PKT {
+                continue;
+            }
+            // SAFETY: the kind says which member of the union is set; its buffer holds
+            // `sz` bytes until the next call on this context, and is copied here.
+            let bytes = unsafe {
+                let frame = packet.data.frame;
+                if frame.buf.is_null() || frame.flags & VPX_FRAME_IS_INVISIBLE != 0 {
+                    continue;
+                }
+                std::slice::from_raw_parts(frame.buf.cast::<u8>(), frame.sz as usize)
+            };
+            data.get_or_insert_default().extend_from_slice(bytes);
+        }
+    }
+
+    fn image(&self, picture: &Picture) -> Result<vpx_image, String> {
+        let (width, height) = (picture.width, picture.height);
+        if (width, height) != (self.config.g_w, self.config.g_h) {
+            return Err(format!(
+                "a picture of {width}x{height} given to an encoder of {}x{}",
+                self.config.g_w, self.config.g_h
+            ));
+        }
+        let chroma = picture.chroma_stride() * picture.chroma_rows();
+        if picture.y.len() < width as usize * height as usize
+            || picture.u.len() < chroma
+            || picture.v.len() < chroma
+        {
+            return Err(format!("a picture of {width}x{height} lacks rows"));
+        }
+        // SAFETY: every field is an integer, a pointer or an enum that has a 0.
+        let mut image: vpx_image = unsafe { MaybeUninit::zeroed().assume_init() };
+        image.fmt = vpx_img_fmt::VPX_IMG_FMT_I420;
+        (image.w, image.h, image.d_w, image.d_h) = (width, height, width, height);
+        (image.x_chroma_shift, image.y_chroma_shift) = (1, 1);
+        (image.bit_depth, image.bps) = (8, 12);
+        let chroma_stride = picture.chroma_stride() as c_int;
+        image.stride = [width as c_int, chroma_stride, chroma_stride, 0];
+        image.planes = [
+            picture.y.as_ptr().cast_mut(),
+            picture.u.as_ptr().cast_mut(),
+            picture.v.as_ptr().cast_mut(),
+            ptr::null_mut(),
+        ];
+        Ok(image)
+    }
+}
+
+/// What libwebrtc asks of libvpx for a camera: constant rate, one pass, no lag, a
+/// buffer of a second, frames dropped at 30 % of it. Error resilience is off: it only
+/// pays with temporal layers, for a lost frame is resent or followed by a key frame.
+fn configuration(settings: &Settings) -> Result<vpx_codec_enc_cfg, String> {
+    let mut config = MaybeUninit::<vpx_codec_enc_cfg>::uninit();
+    // SAFETY: on success libvpx has written every field of its default configuration.
+    let mut config = unsafe {
+        let code = vpx_sys::vpx_codec_enc_config_default(
+            vpx_sys::vpx_codec_vp8_cx(),
+            config.as_mut_ptr(),
+            0,
+        );
+        if code != vpx_codec_err_t::VPX_CODEC_OK {
+            return Err("libvpx was built without its VP8 encoder".into());
+        }
+        config.assume_init()
+    };
+    config.g_w = settings.width;
+    config.g_h = settings.height;
+    config.g_threads = 1;
+    config.g_timebase = vpx_sys::vpx_rational {
+        num: 1,
+        den: TICKS as c_int,
+    };
+    config.g_error_resilient = 0;
+    config.g_pass = vpx_sys::vpx_enc_pass::VPX_RC_ONE_PASS;
+    config.g_lag_in_frames = 0;
+    config.rc_dropframe_thresh = 30;
+    config.rc_resize_allowed = 0;
+    config.rc_end_usage = vpx_sys::vpx_rc_mode::VPX_CBR;
+    config.rc_target_bitrate = settings.kilobits;
+    config.rc_min_quantizer = 2;
+    config.rc_max_quantizer = 56;
+    config.rc_undershoot_pct = 100;
+    config.rc_overshoot_pct = 15;
+    config.rc_buf_initial_sz = 500;
+    config.rc_buf_optimal_sz = 600;
+    config.rc_buf_sz = 1000;
+    config.kf_mode = vpx_sys::vpx_kf_mode::VPX_KF_AUTO;
+    config.kf_max_dist = 3000;
+    Ok(config)
+}
+
+/// A VP8 decoder.
+pub(super) struct Decoder {
+    context: Context,
+}
+
+impl Decoder {
+    pub(super) fn new() -> Result<Self, String> {
+        let mut context = Context::zeroed();
+        let config = vpx_sys::vpx_codec_dec_cfg {
+            threads: 1,
+            w: 0,
+            h: 0,
+        };
+        // SAFETY: as for the encoder; libvpx copies this configuration as well.
+        let code = unsafe {
+            vpx_sys::vpx_codec_dec_init_ver(
+                &raw mut *context,
+                vpx_sys::vpx_codec_vp8_dx(),
+                &raw const config,
+                0,
+                VPX_DECODER_ABI_VERSION as c_int,
+            )
+        };
+        Ok(Self {
+            context: started(code, context)?,
+        })
+    }
+
+    pub(super) fn decode(
+        &mut self,
+        frame: &[u8],
+        at: Timestamp,
+    ) -> Result<Option<Picture>, String> {
+        let size =
+            u32::try_from(frame.len()).map_err(|_| "the frame is larger than 4 GiB".to_owned())?;
+        // SAFETY: pointer and size are those of one slice, which is only read, and only
+        // during the call.
+        let code = unsafe {
+            vpx_sys::vpx_codec_decode(
+                &raw mut *self.context.0,
+                frame.as_ptr(),
+                size,
+                ptr::null_mut(),
+                0,
+            )
+        };
+        let decoded = self.context.check(code);
+        // Taken even after a failure, so that it does not come out for the next frame.
+        let picture = self.take_picture(at);
+        decoded?;
+        picture
+    }
+
+    fn take_picture(&mut self, at: Timestamp) -> Result<Option<Picture>, String> {
+        let mut iterator = ptr::null();
+        // SAFETY: the iterator starts null; the image lives in the context until its
+        // next call, and is copied before that.
+        let image = unsafe {
+            vpx_sys::vpx_codec_get_frame(&raw mut *self.context.0, &raw mut iterator).as_ref()
+        };
+        let Some(image) = image else { return Ok(None) };
+        if image.fmt != vpx_img_fmt::VPX_IMG_FMT_I420 {
+            return Err(format!("unexpected pixel format {:?}", image.fmt));
+        }
+        let (width, height) = (image.d_w, image.d_h);
+        let plane = |index: usize, width: u32, height: u32| {
+            copy_plane(image, index, width as usize, height as usize)
+        };
+        Ok(Some(Picture {
+            width,
+            height,
+            y: plane(0, width, height)?,
+            u: plane(1, width.div_ceil(2), height.div_ceil(2))?,
+            v: plane(2, width.div_ceil(2), height.div_ceil(2))?,
+            at,
+        }))
+    }
+}
+
+fn copy_plane(
+    image: &vpx_image,
+    index: usize,
+    width: usize,
+    height: usize,
+) -> Result<Vec<u8>, String> {
+    let stride = usize::try_from(image.stride[index]).unwrap_or(0);
+    let start = image.planes[index];
+    if start.is_null() || stride < width {
+        return Err(format!(
+            "plane {index} has a stride of {stride} for {width} columns"
+        ));
+    }
+    let mut plane = Vec::with_capacity(width * height);
+    for row in 0..height {
+        // SAFETY: libvpx allocates `stride` bytes for each of the displayed rows of a
+        // plane, and `width` is not above the stride.
+        let row = unsafe { std::slice::from_raw_parts(start.add(row * stride), width) };
+        plane.extend_from_slice(row);
+    }
+    Ok(plane)
+}
