@@ -7,6 +7,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,20 +20,52 @@ pub use impairment::Impairment;
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Tokio for the engine, with sockets that lose what an [`Impairment`] says.
-#[derive(Debug)]
-pub(crate) struct ImpairedRuntime(pub(crate) Impairment);
+/// How long the engine's driver sleeps at most while it hurries.
+const NAP: Duration = Duration::from_millis(2);
 
-impl Runtime for ImpairedRuntime {
+/// While it is set, the engine's driver takes short naps only. It does not look for what
+/// its own steps have given it to send before it sleeps, so a DTLS or SCTP handshake
+/// would wait for the next timer of something else: up to 200 ms a step.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hurry(Arc<AtomicBool>);
+
+impl Hurry {
+    /// From the driver's next sleep on.
+    pub(crate) fn set(&self, hurried: bool) {
+        self.0.store(hurried, Ordering::Relaxed);
+    }
+
+    fn nap(&self, duration: Duration) -> Duration {
+        if self.0.load(Ordering::Relaxed) {
+            duration.min(NAP)
+        } else {
+            duration
+        }
+    }
+}
+
+/// Tokio for the engine, with a driver that can be hurried and, where asked, sockets that
+/// lose what an [`Impairment`] says.
+#[derive(Debug)]
+pub(crate) struct EngineRuntime {
+    pub(crate) hurry: Hurry,
+    pub(crate) impairment: Option<Impairment>,
+}
+
+impl Runtime for EngineRuntime {
     fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) -> Box<dyn JoinHandle> {
         TokioRuntime.spawn(future)
     }
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        Ok(Arc::new(ImpairedSocket {
-            inner: TokioRuntime.wrap_udp_socket(socket)?,
-            impairment: self.0.clone(),
-        }))
+        let inner = TokioRuntime.wrap_udp_socket(socket)?;
+        Ok(match &self.impairment {
+            Some(impairment) => Arc::new(ImpairedSocket {
+                inner,
+                impairment: impairment.clone(),
+            }),
+            None => inner,
+        })
     }
 
     fn wrap_tcp_listener(&self, listener: TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
@@ -51,7 +84,7 @@ impl Runtime for ImpairedRuntime {
     }
 
     fn sleep(&self, duration: Duration) -> Boxed<'static, ()> {
-        TokioRuntime.sleep(duration)
+        TokioRuntime.sleep(self.hurry.nap(duration))
     }
 
     fn interval(&self, period: Duration) -> Box<dyn AsyncInterval> {
@@ -97,5 +130,25 @@ impl AsyncUdpSocket for ImpairedSocket {
 
     fn max_gro_segments(&self) -> usize {
         self.inner.max_gro_segments()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hurried_driver_takes_short_naps_only() {
+        let hurry = Hurry::default();
+        let long = Duration::from_secs(2);
+        assert_eq!(hurry.nap(long), long);
+        hurry.set(true);
+        assert_eq!(hurry.nap(long), NAP);
+        assert_eq!(
+            hurry.nap(Duration::from_micros(5)),
+            Duration::from_micros(5)
+        );
+        hurry.set(false);
+        assert_eq!(hurry.nap(long), long);
     }
 }

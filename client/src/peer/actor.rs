@@ -40,6 +40,9 @@ const CHAT_CHANNELS: usize = 4;
 /// Remote tracks that one far side may send; more are not listened to.
 const TRACKS: usize = 32;
 
+/// Handshakes that take longer have worse problems than the engine's naps.
+const HURRY: Duration = Duration::from_secs(5);
+
 /// Key frames are large: a far side that asks more often gets them no faster.
 const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -66,6 +69,8 @@ pub(super) struct Actor {
     outbox: VecDeque<PeerEvent>,
     events: mpsc::Sender<PeerEvent>,
     news: (mpsc::Sender<News>, mpsc::Receiver<News>),
+    /// When the engine need not hurry any more, should its handshakes not end before.
+    hurry_until: Option<Instant>,
     /// When the next key frame may be asked of our encoder, and whether one is.
     key_frame_after: Instant,
     key_frame_due: bool,
@@ -102,6 +107,7 @@ impl Actor {
             outbox: VecDeque::new(),
             events,
             news: mpsc::channel(NEWS),
+            hurry_until: None,
             key_frame_after: Instant::now(),
             key_frame_due: false,
             tasks: JoinSet::new(),
@@ -175,6 +181,7 @@ impl Actor {
                 () = tokio::time::sleep_until(self.key_frame_after.into()), if self.key_frame_due => {
                     self.want_key_frame();
                 }
+                () = sleep_until(self.hurry_until), if self.hurry_until.is_some() => self.relax(),
                 Ok(()) = self.engine.bitrate.changed(), if room => {
                     let bitrate = *self.engine.bitrate.borrow_and_update();
                     self.tell(PeerEvent::TargetBitrate(bitrate));
@@ -250,6 +257,19 @@ impl Actor {
         }
     }
 
+    /// Lets the engine's handshakes go fast, for a while.
+    fn hurry(&mut self) {
+        if !self.chat_open {
+            self.engine.hurry.set(true);
+            self.hurry_until = Some(Instant::now() + HURRY);
+        }
+    }
+
+    fn relax(&mut self) {
+        self.engine.hurry.set(false);
+        self.hurry_until = None;
+    }
+
     /// Passes on that a key frame is wanted, at most once in a while: what is asked in
     /// between is asked at its end.
     fn want_key_frame(&mut self) {
@@ -294,6 +314,7 @@ impl Actor {
     fn news(&mut self, news: News) {
         match news {
             News::ChatOpen => {
+                self.relax();
                 if !std::mem::replace(&mut self.chat_open, true) {
                     self.tell(PeerEvent::ChatOpen);
                 }
@@ -388,6 +409,7 @@ impl Actor {
                 Ok(())
             }
             Step::Answer => {
+                self.hurry();
                 if let Err(error) = self.answer().await {
                     self.forget_offer().await;
                     return Err(error.to_string());
@@ -399,6 +421,7 @@ impl Actor {
                 let answer =
                     RTCSessionDescription::answer(text.clone()).map_err(|e| e.to_string())?;
                 self.agree(&text).await;
+                self.hurry();
                 self.engine
                     .connection
                     .set_remote_description(answer)
@@ -585,6 +608,14 @@ impl Actor {
                 None => PeerEvent::LocalVideoRefused,
             });
         }
+    }
+}
+
+/// Sleeps for ever without a moment to sleep to.
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }
 

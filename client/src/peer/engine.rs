@@ -16,6 +16,7 @@ use super::event::ConnectionState;
 use super::rtcp::Feedback;
 use super::setup;
 use super::signal::Candidate;
+use crate::net::Hurry;
 
 /// Callbacks of the engine that wait for the actor. They must not wait themselves,
 /// so what is more is dropped and logged.
@@ -37,6 +38,7 @@ pub(super) struct Engine {
     pub(super) key_frames: watch::Receiver<u64>,
     pub(super) bitrate: watch::Receiver<u32>,
     pub(super) feedback: Feedback,
+    pub(super) hurry: Hurry,
 }
 
 impl Engine {
@@ -48,13 +50,14 @@ impl Engine {
             state: state_in,
         });
         let feedback = Feedback::default();
-        let opened = setup::open(config, handler.clone(), &feedback, config.mdns).await;
+        let hurry = Hurry::default();
+        let opened = setup::open(config, handler.clone(), &feedback, &hurry, config.mdns).await;
         let connection = match opened {
             Ok(connection) => connection,
             // A machine without multicast has no mDNS; calls work without.
             Err(error) if config.mdns => {
                 tracing::debug!("no mDNS: {error}");
-                setup::open(config, handler, &feedback, false)
+                setup::open(config, handler, &feedback, &hurry, false)
                     .await
                     .map_err(|error| PeerError::Open(error.to_string()))?
             }
@@ -67,6 +70,7 @@ impl Engine {
             key_frames: feedback.key_frames.subscribe(),
             bitrate: feedback.bitrate.subscribe(),
             feedback,
+            hurry,
         })
     }
 

@@ -225,7 +225,6 @@ impl Feedback {
 }
 
 /// Reads RTCP both ways and passes it on.
-
 pub(super) struct ReadRtcp {
     feedback: Feedback,
     reads: VecDeque<TaggedPacket>,

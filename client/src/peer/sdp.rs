@@ -125,7 +125,7 @@ pub(super) fn formats(sdp: &str, kind: &str) -> Vec<Format> {
                 .strip_prefix("m=")
                 .and_then(|line| line.strip_prefix(kind))
                 .is_some_and(|rest| rest.starts_with(' '))
-                && !section.iter().any(|line| *line == "a=inactive")
+                && !section.contains(&"a=inactive")
         })
         .map(|section| section_formats(&section))
         .unwrap_or_default()

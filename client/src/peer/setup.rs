@@ -15,13 +15,12 @@ use webrtc::peer_connection::{
     RTCConfigurationBuilder, RTCIceServer, RTCIceTransportPolicy, Registry, SettingEngineBuilder,
     configure_rtcp_reports, configure_twcc_receiver_only,
 };
-use webrtc::runtime::{Runtime, TokioRuntime};
 
 use super::config::PeerConfig;
 use super::rtcp::{Feedback, ReadRtcp};
 use super::rtx::UndoRtx;
 use crate::media::frame::VideoCodec;
-use crate::net::ImpairedRuntime;
+use crate::net::{EngineRuntime, Hurry};
 
 /// RFC 6464.
 pub(super) const AUDIO_LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
@@ -48,6 +47,7 @@ pub(super) async fn open(
     config: &PeerConfig,
     handler: Arc<dyn PeerConnectionEventHandler>,
     feedback: &Feedback,
+    hurry: &Hurry,
     mdns: bool,
 ) -> Result<Arc<dyn PeerConnection>> {
     let mut media = MediaEngine::default();
@@ -98,12 +98,12 @@ pub(super) async fn open(
     } else {
         RTCIceTransportPolicy::All
     };
-    let runtime: Arc<dyn Runtime> = match &config.impairment {
-        Some(impairment) => Arc::new(ImpairedRuntime(impairment.clone())),
-        None => Arc::new(TokioRuntime),
+    let runtime = EngineRuntime {
+        hurry: hurry.clone(),
+        impairment: config.impairment.clone(),
     };
     let connection = PeerConnectionBuilder::new()
-        .with_runtime(runtime)
+        .with_runtime(Arc::new(runtime))
         .with_configuration(
             RTCConfigurationBuilder::default()
                 .with_ice_servers(ice_servers)
