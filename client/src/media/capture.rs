@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use super::frame::{EncodedPicture, EncodedSound, Picture, Sound};
 
 pub mod test_picture;
+pub mod tone;
 
 /// A picture from a source.
 #[derive(Clone, Debug)]
