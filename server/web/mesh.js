@@ -1,0 +1,247 @@
+// Who is in the room, and one connection to each of them.
+
+import { Peer } from './peer.js';
+import { ChatLog } from './chat.js';
+
+/** How long a connected member that the server does not list may take to join again. */
+const AWAY_MS = 30_000;
+
+/**
+ * Events: `members` (the list or something in it changed), `member` (detail: one member whose connection,
+ * track or mute changed), `left` (detail: `{member, reason}`), `arrived` (detail: member), `asked-mute`
+ * (detail: `{kind, by}`), `ended` (detail: `{reason, by}`).
+ */
+export class Mesh extends EventTarget {
+  room = null;
+  me = null;
+  role = 'member';
+  joinedAt = null;
+  members = new Map();
+  chat = new ChatLog();
+  #signaling;
+  #media;
+  #codec;
+  #name = '';
+  #entering = false;
+  /** What the server was told that we send; a newcomer counts as sending both. */
+  #told = { audio: true, video: true };
+
+  constructor({ signaling, media, codec }) {
+    super();
+    this.#signaling = signaling;
+    this.#media = media;
+    this.#codec = codec;
+    signaling.addEventListener('message', (event) => this.#receive(event.detail));
+    signaling.addEventListener('welcome', (event) => this.#welcomed(event.detail));
+    media.addEventListener('change', (event) => this.#mediaChanged(event.detail));
+  }
+
+  /** Enters `room`; `afresh` when an earlier life of this page may still be in it. */
+  async join(room, name, afresh) {
+    this.#name = name;
+    if (afresh) await this.#signaling.request({ type: 'leave', room }).catch(() => {});
+    await this.#enter(room);
+  }
+
+  /** Leaves for good. */
+  async leave() {
+    const room = this.room;
+    this.#clear();
+    if (room) await this.#signaling.request({ type: 'leave', room }).catch(() => {});
+  }
+
+  /** Sends `text` to everybody; false when nobody could be reached. */
+  say(text) {
+    const reached = [...this.members.values()].filter(({ peer }) => peer.say(text)).length;
+    if (reached > 0) this.chat.add(this.me, text, true);
+    return reached > 0;
+  }
+
+  /** As moderator: silences or removes another. */
+  moderate(type, peer, more = {}) {
+    return this.#signaling.request({ type, room: this.room, peer, ...more });
+  }
+
+  // The link may break before the answer, and the server may have forgotten us then: ask again.
+  async #enter(room) {
+    const message = { type: 'join', room, ...(this.#name && { name: this.#name }) };
+    this.#entering = true;
+    try {
+      for (;;) {
+        try {
+          return this.#joined(await this.#signaling.request(message));
+        } catch (error) {
+          if (error.code !== 'session-lost') throw error;
+        }
+      }
+    } finally {
+      this.#entering = false;
+    }
+  }
+
+  // The server forgot us (it is another one now, or we were away too long): join again, keep what is connected.
+  async #welcomed(welcome) {
+    this.me = welcome.peer;
+    if (!this.room || welcome.resumed || this.#entering) return;
+    try {
+      await this.#enter(this.room);
+    } catch (error) {
+      this.#clear();
+      this.#tell('ended', { reason: error.message });
+    }
+  }
+
+  #joined({ room, peer, role, members }) {
+    this.room = room;
+    this.me = peer;
+    this.role = role;
+    this.joinedAt = performance.now();
+    const listed = new Set(members.map((member) => member.peer));
+    for (const member of this.members.values()) if (!listed.has(member.id)) this.#away(member);
+    for (const info of members) this.#meet(info, true);
+    this.#told = { audio: true, video: true };
+    for (const kind of ['audio', 'video']) this.#tellMute(kind);
+    this.#tell('members');
+  }
+
+  // `polite` is the newcomer, which makes the offer.
+  #meet(info, polite) {
+    const known = this.members.get(info.peer);
+    if (known) {
+      clearTimeout(known.awayTimer);
+      known.name = info.name;
+      known.role = info.role;
+      known.muted = new Set(info.muted ?? []);
+      known.peer.polite = polite;
+      if (known.peer.state === 'connected') known.peer.repeat();
+      else if (polite) known.peer.rebuild();
+      return known;
+    }
+    const member = { id: info.peer, name: info.name || 'Guest', role: info.role, muted: new Set(info.muted ?? []), awayTimer: 0 };
+    member.peer = this.#connect(member, polite);
+    this.members.set(member.id, member);
+    return member;
+  }
+
+  #connect(member, polite) {
+    const peer = new Peer({
+      id: member.id,
+      polite,
+      media: this.#media,
+      codec: this.#codec,
+      config: { iceServers: this.#signaling.welcome.iceServers ?? [], bundlePolicy: 'max-bundle' },
+      send: (signal) =>
+        this.#signaling
+          .request({ type: 'signal', room: this.room, to: member.id, signal })
+          .catch((error) => console.warn(`rtc: signal to ${member.id}: ${error.message}`)),
+    });
+    peer.addEventListener('state', () => {
+      if (member.awayTimer && peer.state !== 'connected') this.#drop(member, 'lost');
+      else this.#tell('member', member);
+    });
+    peer.addEventListener('track', () => this.#tell('member', member));
+    peer.addEventListener('chat', (event) => this.chat.add(member.id, event.detail));
+    peer.addEventListener('chat-open', () => this.#tell('members'));
+    return peer;
+  }
+
+  #receive(message) {
+    if (message.type === 'accepted' || message.type === 'refused' || message.type === 'hung-up') return;
+    if (message.type === 'ring') {
+      this.#signaling.request({ type: 'refuse', call: message.call, reason: 'busy' }).catch(() => {});
+      return;
+    }
+    if (!this.room || message.room !== this.room) return;
+    const member = this.members.get(message.peer ?? message.from);
+    switch (message.type) {
+      case 'peer-joined': {
+        const arrived = this.#meet(message.member, false);
+        this.#tell('members');
+        this.#tell('arrived', arrived);
+        break;
+      }
+      case 'peer-left':
+        if (member) this.#drop(member, message.reason);
+        break;
+      case 'signal':
+        member?.peer.signal(message.signal);
+        break;
+      case 'muted':
+      case 'unmuted':
+        this.#muted(member, message);
+        break;
+      case 'granted':
+        if (message.right === 'moderator' || message.right === 'moderate') {
+          if (message.peer === this.me) this.role = 'moderator';
+          else if (member) member.role = 'moderator';
+        }
+        this.#tell('members');
+        break;
+      case 'kicked':
+        this.#clear();
+        this.#tell('ended', { reason: message.reason || 'You were removed from the room.', by: message.by });
+        break;
+      default:
+    }
+  }
+
+  #muted(member, { type, peer, kind, by }) {
+    if (peer === this.me) {
+      if (by === this.me) return; // the echo of what we told
+      this.#told[kind] = type === 'unmuted';
+      if (type === 'muted') this.#tell('asked-mute', { kind, by: this.members.get(by)?.name ?? 'The moderator' });
+    } else if (member) {
+      if (type === 'muted') member.muted.add(kind);
+      else member.muted.delete(kind);
+      this.#tell('member', member);
+    }
+  }
+
+  #mediaChanged(kind) {
+    for (const { peer } of this.members.values()) {
+      peer.updateTrack(kind).catch((error) => console.warn(`rtc: ${kind} to ${peer.id}: ${error.message}`));
+    }
+    if (this.room) this.#tellMute(kind);
+  }
+
+  #tellMute(kind) {
+    const on = this.#media.on(kind);
+    if (this.#told[kind] === on) return;
+    this.#told[kind] = on;
+    const type = on ? 'unmute' : 'mute';
+    this.#signaling
+      .request({ type, room: this.room, peer: this.me, kind })
+      .catch((error) => console.warn(`rtc: ${type}: ${error.message}`));
+  }
+
+  #away(member) {
+    if (member.peer.state !== 'connected') return this.#drop(member, 'lost');
+    clearTimeout(member.awayTimer);
+    member.awayTimer = setTimeout(() => this.#drop(member, 'lost'), AWAY_MS);
+    return undefined;
+  }
+
+  #drop(member, reason) {
+    if (!this.members.delete(member.id)) return;
+    clearTimeout(member.awayTimer);
+    member.awayTimer = 0;
+    member.peer.close();
+    this.#tell('members');
+    this.#tell('left', { member, reason });
+  }
+
+  #clear() {
+    this.room = null;
+    for (const member of this.members.values()) {
+      clearTimeout(member.awayTimer);
+      member.awayTimer = 0;
+      member.peer.close();
+    }
+    this.members.clear();
+    this.#tell('members');
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

@@ -1,0 +1,251 @@
+// One connection to one member: perfect negotiation (W3C webrtc-pc, section 10.7), trickled candidates, ICE restart.
+
+import { ChatChannel } from './chat.js';
+import { PeerStats } from './stats.js';
+
+const KINDS = ['audio', 'video'];
+/** How long ICE restarts may take before the connection is made anew. */
+const RESTART_PATIENCE_MS = 8_000;
+
+/** The session id in the `o=` line (RFC 8866, 5.2): another id is another RTCPeerConnection at the far side. */
+export function sessionId(sdp) {
+  return /^o=\S+ (\S+) /m.exec(sdp ?? '')?.[1] ?? null;
+}
+
+/** The codecs of `capabilities` with those of `name` in front; RTX and FEC stay where they were. */
+export function preferCodec(codecs, name) {
+  const mime = `video/${name}`.toLowerCase();
+  const first = codecs.filter((codec) => codec.mimeType.toLowerCase() === mime);
+  return first.length === 0 ? null : [...first, ...codecs.filter((codec) => !first.includes(codec))];
+}
+
+/**
+ * Events: `state`, `track` (our `stream` got or lost a track), `chat` (detail: text), `chat-open`.
+ *
+ * The newcomer is polite and makes the first offer; the one that was there waits for it.
+ */
+export class Peer extends EventTarget {
+  id;
+  polite;
+  stream = new MediaStream();
+  pc = null;
+  stats = null;
+  timings = { createdAt: performance.now(), connectedMs: null, firstFrameMs: null };
+  #media;
+  #config;
+  #codec;
+  #send;
+  #chat = null;
+  #makingOffer = false;
+  #ignoreOffer = false;
+  #signals = Promise.resolve();
+  #rescueTimer = 0;
+  #closed = false;
+
+  constructor({ id, polite, media, config, codec, send }) {
+    super();
+    this.id = id;
+    this.polite = polite;
+    this.#media = media;
+    this.#config = config;
+    this.#codec = codec;
+    this.#send = send;
+    this.#build(polite);
+  }
+
+  get state() {
+    return this.#closed ? 'closed' : this.pc.connectionState;
+  }
+
+  /** Handles what the far side sent, one after the other. */
+  signal(signal) {
+    this.#signals = this.#signals
+      .then(() => this.#closed || this.#handle(signal))
+      .catch((error) => console.warn(`rtc: signal of ${this.id}: ${error.message}`));
+    return this.#signals;
+  }
+
+  /** Sends a line of chat; false while no channel is open. */
+  say(text) {
+    return this.#chat?.send(text) ?? false;
+  }
+
+  /** Puts our current track of `kind` behind its sender; renegotiates only when the direction changes. */
+  async updateTrack(kind) {
+    const transceiver = this.#transceiver(kind);
+    if (!transceiver) return; // the first offer is still to come; it will find the track
+    const track = this.#media.tracks[kind];
+    await transceiver.sender.replaceTrack(track);
+    if (track && !transceiver.direction.includes('send')) {
+      transceiver.sender.setStreams?.(this.#media.stream);
+      transceiver.direction = transceiver.direction === 'inactive' ? 'sendonly' : 'sendrecv';
+    }
+  }
+
+  /** After the link came back without our session: says again what may have been lost on the way. */
+  repeat() {
+    if (this.pc.signalingState === 'have-local-offer') this.#sendDescription();
+  }
+
+  /** Makes a new connection in place of a broken one and offers it. */
+  rebuild() {
+    this.#build(true);
+  }
+
+  close() {
+    this.#closed = true;
+    clearTimeout(this.#rescueTimer);
+    this.#tearDown();
+    this.dispatchEvent(new CustomEvent('state'));
+  }
+
+  #build(offers) {
+    this.#tearDown();
+    const pc = new RTCPeerConnection(this.#config);
+    this.pc = pc;
+    this.stats = new PeerStats(pc);
+    this.#makingOffer = false;
+    this.#ignoreOffer = false;
+    pc.onicecandidate = ({ candidate }) => this.#send({ candidate: candidate ? plain(candidate) : null });
+    pc.ontrack = ({ track }) => this.#received(track);
+    pc.ondatachannel = ({ channel }) => channel.label === 'chat' && this.#adopt(channel);
+    pc.onconnectionstatechange = () => this.#stateChanged();
+    pc.onnegotiationneeded = () => this.#offer();
+    if (!offers) return;
+    // All at once before the first offer: one negotiation sets up everything.
+    for (const kind of KINDS) {
+      const track = this.#media.tracks[kind];
+      const transceiver = pc.addTransceiver(track ?? kind, {
+        direction: track ? 'sendrecv' : 'recvonly',
+        streams: [this.#media.stream],
+      });
+      if (kind === 'video') this.#prefer(transceiver);
+    }
+    this.#adopt(pc.createDataChannel('chat'));
+  }
+
+  #tearDown() {
+    if (!this.pc) return;
+    this.pc.onicecandidate = this.pc.ontrack = this.pc.ondatachannel = null;
+    this.pc.onconnectionstatechange = this.pc.onnegotiationneeded = null;
+    this.pc.close();
+    for (const track of this.stream.getTracks()) this.stream.removeTrack(track);
+  }
+
+  async #offer() {
+    const pc = this.pc;
+    try {
+      this.#makingOffer = true;
+      await pc.setLocalDescription();
+      if (pc === this.pc) this.#sendDescription();
+    } catch (error) {
+      console.warn(`rtc: offer to ${this.id}: ${error.message}`);
+    } finally {
+      if (pc === this.pc) this.#makingOffer = false;
+    }
+  }
+
+  async #handle({ description, candidate, restart }) {
+    if (description) await this.#describe(description);
+    else if (restart) this.pc.restartIce();
+    else if (candidate !== undefined) await this.#addCandidate(candidate);
+  }
+
+  async #describe(description) {
+    const known = sessionId(this.pc.currentRemoteDescription?.sdp);
+    const renewed = known !== null && known !== sessionId(description.sdp);
+    if (renewed) {
+      // The far side lost its connection and made a new one: so do we.
+      this.#build(description.type !== 'offer');
+      if (description.type !== 'offer') return;
+    }
+    const pc = this.pc;
+    const collision = description.type === 'offer' && (this.#makingOffer || pc.signalingState !== 'stable');
+    this.#ignoreOffer = !this.polite && collision;
+    if (this.#ignoreOffer) return;
+    await pc.setRemoteDescription(description);
+    if (description.type !== 'offer') return;
+    await this.#attachTracks();
+    await pc.setLocalDescription();
+    if (pc === this.pc) this.#sendDescription();
+  }
+
+  async #addCandidate(candidate) {
+    try {
+      await this.pc.addIceCandidate(candidate ?? undefined);
+    } catch (error) {
+      if (!this.#ignoreOffer) throw error;
+    }
+  }
+
+  // An answer carries our tracks in the m-lines that the offer brought.
+  async #attachTracks() {
+    for (const kind of KINDS) {
+      const transceiver = this.#transceiver(kind);
+      const track = this.#media.tracks[kind];
+      if (!transceiver || !track || transceiver.sender.track === track) continue;
+      if (kind === 'video') this.#prefer(transceiver);
+      await transceiver.sender.replaceTrack(track);
+      transceiver.sender.setStreams?.(this.#media.stream);
+      transceiver.direction = 'sendrecv';
+    }
+  }
+
+  #transceiver(kind) {
+    return this.pc.getTransceivers().find((t) => t.receiver.track.kind === kind && t.direction !== 'stopped');
+  }
+
+  #prefer(transceiver) {
+    if (!this.#codec) return;
+    const codecs = preferCodec(RTCRtpReceiver.getCapabilities('video').codecs, this.#codec);
+    if (codecs) transceiver.setCodecPreferences(codecs);
+    else console.warn(`rtc: this browser has no ${this.#codec}`);
+  }
+
+  #sendDescription() {
+    const { type, sdp } = this.pc.localDescription;
+    this.#send({ description: { type, sdp } });
+  }
+
+  #received(track) {
+    for (const old of this.stream.getTracks()) {
+      if (old.kind === track.kind && old !== track) this.stream.removeTrack(old);
+    }
+    this.stream.addTrack(track);
+    this.dispatchEvent(new CustomEvent('track', { detail: track }));
+  }
+
+  #adopt(channel) {
+    const chat = new ChatChannel(channel);
+    chat.onopen = () => {
+      this.#chat = chat;
+      this.dispatchEvent(new CustomEvent('chat-open'));
+    };
+    chat.ontext = (text) => this.dispatchEvent(new CustomEvent('chat', { detail: text }));
+  }
+
+  #stateChanged() {
+    const state = this.pc.connectionState;
+    if (state === 'connected') {
+      this.timings.connectedMs ??= performance.now() - this.timings.createdAt;
+      clearTimeout(this.#rescueTimer);
+      this.#rescueTimer = 0;
+    } else if (state === 'failed') {
+      this.#rescue();
+    }
+    this.dispatchEvent(new CustomEvent('state'));
+  }
+
+  // First an ICE restart; if that does not help in time, a new connection.
+  #rescue() {
+    this.pc.restartIce();
+    this.#rescueTimer ||= setTimeout(() => {
+      this.#rescueTimer = 0;
+      if (!this.#closed && this.pc.connectionState !== 'connected') this.rebuild();
+    }, RESTART_PATIENCE_MS);
+  }
+}
+
+function plain({ candidate, sdpMid, sdpMLineIndex, usernameFragment }) {
+  return { candidate, sdpMid, sdpMLineIndex, usernameFragment };
+}
