@@ -13,9 +13,11 @@ pub mod json;
 pub mod lines;
 pub mod quality;
 pub mod scale;
+pub mod screen;
 pub mod text;
 
 pub use board::PictureBoard;
+pub use screen::{Screen, ScreenOptions};
 
 /// Shows a call to somebody.
 pub trait View: Send {
