@@ -111,7 +111,7 @@ fn a_wide_screen_lists_members_beside_the_pictures() {
         .map(|row| row.chars().skip(57).collect::<String>())
         .collect();
     assert_eq!(side[0], "alice (… [mic off] ····");
-    assert_eq!(side[1], "bob [mic off]     ▮▮··");
+    assert_eq!(side[1], "bob [mic off]      ▮▮··");
     assert!(rows[11].contains("MUTED"), "{rows:#?}");
 }
 
