@@ -83,8 +83,7 @@ pub(super) struct Actor {
     audio_sending: watch::Sender<Option<AudioSending>>,
     /// What the owner was last told about our pictures.
     told: Option<Option<VideoFormat>>,
-    /// What the far side sends, by payload type.
-    remote_codecs: Vec<(Kind, u8, RemoteCodec)>,
+    offered: receive::Offered,
     chat: Vec<Arc<dyn DataChannel>>,
     chat_open: bool,
     tracks: usize,
@@ -118,7 +117,7 @@ impl Actor {
             video_sending: watch::Sender::new(None),
             audio_sending: watch::Sender::new(None),
             told: None,
-            remote_codecs: Vec::new(),
+            offered: receive::Offered::default(),
             chat: Vec::new(),
             chat_open: false,
             tracks: 0,
@@ -304,7 +303,7 @@ impl Actor {
                 self.tracks += 1;
                 self.tasks.spawn(receive::drain(
                     track,
-                    self.remote_codecs.clone(),
+                    self.offered.clone(),
                     self.news.0.clone(),
                 ));
             }
@@ -571,7 +570,10 @@ impl Actor {
     async fn begin(&mut self) {
         // The far side sends by the payload types that our description names (RFC 3264 section 5.1).
         if let Some(local) = self.engine.connection.local_description().await {
-            self.remote_codecs = remote_codecs(&local.sdp);
+            self.offered = receive::Offered {
+                codecs: remote_codecs(&local.sdp),
+                audio_level: sdp::extension(&local.sdp, "audio", setup::AUDIO_LEVEL_URI),
+            };
         }
         if let Some(sender) = &self.audio_sender {
             let sending = negotiated(&sender.engine).await.into_iter().find_map(|f| {

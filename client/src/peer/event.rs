@@ -144,7 +144,8 @@ pub struct RtpPacket {
     pub timestamp: u32,
     /// Last packet of a picture; first of a talk spurt.
     pub marker: bool,
-    /// The payload without padding.
+    /// The payload without padding; empty where the packet only probes the path. It takes a
+    /// place in the sequence all the same.
     pub payload: Bytes,
     /// When it came.
     pub arrived: Timestamp,

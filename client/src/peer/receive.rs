@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use tokio::sync::mpsc;
@@ -17,18 +16,24 @@ use crate::media::clock::Timestamp;
 /// Packets that wait for their reader: more than a second of high-rate video. The newest is dropped.
 const PACKETS: usize = 2048;
 
+/// What our description lets the far side send.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Offered {
+    /// What each payload type means.
+    pub(super) codecs: Vec<(Kind, u8, RemoteCodec)>,
+    /// The id of the header extension that tells loudness.
+    pub(super) audio_level: Option<u8>,
+}
+
 /// Announces a track with its first packet and forwards its packets until it ends.
-pub(super) async fn drain(
-    track: Arc<dyn TrackRemote>,
-    codecs: Vec<(Kind, u8, RemoteCodec)>,
-    news: mpsc::Sender<News>,
-) {
+pub(super) async fn drain(track: Arc<dyn TrackRemote>, offered: Offered, news: mpsc::Sender<News>) {
     let kind = match track.kind().await {
         RtpCodecKind::Audio => Kind::Audio,
         RtpCodecKind::Video => Kind::Video,
         _ => return,
     };
-    let codecs: Vec<_> = codecs
+    let codecs: Vec<_> = offered
+        .codecs
         .into_iter()
         .filter(|(of, _, _)| *of == kind)
         .map(|(_, payload_type, codec)| (payload_type, codec))
@@ -51,11 +56,10 @@ pub(super) async fn drain(
             Some(TrackRemoteEvent::OnEnded) | None => return,
             Some(_) => continue,
         };
-        // A codec that was not negotiated is noise; so is padding alone.
-        if packet.payload.is_empty()
-            || !codecs
-                .iter()
-                .any(|(known, _)| *known == packet.header.payload_type)
+        // A codec that was not negotiated is noise.
+        if !codecs
+            .iter()
+            .any(|(known, _)| *known == packet.header.payload_type)
         {
             continue;
         }
@@ -74,7 +78,7 @@ pub(super) async fn drain(
                 return;
             }
         }
-        match packets.try_send(received(packet)) {
+        match packets.try_send(received(packet, offered.audio_level)) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => dropped.increment(),
             Err(mpsc::error::TrySendError::Closed(_)) => return,
@@ -82,22 +86,19 @@ pub(super) async fn drain(
     }
 }
 
-fn received(packet: rtc::rtp::Packet) -> RtpPacket {
+fn received(packet: rtc::rtp::Packet, audio_level: Option<u8>) -> RtpPacket {
     RtpPacket {
         payload_type: packet.header.payload_type,
         sequence: packet.header.sequence_number,
         timestamp: packet.header.timestamp,
         marker: packet.header.marker,
-        payload: packet.payload,
         arrived: Timestamp::now(),
-        audio_level: audio_level(&packet.header.extensions),
+        // The highest bit tells voice (RFC 6464 section 3).
+        audio_level: audio_level
+            .and_then(|id| packet.header.get_extension(id))
+            .and_then(|level| level.first().map(|byte| byte & 0x7f)),
+        payload: packet.payload,
     }
-}
-
-fn audio_level(extensions: &[rtc::rtp::header::Extension]) -> Option<u8> {
-    let _: &[rtc::rtp::header::Extension] = extensions;
-    let _ = Bytes::new();
-    None
 }
 
 async fn request_key_frame(track: &Arc<dyn TrackRemote>, media_ssrc: u32) {

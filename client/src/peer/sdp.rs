@@ -118,17 +118,31 @@ impl Format {
 
 /// The codecs that the first usable section of a kind names, in its order.
 pub(super) fn formats(sdp: &str, kind: &str) -> Vec<Format> {
-    sections(sdp)
-        .into_iter()
-        .find(|section| {
-            section[0]
-                .strip_prefix("m=")
-                .and_then(|line| line.strip_prefix(kind))
-                .is_some_and(|rest| rest.starts_with(' '))
-                && !section.contains(&"a=inactive")
-        })
+    section_of(sdp, kind)
         .map(|section| section_formats(&section))
         .unwrap_or_default()
+}
+
+/// The id of a header extension in the first usable section of a kind (RFC 8285 section 5).
+pub(super) fn extension(sdp: &str, kind: &str, uri: &str) -> Option<u8> {
+    section_of(sdp, kind)?
+        .iter()
+        .filter_map(|line| line.strip_prefix("a=extmap:"))
+        .find_map(|line| {
+            let mut words = line.split(' ');
+            let id = words.next()?.split('/').next()?;
+            (words.next()? == uri).then(|| id.parse().ok())?
+        })
+}
+
+fn section_of<'a>(sdp: &'a str, kind: &str) -> Option<Vec<&'a str>> {
+    sections(sdp).into_iter().find(|section| {
+        section[0]
+            .strip_prefix("m=")
+            .and_then(|line| line.strip_prefix(kind))
+            .is_some_and(|rest| rest.starts_with(' '))
+            && !section.contains(&"a=inactive")
+    })
 }
 
 fn section_formats(section: &[&str]) -> Vec<Format> {

@@ -51,6 +51,7 @@ fn merge(mut entries: Map<String, Value>, ledger: &Ledger) -> Map<String, Value>
     });
     let mut far = Vec::new();
     for value in entries.values_mut() {
+        in_milliseconds(value);
         let outbound = match value["type"].as_str() {
             Some("outbound-rtp") => true,
             Some("inbound-rtp") => false,
@@ -77,6 +78,20 @@ fn merge(mut entries: Map<String, Value>, ledger: &Ledger) -> Map<String, Value>
     }
     entries.extend(far);
     entries
+}
+
+/// Moments are milliseconds in W3C dictionaries (`DOMHighResTimeStamp`), seconds in the engine's.
+fn in_milliseconds(value: &mut Value) {
+    let Some(dictionary) = value.as_object_mut() else {
+        return;
+    };
+    for (key, moment) in dictionary {
+        if (key == "timestamp" || key.ends_with("Timestamp"))
+            && let Some(seconds) = moment.as_f64()
+        {
+            *moment = json!(seconds * 1000.0);
+        }
+    }
 }
 
 fn put_requests(value: &mut Value, requests: Option<&Requests>) {

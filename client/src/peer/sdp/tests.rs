@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::{
-    Format, MAX_BYTES, MAX_LINES, MAX_SECTIONS, Refused, check, choose_video, formats, mend,
-    section_kinds, username_fragments,
+    Format, MAX_BYTES, MAX_LINES, MAX_SECTIONS, Refused, check, choose_video, extension, formats,
+    mend, section_kinds, username_fragments,
 };
 use crate::media::frame::VideoCodec::{H264, Vp8};
 
@@ -35,6 +35,20 @@ fn codecs_are_read_with_their_parameters() {
     assert_eq!(video[2].parameter("Packetization-Mode"), Some("1"));
     assert_eq!(video[3].parameter("packetization-mode"), None);
     assert_eq!(formats(OFFER, "application"), []);
+}
+
+#[test]
+fn a_header_extension_is_found_by_its_name() {
+    let offer = OFFER.replacen(
+        "a=ice-ufrag:one",
+        "a=extmap:4/sendonly urn:x\r\na=extmap:300 urn:y\r\na=extmap:5 urn:z more",
+        1,
+    );
+    assert_eq!(extension(&offer, "audio", "urn:x"), Some(4));
+    assert_eq!(extension(&offer, "audio", "urn:y"), None);
+    assert_eq!(extension(&offer, "audio", "urn:z"), Some(5));
+    assert_eq!(extension(&offer, "audio", "urn:w"), None);
+    assert_eq!(extension(&offer, "video", "urn:x"), None);
 }
 
 #[test]

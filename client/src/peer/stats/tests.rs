@@ -12,7 +12,7 @@ fn entries() -> Map<String, Value> {
         "I": {"id": "I", "type": "inbound-rtp", "ssrc": 8, "kind": "audio", "timestamp": 5.0,
               "transportId": "T", "codecId": "D", "jitter": 480.0, "remoteId": "gone"},
         "X": {"id": "X", "type": "remote-inbound-rtp", "ssrc": 7},
-        "T": {"id": "T", "type": "transport"},
+        "T": {"id": "T", "type": "transport", "timestamp": 5.0, "lastPacketSentTimestamp": 6.5},
     }) else {
         unreachable!()
     };
@@ -72,7 +72,7 @@ fn what_rtcp_told_is_in_the_dictionaries_under_w3c_names() {
         merged["remote-inbound-rtp_7"],
         json!({
             "id": "remote-inbound-rtp_7", "type": "remote-inbound-rtp", "localId": "O",
-            "timestamp": 5.0, "ssrc": 7, "kind": "video", "transportId": "T", "codecId": "C",
+            "timestamp": 5000.0, "ssrc": 7, "kind": "video", "transportId": "T", "codecId": "C",
             "packetsLost": -2, "fractionLost": 0.25, "jitter": 0.01, "reportsReceived": 3,
             "totalRoundTripTime": 0.05, "roundTripTimeMeasurements": 2, "roundTripTime": 0.02,
         })
@@ -83,12 +83,15 @@ fn what_rtcp_told_is_in_the_dictionaries_under_w3c_names() {
         merged["remote-outbound-rtp_8"],
         json!({
             "id": "remote-outbound-rtp_8", "type": "remote-outbound-rtp", "localId": "I",
-            "timestamp": 5.0, "ssrc": 8, "kind": "audio", "transportId": "T", "codecId": "D",
+            "timestamp": 5000.0, "ssrc": 8, "kind": "audio", "transportId": "T", "codecId": "D",
             "packetsSent": 10, "bytesSent": 800, "reportsSent": 1,
         })
     );
     assert!(!merged.contains_key("X"));
-    assert_eq!(merged["T"]["type"], "transport");
+    assert_eq!(
+        merged["T"],
+        json!({"id": "T", "type": "transport", "timestamp": 5000.0, "lastPacketSentTimestamp": 6500.0})
+    );
 }
 
 #[test]
