@@ -9,6 +9,7 @@
 //! - `packetize`: encoded frames to RTP payloads, pure
 //! - `setup`: codecs, extensions, interceptors, sockets of the engine
 //! - `rtx`, `rtcp`, `stats`: what the engine's interceptors leave to be mended
+//! - `engine`: the engine's connection and its callbacks
 //! - `actor`: performs what `negotiation` says; `send` and `receive` move media
 
 mod actor;
@@ -37,7 +38,7 @@ pub use event::{
 };
 pub use local::{LocalAudio, LocalVideo};
 pub use packetize::MAX_PAYLOAD;
-pub use signal::{Candidate, DescriptionKind, Signal};
+pub use signal::{Candidate, Description, SdpType, Signal};
 
 /// Commands that wait for the actor; who sends more waits.
 const COMMANDS: usize = 64;

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::signal::{Candidate, DescriptionKind, Signal};
+use super::signal::{Candidate, Description, SdpType, Signal};
 
 /// Candidates that wait for the description they belong to; the oldest is dropped.
 const WAITING_CANDIDATES: usize = 256;
@@ -156,10 +156,10 @@ impl Negotiation {
 
     fn hear(&mut self, signal: Signal) {
         match signal {
-            Signal::Description {
-                kind: DescriptionKind::Offer,
+            Signal::Description(Description {
+                kind: SdpType::Offer,
                 sdp,
-            } => {
+            }) => {
                 let collision = self.signaling != Signaling::Stable;
                 self.ignoring = collision && !self.polite;
                 if self.ignoring {
@@ -170,16 +170,18 @@ impl Negotiation {
                 }
                 self.plan.push_back(Step::ApplyOffer(sdp));
             }
-            Signal::Description {
-                kind: DescriptionKind::Answer,
+            Signal::Description(Description {
+                kind: SdpType::Answer,
                 sdp,
-            } => {
+            }) => {
                 // An answer to an offer taken back answers nothing.
                 if self.signaling == Signaling::HaveLocalOffer {
                     self.ignoring = false;
                     self.plan.push_back(Step::ApplyAnswer(sdp));
                 }
             }
+            // A side takes back its own offer by itself, and waits for the real answer.
+            Signal::Description(_) => {}
             Signal::Candidate(candidate) => {
                 if self.belongs(&candidate) {
                     self.plan.push_back(Step::AddCandidate(candidate));

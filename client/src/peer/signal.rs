@@ -1,12 +1,25 @@
 //! What two peers tell each other through the signaling server.
 
-/// Which half of an exchange a description is.
+/// Kind of a session description (W3C webrtc-pc section 4.6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DescriptionKind {
+pub enum SdpType {
     /// Proposes.
     Offer,
+    /// Accepts for now; never used by us.
+    Pranswer,
     /// Accepts.
     Answer,
+    /// Takes back; each side does so by itself.
+    Rollback,
+}
+
+/// A session description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Its kind.
+    pub kind: SdpType,
+    /// RFC 8866.
+    pub sdp: String,
 }
 
 /// `RTCIceCandidateInit` of W3C webrtc-pc.
@@ -26,12 +39,7 @@ pub struct Candidate {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// A session description.
-    Description {
-        /// Offer or answer.
-        kind: DescriptionKind,
-        /// RFC 8866.
-        sdp: String,
-    },
+    Description(Description),
     /// An address to try.
     Candidate(Candidate),
     /// No more addresses will come.

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::{Negotiation, Step};
-use crate::peer::signal::{Candidate, DescriptionKind, Signal};
+use crate::peer::signal::{Candidate, Description, SdpType, Signal};
 
 /// The signaling half of an engine: refuses every operation that webrtc-pc refuses.
 #[derive(Debug, Default)]
@@ -31,11 +31,11 @@ struct Side {
     step: Option<Step>,
 }
 
-fn description(kind: DescriptionKind, text: &str, fragment: &str) -> Signal {
-    Signal::Description {
+fn description(kind: SdpType, text: &str, fragment: &str) -> Signal {
+    Signal::Description(Description {
         kind,
         sdp: format!("{text}\r\na=ice-ufrag:{fragment}\r\n"),
-    }
+    })
 }
 
 fn first_line(sdp: &str) -> String {
@@ -57,7 +57,7 @@ impl Side {
         format!("{}{}", self.name, self.engine.sessions)
     }
 
-    fn say(&mut self, kind: DescriptionKind, text: &str) {
+    fn say(&mut self, kind: SdpType, text: &str) {
         let fragment = self.fragment();
         self.wire.push_back(description(kind, text, &fragment));
         self.wire.push_back(Signal::Candidate(Candidate {
@@ -79,7 +79,7 @@ impl Side {
                 engine.sessions += u32::from(restart || engine.sessions == 0);
                 let text = format!("offer {name} {}", engine.offers);
                 engine.local_offer = Some(text.clone());
-                self.say(DescriptionKind::Offer, &text);
+                self.say(SdpType::Offer, &text);
             }
             Step::Rollback => {
                 assert!(
@@ -97,7 +97,7 @@ impl Side {
                 engine.sessions += u32::from(engine.sessions == 0);
                 let text = format!("answer to {offer}");
                 engine.agreed = Some(offer);
-                self.say(DescriptionKind::Answer, &text);
+                self.say(SdpType::Answer, &text);
             }
             Step::ApplyAnswer(sdp) => {
                 let offer = engine.local_offer.take().expect("an offer that was made");
@@ -199,7 +199,7 @@ fn early_candidates_wait_for_their_description() {
     machine.signal(Signal::Candidate(candidate(None)));
     machine.signal(Signal::Candidate(candidate(Some("y"))));
     assert_eq!(steps(&mut machine, true), []);
-    machine.signal(description(DescriptionKind::Offer, "offer", "x"));
+    machine.signal(description(SdpType::Offer, "offer", "x"));
     let steps = steps(&mut machine, true);
     assert!(matches!(steps[0], Step::ApplyOffer(_)));
     assert_eq!(
@@ -215,7 +215,7 @@ fn early_candidates_wait_for_their_description() {
 #[test]
 fn the_session_of_a_candidate_may_stand_in_its_attribute() {
     let mut machine = Negotiation::new(true);
-    machine.signal(description(DescriptionKind::Offer, "offer", "x"));
+    machine.signal(description(SdpType::Offer, "offer", "x"));
     steps(&mut machine, true);
     let mut other = candidate(None);
     other
@@ -234,10 +234,10 @@ fn the_impolite_peer_ignores_an_offer_that_crosses_its_own() {
     let mut machine = Negotiation::new(false);
     machine.want(false);
     assert_eq!(steps(&mut machine, true), [Step::Offer { restart: false }]);
-    machine.signal(description(DescriptionKind::Offer, "offer", "x"));
+    machine.signal(description(SdpType::Offer, "offer", "x"));
     machine.signal(Signal::Candidate(candidate(None)));
     assert_eq!(steps(&mut machine, true), []);
-    machine.signal(description(DescriptionKind::Answer, "answer", "y"));
+    machine.signal(description(SdpType::Answer, "answer", "y"));
     let steps = steps(&mut machine, true);
     assert!(matches!(steps[0], Step::ApplyAnswer(_)));
 }
@@ -247,7 +247,7 @@ fn the_polite_peer_gives_way_and_offers_again() {
     let mut machine = Negotiation::new(true);
     machine.want(true);
     assert_eq!(steps(&mut machine, true), [Step::Offer { restart: true }]);
-    machine.signal(description(DescriptionKind::Offer, "offer", "x"));
+    machine.signal(description(SdpType::Offer, "offer", "x"));
     let steps = steps(&mut machine, true);
     assert_eq!(steps[0], Step::Rollback);
     assert!(matches!(steps[1], Step::ApplyOffer(_)));
@@ -257,7 +257,7 @@ fn the_polite_peer_gives_way_and_offers_again() {
 #[test]
 fn an_answer_to_nothing_is_not_heard() {
     let mut machine = Negotiation::new(true);
-    machine.signal(description(DescriptionKind::Answer, "answer", "x"));
+    machine.signal(description(SdpType::Answer, "answer", "x"));
     assert_eq!(steps(&mut machine, true), []);
     assert!(machine.is_settled());
 }
@@ -265,10 +265,10 @@ fn an_answer_to_nothing_is_not_heard() {
 #[test]
 fn a_refused_offer_leaves_the_machine_ready_for_a_good_one() {
     let mut machine = Negotiation::new(false);
-    machine.signal(description(DescriptionKind::Offer, "bad", "x"));
+    machine.signal(description(SdpType::Offer, "bad", "x"));
     assert_eq!(steps(&mut machine, false).len(), 1);
     assert!(machine.is_settled());
-    machine.signal(description(DescriptionKind::Offer, "good", "x"));
+    machine.signal(description(SdpType::Offer, "good", "x"));
     assert_eq!(steps(&mut machine, true).len(), 2);
 }
 
@@ -277,9 +277,9 @@ fn a_refused_answer_leaves_our_offer_open_for_a_good_one() {
     let mut machine = Negotiation::new(false);
     machine.want(false);
     steps(&mut machine, true);
-    machine.signal(description(DescriptionKind::Answer, "bad", "x"));
+    machine.signal(description(SdpType::Answer, "bad", "x"));
     assert_eq!(steps(&mut machine, false).len(), 1);
-    machine.signal(description(DescriptionKind::Answer, "good", "x"));
+    machine.signal(description(SdpType::Answer, "good", "x"));
     assert!(matches!(
         steps(&mut machine, true)[..],
         [Step::ApplyAnswer(_)]

@@ -3,7 +3,7 @@
 use super::rig::{
     End, config, connect, deliver, either, fragments_of, pair, relay_until, renegotiated,
 };
-use crate::peer::{ConnectionState, DescriptionKind, PeerEvent, Signal};
+use crate::peer::{ConnectionState, Description, PeerEvent, SdpType, Signal};
 
 #[tokio::test]
 async fn both_sides_may_offer_at_once() {
@@ -18,7 +18,7 @@ async fn both_sides_may_offer_at_once() {
     for (who, end) in [(0, &mut a), (1, &mut b)] {
         loop {
             if let PeerEvent::Signal(signal) = end.next().await {
-                let offer = matches!(signal, Signal::Description { .. });
+                let offer = matches!(signal, Signal::Description(_));
                 held.push((who, signal));
                 if offer {
                     break;
@@ -33,10 +33,10 @@ async fn both_sides_may_offer_at_once() {
         let (who, event) = either(&mut a, &mut b).await;
         match event {
             PeerEvent::Signal(signal) => {
-                if let Signal::Description {
-                    kind: DescriptionKind::Answer,
+                if let Signal::Description(Description {
+                    kind: SdpType::Answer,
                     ..
-                } = signal
+                }) = signal
                 {
                     answers += 1;
                 }
@@ -65,7 +65,7 @@ async fn candidates_that_come_before_their_description_are_used() {
     let mut offer = None;
     while offer.is_none() || candidates.is_empty() {
         match a.next().await {
-            PeerEvent::Signal(signal @ Signal::Description { .. }) => offer = Some(signal),
+            PeerEvent::Signal(signal @ Signal::Description(_)) => offer = Some(signal),
             PeerEvent::Signal(signal @ Signal::Candidate(_)) => candidates.push(signal),
             _ => {}
         }
@@ -79,7 +79,7 @@ async fn candidates_that_come_before_their_description_are_used() {
     while connected != [true; 2] {
         let (who, event) = either(&mut a, &mut b).await;
         match (who, event) {
-            (1, PeerEvent::Signal(signal @ Signal::Description { .. })) => {
+            (1, PeerEvent::Signal(signal @ Signal::Description(_))) => {
                 deliver(&a, signal).await;
             }
             (_, PeerEvent::State(ConnectionState::Connected)) => connected[who] = true,
@@ -161,9 +161,9 @@ async fn hostile_descriptions_are_troubles_and_the_call_goes_on() {
     ];
     let mut troubles = 0;
     for sdp in hostile {
-        for kind in [DescriptionKind::Offer, DescriptionKind::Answer] {
+        for kind in [SdpType::Offer, SdpType::Answer] {
             let sdp = sdp.clone();
-            deliver(&a, Signal::Description { kind, sdp }).await;
+            deliver(&a, Signal::Description(Description { kind, sdp })).await;
         }
     }
     a.peer.send_chat("alive").await.unwrap();
@@ -200,24 +200,24 @@ async fn hostile_descriptions_are_troubles_and_the_call_goes_on() {
 async fn real_offer(from: &mut End) -> String {
     from.peer.negotiate().await;
     loop {
-        if let PeerEvent::Signal(Signal::Description { sdp, .. }) = from.next().await {
+        if let PeerEvent::Signal(Signal::Description(Description { sdp, .. })) = from.next().await {
             return sdp;
         }
     }
 }
 
 fn offer(sdp: &str) -> Signal {
-    Signal::Description {
-        kind: DescriptionKind::Offer,
+    Signal::Description(Description {
+        kind: SdpType::Offer,
         sdp: sdp.to_owned(),
-    }
+    })
 }
 
 /// Whether the peer answered, or else found trouble.
 async fn answered(end: &mut End) -> bool {
     loop {
         match end.next().await {
-            PeerEvent::Signal(Signal::Description { .. }) => return true,
+            PeerEvent::Signal(Signal::Description(_)) => return true,
             PeerEvent::Trouble(_) => return false,
             _ => {}
         }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, EncodedSound, VideoCodec};
-use crate::peer::{ConnectionState, DescriptionKind, Peer, PeerConfig, PeerEvent, Signal};
+use crate::peer::{ConnectionState, Description, Peer, PeerConfig, PeerEvent, SdpType, Signal};
 
 /// No condition takes longer on a machine that is merely busy.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -120,10 +120,10 @@ pub(super) async fn renegotiated(a: &mut End, b: &mut End) {
         if let PeerEvent::Signal(signal) = event {
             let answer = matches!(
                 signal,
-                Signal::Description {
-                    kind: DescriptionKind::Answer,
+                Signal::Description(Description {
+                    kind: SdpType::Answer,
                     ..
-                }
+                })
             );
             deliver(if who == 0 { b } else { a }, signal).await;
             if answer {
@@ -143,7 +143,7 @@ pub(super) async fn either(a: &mut End, b: &mut End) -> (usize, PeerEvent) {
 
 pub(super) fn fragments_of(signal: &Signal) -> Vec<String> {
     match signal {
-        Signal::Description { sdp, .. } => super::super::sdp::username_fragments(sdp),
+        Signal::Description(Description { sdp, .. }) => super::super::sdp::username_fragments(sdp),
         _ => Vec::new(),
     }
 }

@@ -1,0 +1,311 @@
+//! The actor's half that performs what the negotiation says.
+
+use std::sync::Arc;
+
+use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
+use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::peer_connection::{RTCIceCandidateInit, RTCSessionDescription};
+use webrtc::rtp_transceiver::RtpSender;
+
+use super::super::engine::Engine;
+use super::super::event::{PeerEvent, RemoteCodec};
+use super::super::negotiation::Step;
+use super::super::send::{AudioSending, VideoSending};
+use super::super::signal::{Description, SdpType, Signal};
+use super::super::{PeerError, receive, sdp, setup};
+use super::{Actor, CHAT};
+use crate::event::Kind;
+
+impl Actor {
+    /// Performs what the negotiation says until it says no more.
+    pub(super) async fn negotiate(&mut self) {
+        while let Some(step) = self.negotiation.next() {
+            let outcome = self.perform(step.clone()).await;
+            self.negotiation.done(outcome.is_ok());
+            if let Err(problem) = outcome {
+                self.trouble(format!("{}: {problem}", describe(&step)));
+            }
+        }
+    }
+
+    async fn perform(&mut self, step: Step) -> Result<(), String> {
+        match step {
+            Step::Offer { restart } => self.offer(restart).await.map_err(|e| e.to_string()),
+            Step::Rollback => {
+                let rollback = RTCSessionDescription::rollback(None).map_err(|e| e.to_string())?;
+                self.engine
+                    .connection
+                    .set_local_description(rollback)
+                    .await
+                    .map_err(|e| e.to_string())
+            }
+            Step::ApplyOffer(text) => {
+                self.check(&text).await?;
+                let offer =
+                    RTCSessionDescription::offer(text.clone()).map_err(|e| e.to_string())?;
+                if let Err(error) = self.engine.connection.set_remote_description(offer).await {
+                    self.forget_offer().await;
+                    return Err(error.to_string());
+                }
+                self.agree(&text).await;
+                Ok(())
+            }
+            Step::Answer => {
+                self.hurry();
+                if let Err(error) = self.answer().await {
+                    self.forget_offer().await;
+                    return Err(error.to_string());
+                }
+                Ok(())
+            }
+            Step::ApplyAnswer(text) => {
+                self.check(&text).await?;
+                let answer =
+                    RTCSessionDescription::answer(text.clone()).map_err(|e| e.to_string())?;
+                self.agree(&text).await;
+                self.hurry();
+                self.engine
+                    .connection
+                    .set_remote_description(answer)
+                    .await
+                    .map_err(|e| e.to_string())?;
+                self.begin().await;
+                Ok(())
+            }
+            Step::AddCandidate(candidate) => self
+                .engine
+                .connection
+                .add_ice_candidate(RTCIceCandidateInit {
+                    candidate: candidate.candidate,
+                    sdp_mid: candidate.sdp_mid,
+                    sdp_mline_index: candidate.sdp_m_line_index,
+                    username_fragment: candidate.username_fragment,
+                    url: None,
+                })
+                .await
+                .map_err(|e| e.to_string()),
+        }
+    }
+
+    async fn offer(&mut self, restart: bool) -> webrtc::error::Result<()> {
+        if !std::mem::replace(&mut self.prepared, true) {
+            self.prepare().await?;
+        }
+        if restart {
+            self.engine.connection.restart_ice().await?;
+        }
+        let offer = self.engine.connection.create_offer(None).await?;
+        let text = offer.sdp.clone();
+        self.engine.connection.set_local_description(offer).await?;
+        self.tell(PeerEvent::Signal(Signal::Description(Description {
+            kind: SdpType::Offer,
+            sdp: sdp::mend(&text),
+        })));
+        Ok(())
+    }
+
+    async fn answer(&mut self) -> webrtc::error::Result<()> {
+        let answer = self.engine.connection.create_answer(None).await?;
+        let text = answer.sdp.clone();
+        self.engine.connection.set_local_description(answer).await?;
+        self.tell(PeerEvent::Signal(Signal::Description(Description {
+            kind: SdpType::Answer,
+            sdp: sdp::mend(&text),
+        })));
+        self.begin().await;
+        Ok(())
+    }
+
+    /// Refuses a description that the engine should not see.
+    async fn check(&self, text: &str) -> Result<(), String> {
+        let before = match self.engine.connection.current_remote_description().await {
+            Some(before) => sdp::section_kinds(&before.sdp),
+            None => Vec::new(),
+        };
+        sdp::check(text, &before).map_err(|refused| refused.to_string())
+    }
+
+    /// Undoes an offer that failed half-way. What it has set in the engine stays there and
+    /// breaks later offers, so an engine that was never of use is replaced.
+    async fn forget_offer(&mut self) {
+        if self
+            .engine
+            .connection
+            .current_remote_description()
+            .await
+            .is_none()
+        {
+            if let Err(error) = self.begin_anew().await {
+                self.trouble(error.to_string());
+            }
+            return;
+        }
+        let forgotten = match RTCSessionDescription::rollback(None) {
+            Ok(rollback) => {
+                self.engine
+                    .connection
+                    .set_remote_description(rollback)
+                    .await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = forgotten {
+            tracing::debug!("no offer to forget: {error}");
+        }
+    }
+
+    async fn begin_anew(&mut self) -> Result<(), PeerError> {
+        let engine = Engine::open(&self.config).await?;
+        self.tasks.shutdown().await;
+        self.chat.clear();
+        self.engine.close().await;
+        self.engine = engine;
+        self.prepared = false;
+        self.add_tracks()
+            .await
+            .map_err(|error| PeerError::Open(error.to_string()))
+    }
+
+    /// Puts chat, and places for media that we only receive, into our first offer.
+    async fn prepare(&mut self) -> webrtc::error::Result<()> {
+        if self.engine.connection.remote_description().await.is_some() {
+            return Ok(());
+        }
+        let receive = |kind| {
+            let init = RTCRtpTransceiverInit {
+                direction: RTCRtpTransceiverDirection::Recvonly,
+                streams: Vec::new(),
+                send_encodings: Vec::new(),
+            };
+            self.engine
+                .connection
+                .add_transceiver_from_kind(kind, Some(init))
+        };
+        if self.audio_sender.is_none() {
+            receive(RtpCodecKind::Audio).await?;
+        }
+        if self.video_sender.is_none() && !self.config.video_codecs.is_empty() {
+            receive(RtpCodecKind::Video).await?;
+        }
+        let channel = self
+            .engine
+            .connection
+            .create_data_channel(CHAT, None)
+            .await?;
+        self.add_chat(channel);
+        Ok(())
+    }
+
+    /// Reads from the far side's description what we will send, and tells the engine
+    /// before it starts media: it binds a sender to the codec that its track names.
+    async fn agree(&mut self, remote: &str) {
+        let choice = sdp::choose_video(&sdp::formats(remote, "video"), &self.config.video_codecs);
+        if let (Some(sender), Some((codec, single_nal))) = (&self.video_sender, choice) {
+            let track = sender.ids.track(setup::video_codec(codec, single_nal));
+            let track = Arc::new(TrackLocalStaticRTP::new(track));
+            if let Err(error) = sender.engine.replace_track(track).await {
+                tracing::warn!("choosing the codec of our pictures: {error}");
+            }
+        }
+    }
+
+    /// Begins to send what was negotiated.
+    async fn begin(&mut self) {
+        // The far side sends by the payload types that our description names (RFC 3264 section 5.1).
+        if let Some(local) = self.engine.connection.local_description().await {
+            self.offered = receive::Offered {
+                codecs: remote_codecs(&local.sdp),
+                audio_level: sdp::extension(&local.sdp, "audio", setup::AUDIO_LEVEL_URI),
+            };
+        }
+        if let Some(sender) = &self.audio_sender {
+            let sending = negotiated(&sender.engine).await.into_iter().find_map(|f| {
+                f.name.eq_ignore_ascii_case("opus").then_some(AudioSending {
+                    payload_type: f.payload_type,
+                    ssrc: sender.ids.ssrc,
+                })
+            });
+            self.audio_sending.send_replace(sending);
+        }
+        let Some(sender) = &self.video_sender else {
+            return;
+        };
+        let formats = negotiated(&sender.engine).await;
+        let sending = sdp::choose_video(&formats, &self.config.video_codecs).and_then(
+            |(codec, single_nal)| {
+                let format = formats
+                    .iter()
+                    .find(|f| sdp::is_video(f, codec, single_nal))?;
+                Some(VideoSending {
+                    codec,
+                    single_nal,
+                    payload_type: format.payload_type,
+                    ssrc: sender.ids.ssrc,
+                })
+            },
+        );
+        let format = sending.map(VideoSending::format);
+        self.video_sending.send_replace(sending);
+        if self.told != Some(format) {
+            self.told = Some(format);
+            self.tell(match format {
+                Some(format) => PeerEvent::LocalVideoReady(format),
+                None => PeerEvent::LocalVideoRefused,
+            });
+        }
+    }
+}
+
+/// The codecs that the engine negotiated for a sender.
+async fn negotiated(sender: &Arc<dyn RtpSender>) -> Vec<sdp::Format> {
+    let Ok(parameters) = sender.get_parameters().await else {
+        return Vec::new();
+    };
+    parameters
+        .rtp_parameters
+        .codecs
+        .into_iter()
+        .map(|codec| sdp::Format {
+            payload_type: codec.payload_type,
+            name: codec
+                .rtp_codec
+                .mime_type
+                .split('/')
+                .next_back()
+                .unwrap_or_default()
+                .to_owned(),
+            parameters: codec.rtp_codec.sdp_fmtp_line,
+        })
+        .collect()
+}
+
+fn remote_codecs(description: &str) -> Vec<(Kind, u8, RemoteCodec)> {
+    let video = sdp::formats(description, "video")
+        .into_iter()
+        .filter_map(|format| {
+            let codec = format.video_codec()?;
+            Some((Kind::Video, format.payload_type, RemoteCodec::Video(codec)))
+        });
+    let audio = sdp::formats(description, "audio")
+        .into_iter()
+        .filter(|format| format.name.eq_ignore_ascii_case("opus"))
+        .map(|format| {
+            let codec = RemoteCodec::Opus {
+                parameters: format.parameters,
+            };
+            (Kind::Audio, format.payload_type, codec)
+        });
+    video.chain(audio).collect()
+}
+
+fn describe(step: &Step) -> &'static str {
+    match step {
+        Step::Offer { .. } => "our offer failed",
+        Step::Rollback => "our offer could not be taken back",
+        Step::ApplyOffer(_) => "the far side's offer was refused",
+        Step::Answer => "the far side's offer could not be answered",
+        Step::ApplyAnswer(_) => "the far side's answer was refused",
+        Step::AddCandidate(_) => "a candidate of the far side was refused",
+    }
+}
