@@ -169,3 +169,6 @@ impl LocalAudio {
         self.queue.next().await
     }
 }
+
+#[cfg(test)]
+mod tests;

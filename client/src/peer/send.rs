@@ -252,3 +252,49 @@ pub(super) async fn audio(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rtp_time_follows_capture_time() {
+        let clock = RtpClock::new(90_000);
+        let start = Timestamp::now();
+        let first = clock.at(start);
+        for (millis, ticks) in [(0, 0), (10, 900), (33, 2970), (1000, 90_000)] {
+            let later = clock.at(start + Duration::from_millis(millis));
+            // Whole ticks: the fraction of the first one may add one.
+            let passed = later.wrapping_sub(first);
+            assert!(
+                (ticks..=ticks + 1).contains(&passed),
+                "{millis} ms: {passed}"
+            );
+        }
+    }
+
+    #[test]
+    fn rtp_time_wraps_after_half_a_day() {
+        let clock = RtpClock::new(90_000);
+        let start = Timestamp::now();
+        let period = Duration::from_micros((1_u64 << 32) * 100 / 9);
+        let passed = clock
+            .at(start + period)
+            .wrapping_sub(clock.at(start))
+            .cast_signed();
+        assert!((-1..=1).contains(&passed), "{passed}");
+    }
+
+    #[test]
+    fn packets_are_numbered_without_gaps_across_the_wrap() {
+        let mut stream = Stream::new(48_000);
+        stream.sequence = u16::MAX;
+        let mut number = || {
+            stream
+                .packet(111, 1, Timestamp::now(), false, Bytes::new())
+                .header
+                .sequence_number
+        };
+        assert_eq!([number(), number(), number()], [u16::MAX, 0, 1]);
+    }
+}
