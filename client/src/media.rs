@@ -7,4 +7,5 @@ pub mod convert;
 pub mod file;
 pub mod frame;
 pub mod receive;
+pub mod send;
 pub mod sink;

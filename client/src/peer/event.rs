@@ -44,7 +44,7 @@ impl ConnectionState {
 }
 
 /// What the far side accepted to receive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VideoFormat {
     /// The codec to encode in.
     pub codec: VideoCodec,
