@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p rtc-client --example screen -- [--window] [--peers 3] [--fps 30] [--seconds 60] [--panic-after 2] [--graphics blocks]`
 
+#![expect(clippy::panic, reason = "it shows what a panic leaves behind")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,6 +12,7 @@ use clap::Parser;
 use rtc_client::event::{Event, Kind, PeerRef};
 use rtc_client::media::clock::Timestamp;
 use rtc_client::media::frame::Picture;
+use rtc_client::media::sink::window::Window;
 use rtc_client::output::board::SELF;
 use rtc_client::output::screen::Graphics;
 use rtc_client::output::{Action, PictureBoard, Screen, ScreenOptions, View};
@@ -44,7 +47,7 @@ async fn main() -> anyhow::Result<()> {
     let board = PictureBoard::new();
     let (sender, mut actions) = mpsc::channel(16);
     let mut view: Box<dyn View> = if arguments.window {
-        anyhow::bail!("no window yet");
+        Box::new(Window::start(board.clone(), sender)?)
     } else {
         let options = ScreenOptions {
             graphics: arguments.graphics,

@@ -1,1 +1,3 @@
 //! Where pictures and sound go: terminal, window, loudspeaker, recording.
+
+pub mod window;
