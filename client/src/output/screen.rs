@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Position, Rect};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -104,7 +105,7 @@ impl Screen {
         let painter = Painter::new(means, Colours::from_environment(variable));
         let writer = FrameWriter::default();
         let mut terminal = Terminal::new(CrosstermBackend::new(writer.clone()))?;
-        terminal.clear()?;
+        wipe(&mut terminal)?;
 
         let shared = Arc::new(Shared {
             model: Mutex::default(),
@@ -238,7 +239,7 @@ fn draw_loop(
         drop(model);
         if painter.sweep() {
             // Pixels of a picture that is gone stay until wiped.
-            let _ = terminal.clear();
+            let _ = wipe(&mut terminal);
             shared.board.touch();
         }
         if !drawn || writer.send().is_err() {
@@ -249,6 +250,15 @@ fn draw_loop(
         due = began + (began.elapsed() * 2).clamp(FRAME, TICK);
         let _ = shared.board.wait(version, TICK);
     }
+}
+
+/// Clears the terminal and draws everything anew next time.
+///
+/// `Terminal::clear` would first ask where the cursor is: two seconds and an error on a
+/// terminal that does not answer, and a race with the keys' thread on one that does.
+fn wipe(terminal: &mut Terminal<CrosstermBackend<FrameWriter>>) -> io::Result<()> {
+    let size = terminal.size()?;
+    terminal.resize(Rect::from((Position::ORIGIN, size)))
 }
 
 /// Pixels of a cell, where the terminal's driver knows.
