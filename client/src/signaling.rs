@@ -1,1 +1,175 @@
 //! How a client reaches its server, and starts one where there is none.
+//!
+//! [`Signaling`] is a handle to one task that holds the link. The rules are pure and lie apart: [`address`] reads what
+//! was typed, `conversation` knows what is said when, `outbox` keeps what cannot be said now, `backoff` draws the
+//! waits. `socket` opens one link, `host` runs the server of this machine, `link` brings them together.
+//!
+//! - A lost link is mended by the task itself, for as long as the handle lives; whether a call without signaling is
+//!   still worth holding is its owner's judgement. Ids stay, since they are derived from a secret that stays.
+//! - What is said while the link is down is kept (256 messages, the oldest candidates go first) and said afterwards. A
+//!   message that was on its way when the link broke is said again, so it may arrive twice.
+//! - Commands and events pass through bounded queues. When the owner does not take its events, the task stops
+//!   reading from the server, and goes on taking commands, so the two never wait for each other.
+
+pub mod address;
+mod backoff;
+mod conversation;
+mod error;
+mod event;
+mod host;
+mod link;
+mod outbox;
+mod socket;
+
+use std::time::Duration;
+
+use rtc_protocol::{Kind, Name, PeerId, Raw, RoomId, Signal, Token};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+
+pub use address::{AddressError, ServerAddress, ServerChoice, Target};
+pub use error::{ErrorKind, SignalingError};
+pub use event::SignalingEvent;
+pub use rtc_protocol::Member;
+
+use conversation::{Conversation, Identity};
+use link::{Command, Link};
+
+/// Commands on their way to the task; it takes them at any time, so the queue is short.
+const COMMANDS: usize = 64;
+
+/// What the signaling needs to know.
+#[derive(Debug, Clone)]
+pub struct SignalingOptions {
+    /// Which room, at which server.
+    pub target: Target,
+    /// The name we go by.
+    pub name: Option<Name>,
+    /// How many may be in the room, should we be the first in it.
+    pub capacity: Option<u16>,
+    /// The program we are, for the server's log.
+    pub agent: String,
+    /// The secret that our id is derived from; a new one where it is absent.
+    pub token: Option<Token>,
+    /// How long the server may take for each step: to accept, to upgrade, to welcome, to let in.
+    pub patience: Duration,
+    /// Decides the waits between tries; drawn where it is absent.
+    pub seed: Option<u64>,
+}
+
+impl SignalingOptions {
+    /// Everything but the target at its default.
+    pub fn new(target: Target) -> Self {
+        Self {
+            target,
+            name: None,
+            capacity: None,
+            agent: concat!("rtc-client/", env!("CARGO_PKG_VERSION")).to_owned(),
+            token: None,
+            patience: Duration::from_secs(5),
+            seed: None,
+        }
+    }
+}
+
+/// A place in a room: the handle to the task that holds it.
+///
+/// Dropping it cuts the link; the server then takes us for lost. [`Self::leave`] says goodbye.
+#[derive(Debug)]
+pub struct Signaling {
+    id: PeerId,
+    room: RoomId,
+    commands: mpsc::Sender<Command>,
+    /// Ends the task when the handle goes.
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Signaling {
+    /// Connects, joins the room, and stays there. `events` gets all that happens, [`SignalingEvent::Joined`] included.
+    pub async fn connect(
+        options: SignalingOptions,
+        events: mpsc::Sender<SignalingEvent>,
+    ) -> Result<Self, SignalingError> {
+        let token = options
+            .token
+            .unwrap_or_else(|| Token::from_random(rand::random()));
+        let room = options.target.room;
+        let identity = Identity {
+            room: room.clone(),
+            name: options.name,
+            capacity: options.capacity,
+            agent: options.agent,
+            token,
+        };
+        let server = options.target.server;
+        let seed = options.seed.unwrap_or_else(rand::random);
+        let conversation = Conversation::new(identity, server.address(), options.patience);
+        let (commands, taken) = mpsc::channel(COMMANDS);
+        let (joined, inside) = oneshot::channel();
+        let link = Link::new(
+            server,
+            options.patience,
+            seed,
+            conversation,
+            taken,
+            events,
+            joined,
+        );
+        let task = AbortOnDropHandle::new(tokio::spawn(link.run()));
+        let id = inside.await.unwrap_or(Err(SignalingError::Ended))?;
+        Ok(Self {
+            id,
+            room,
+            commands,
+            _task: task,
+        })
+    }
+
+    /// Who we are; the same after every reconnect.
+    pub fn id(&self) -> PeerId {
+        self.id
+    }
+
+    /// Where we are.
+    pub fn room(&self) -> &RoomId {
+        &self.room
+    }
+
+    /// Tells a peer how to connect.
+    pub async fn signal(&self, to: PeerId, signal: Signal) -> Result<(), SignalingError> {
+        self.command(Command::Signal(to, signal)).await
+    }
+
+    /// Tells a peer, or everybody in the room, something that only the application understands.
+    pub async fn message(&self, to: Option<PeerId>, data: Raw) -> Result<(), SignalingError> {
+        self.command(Command::Message(to, data)).await
+    }
+
+    /// Tells everybody that our own sound or picture is off or on.
+    pub async fn mute(&self, kind: Kind, muted: bool) -> Result<(), SignalingError> {
+        self.command(Command::Mute(kind, muted)).await
+    }
+
+    /// Puts a peer out of the room; only as moderator.
+    pub async fn kick(&self, peer: PeerId, reason: Option<String>) -> Result<(), SignalingError> {
+        self.command(Command::Kick(peer, reason)).await
+    }
+
+    /// Leaves the room, closes the link, and stops the server if it is ours; done within four seconds.
+    ///
+    /// Everything said before is said first. Afterwards every command answers [`SignalingError::Ended`].
+    pub async fn leave(&self) {
+        let (done, left) = oneshot::channel();
+        if self.commands.send(Command::Leave(done)).await.is_ok() {
+            // An error means that the task had ended already.
+            left.await.ok();
+        }
+    }
+
+    async fn command(&self, command: Command) -> Result<(), SignalingError> {
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| SignalingError::Ended)
+    }
+}

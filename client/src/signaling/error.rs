@@ -1,0 +1,106 @@
+//! Why there is no signaling, or none any more.
+
+use rtc_protocol::{ErrorCode, RoomId};
+
+use super::address::AddressError;
+
+/// What went wrong, sorted by what a person or a script does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// What was asked for makes no sense.
+    Usage,
+    /// Nobody there speaks our language.
+    NoServer,
+    /// The room holds as many as it may.
+    RoomFull,
+    /// The server said no.
+    Refused,
+    /// It was there, and is there no more.
+    Lost,
+}
+
+/// Why there is no signaling, or none any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignalingError {
+    /// What was typed is neither a room nor a server.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// Nobody answers there.
+    #[error("no server at {server}: {why}; {next}")]
+    NoServer {
+        /// Where we looked.
+        server: String,
+        /// What the network said.
+        why: String,
+        /// What to do.
+        next: &'static str,
+    },
+    /// Somebody answers, but in no language of ours.
+    #[error(
+        "{server} is no rtc.v1 server: {why}; check the URL, or start a server elsewhere and name it with --server"
+    )]
+    Nonsense {
+        /// Where.
+        server: String,
+        /// What came instead.
+        why: String,
+    },
+    /// The server of this machine cannot be started.
+    #[error("no server at {server}, and none can be started there: {why}; name one with --server")]
+    CannotHost {
+        /// Where it should have been.
+        server: String,
+        /// What the system said.
+        why: String,
+    },
+    /// The room holds as many as it may.
+    #[error("room `{room}` is full; choose another room, or wait until somebody leaves")]
+    RoomFull {
+        /// Which.
+        room: RoomId,
+    },
+    /// The server said no.
+    #[error("the server refused ({}): {message}", code.as_str())]
+    Refused {
+        /// Its code.
+        code: ErrorCode,
+        /// Its words.
+        message: String,
+    },
+    /// The server does not let us in before we have even spoken.
+    #[error("{server} does not let us in: {why}")]
+    Barred {
+        /// Which server.
+        server: String,
+        /// Its words.
+        why: String,
+    },
+    /// Somebody else holds our secret and has taken our place.
+    #[error(
+        "another connection took over this peer's place; run only one client for each identity"
+    )]
+    TakenOver,
+    /// The signaling has ended; nothing can be sent any more.
+    #[error("the signaling has ended; join again")]
+    Ended,
+}
+
+impl SignalingError {
+    /// Sorts the error by what to do next.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Address(_) => ErrorKind::Usage,
+            Self::NoServer { .. } | Self::Nonsense { .. } | Self::CannotHost { .. } => {
+                ErrorKind::NoServer
+            }
+            Self::RoomFull { .. } => ErrorKind::RoomFull,
+            Self::Refused {
+                code: ErrorCode::RoomFull,
+                ..
+            } => ErrorKind::RoomFull,
+            Self::Refused { .. } | Self::Barred { .. } => ErrorKind::Refused,
+            Self::TakenOver | Self::Ended => ErrorKind::Lost,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! One WebSocket to a server: opened within a bounded time, with a typed reason where that fails.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use rtc_protocol::SUBPROTOCOL;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError, SubProtocolError};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
+
+use super::address::{ServerAddress, ServerChoice};
+use super::error::SignalingError;
+
+/// A link to the server.
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// The largest message taken from a server: a member list and a replay of nothing but offers stay far below.
+const MESSAGE_BYTES: usize = 1024 * 1024;
+
+/// Why there is no link.
+#[derive(Debug)]
+pub(super) enum OpenError {
+    /// Nobody listens there.
+    Refused,
+    /// Trying again may help.
+    Passing(SignalingError),
+    /// Trying again would not help.
+    Lasting(SignalingError),
+}
+
+/// Connects to `server`, giving each step `patience`.
+pub(super) async fn open(server: &ServerChoice, patience: Duration) -> Result<Socket, OpenError> {
+    let address = server.address();
+    let stream = match server {
+        ServerChoice::Local { port } => {
+            connect(&address, &local_addresses(*port), patience).await?
+        }
+        ServerChoice::Given(_) => {
+            let (host, port) = address.host_and_port();
+            let found = timeout(patience, lookup_host((host, port)))
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            let found: Vec<SocketAddr> = match found {
+                Ok(found) => found.collect(),
+                Err(error) => return Err(OpenError::Passing(unfound(&address, &error))),
+            };
+            connect(&address, &found, patience).await?
+        }
+    };
+    match timeout(patience, upgrade(&address, stream)).await {
+        Ok(Ok(socket)) => Ok(socket),
+        Ok(Err(error)) => Err(not_upgraded(&address, &error)),
+        Err(_) => Err(OpenError::Passing(nonsense(
+            &address,
+            "it accepts connections but does not answer",
+        ))),
+    }
+}
+
+/// The addresses at which this machine's own server is looked for, the deciding one first.
+pub(super) fn local_addresses(port: u16) -> [SocketAddr; 2] {
+    [
+        (Ipv4Addr::LOCALHOST, port).into(),
+        (Ipv6Addr::LOCALHOST, port).into(),
+    ]
+}
+
+/// Connects to the first of `candidates` that answers.
+async fn connect(
+    address: &ServerAddress,
+    candidates: &[SocketAddr],
+    patience: Duration,
+) -> Result<TcpStream, OpenError> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for candidate in candidates {
+        match timeout(patience, TcpStream::connect(candidate)).await {
+            Ok(Ok(stream)) => {
+                // Signals are small and wait for nothing.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "cannot switch Nagle's algorithm off");
+                }
+                return Ok(stream);
+            }
+            // A refusal says more than what an address family that is not there says.
+            Ok(Err(error)) if last.kind() != io::ErrorKind::ConnectionRefused => last = error,
+            Ok(Err(_)) => {}
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(if last.kind() == io::ErrorKind::ConnectionRefused {
+        OpenError::Refused
+    } else {
+        OpenError::Passing(unreachable(address, &last))
+    })
+}
+
+async fn upgrade(address: &ServerAddress, stream: TcpStream) -> Result<Socket, WsError> {
+    let mut request = address.socket_url().into_client_request()?;
+    request.headers_mut().insert(
+        "Sec-WebSocket-Protocol",
+        HeaderValue::from_static(SUBPROTOCOL),
+    );
+    let config = WebSocketConfig::default()
+        .read_buffer_size(4096)
+        .write_buffer_size(0)
+        .max_message_size(Some(MESSAGE_BYTES))
+        .max_frame_size(Some(MESSAGE_BYTES));
+    let (socket, _) = client_async_tls_with_config(request, stream, Some(config), None).await?;
+    Ok(socket)
+}
+
+/// Sorts what came instead of a WebSocket.
+fn not_upgraded(address: &ServerAddress, error: &WsError) -> OpenError {
+    match error {
+        WsError::Http(response) => {
+            let status = response.status();
+            match status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                    OpenError::Lasting(SignalingError::Barred {
+                        server: address.to_string(),
+                        why: format!("HTTP status {status}"),
+                    })
+                }
+                StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::BAD_GATEWAY
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::GATEWAY_TIMEOUT => OpenError::Passing(SignalingError::NoServer {
+                    server: address.to_string(),
+                    why: format!("it answers with HTTP status {status}"),
+                    next: "try again later",
+                }),
+                _ if status.is_redirection() => {
+                    let to = response
+                        .headers()
+                        .get("location")
+                        .and_then(|to| to.to_str().ok())
+                        .unwrap_or("nowhere");
+                    OpenError::Lasting(nonsense(address, &format!("it sends us on to {to}")))
+                }
+                _ => OpenError::Lasting(nonsense(
+                    address,
+                    &format!("it answers with HTTP status {status}"),
+                )),
+            }
+        }
+        WsError::Protocol(ProtocolError::SecWebSocketSubProtocolError(
+            SubProtocolError::NoSubProtocol | SubProtocolError::InvalidSubProtocol,
+        )) => OpenError::Lasting(nonsense(
+            address,
+            "it is a WebSocket server of another kind",
+        )),
+        WsError::Protocol(ProtocolError::HandshakeIncomplete)
+        | WsError::ConnectionClosed
+        | WsError::AlreadyClosed => OpenError::Passing(nonsense(address, "it closes at once")),
+        WsError::Io(error) if is_tls(error) => OpenError::Lasting(SignalingError::NoServer {
+            server: address.to_string(),
+            why: format!("no secure connection: {error}"),
+            next: "check the certificate, or use http: if the server has none",
+        }),
+        WsError::Io(error) => {
+            OpenError::Passing(nonsense(address, &format!("it closes at once ({error})")))
+        }
+        other => OpenError::Lasting(nonsense(address, &other.to_string())),
+    }
+}
+
+/// Whether the error is one of TLS: the library hands those out as invalid data.
+fn is_tls(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::NotFound
+    )
+}
+
+/// Nobody there, in the words for people.
+pub(super) fn unreachable(address: &ServerAddress, error: &io::Error) -> SignalingError {
+    let why = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "nobody listens there".to_owned(),
+        io::ErrorKind::TimedOut => "no answer in time".to_owned(),
+        _ => error.to_string(),
+    };
+    SignalingError::NoServer {
+        server: address.to_string(),
+        why,
+        next: "start one with `rtc-server`, or check the URL",
+    }
+}
+
+fn unfound(address: &ServerAddress, error: &io::Error) -> SignalingError {
+    SignalingError::NoServer {
+        server: address.to_string(),
+        why: format!("its name cannot be resolved ({error})"),
+        next: "check the URL and the network",
+    }
+}
+
+fn nonsense(address: &ServerAddress, why: &str) -> SignalingError {
+    SignalingError::Nonsense {
+        server: address.to_string(),
+        why: why.to_owned(),
+    }
+}
