@@ -25,7 +25,6 @@ mod rtx;
 mod sdp;
 mod send;
 mod setup;
-mod signal;
 mod stats;
 
 use tokio::sync::{mpsc, oneshot};
@@ -38,7 +37,7 @@ pub use event::{
 };
 pub use local::{LocalAudio, LocalVideo};
 pub use packetize::MAX_PAYLOAD;
-pub use signal::{Candidate, Description, SdpType, Signal};
+pub use rtc_protocol::{Candidate, Description, SdpType, Signal};
 
 /// Commands that wait for the actor; who sends more waits.
 const COMMANDS: usize = 64;

@@ -19,9 +19,9 @@ use super::event::{ConnectionState, PeerEvent, VideoFormat};
 use super::local::{LocalAudio, LocalVideo};
 use super::negotiation::Negotiation;
 use super::send::{AudioSending, VideoSending};
-use super::signal::Signal;
 use super::{Command, PeerError, receive, send, setup, stats};
 use crate::event::Kind;
+use rtc_protocol::Signal;
 
 /// The label of the data channel that carries chat.
 const CHAT: &str = "chat";

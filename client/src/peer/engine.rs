@@ -15,8 +15,8 @@ use super::config::PeerConfig;
 use super::event::ConnectionState;
 use super::rtcp::Feedback;
 use super::setup;
-use super::signal::Candidate;
 use crate::net::Hurry;
+use rtc_protocol::Candidate;
 
 /// Callbacks of the engine that wait for the actor. They must not wait themselves,
 /// so what is more is dropped and logged.

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::signal::Signal;
 use crate::event::Kind;
 use crate::media::clock::Timestamp;
 use crate::media::frame::VideoCodec;
+use rtc_protocol::Signal;
 
 /// `RTCPeerConnectionState` of W3C webrtc-pc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

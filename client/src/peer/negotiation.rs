@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::signal::{Candidate, Description, SdpType, Signal};
+use rtc_protocol::{Candidate, Description, SdpType, Signal};
 
 /// Candidates that wait for the description they belong to; the oldest is dropped.
 const WAITING_CANDIDATES: usize = 256;

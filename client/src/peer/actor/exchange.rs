@@ -12,10 +12,10 @@ use super::super::engine::Engine;
 use super::super::event::{PeerEvent, RemoteCodec};
 use super::super::negotiation::Step;
 use super::super::send::{AudioSending, VideoSending};
-use super::super::signal::{Description, SdpType, Signal};
 use super::super::{PeerError, receive, sdp, setup};
 use super::{Actor, CHAT};
 use crate::event::Kind;
+use rtc_protocol::{Description, SdpType, Signal};
 
 impl Actor {
     /// Performs what the negotiation says until it says no more.

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::{Negotiation, Step};
-use crate::peer::signal::{Candidate, Description, SdpType, Signal};
+use rtc_protocol::{Candidate, Description, SdpType, Signal};
 
 /// The signaling half of an engine: refuses every operation that webrtc-pc refuses.
 #[derive(Debug, Default)]
