@@ -1,1 +1,143 @@
-//! Placeholder.
+//! WebRTC signaling as a library: what `rtc-server` runs and `rtc-client` embeds.
+//!
+//! - [`hub`]: rooms, sessions and calls as pure rules
+//! - `switchboard`: the one task that owns the hub
+//! - `connection`: one actor for each WebSocket
+//! - `http`: the page, the WebSocket's door, health
+//!
+//! Invariants: the hub knows no socket, task or clock; every queue is bounded; a peer that
+//! does not read is closed; every task ends with its [`Running`] server.
+
+pub mod cli;
+mod config;
+mod connection;
+mod http;
+pub mod hub;
+mod page;
+mod rate;
+mod switchboard;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+pub use config::{Config, DEFAULT_PORT};
+
+use http::Shared;
+use switchboard::Switchboard;
+
+/// How long connections may take to say goodbye at the end.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen at {address}: {source}")]
+pub struct BindError {
+    /// Where.
+    pub address: SocketAddr,
+    /// Why; `AddrInUse` where somebody else is there.
+    #[source]
+    pub source: std::io::Error,
+}
+
+/// A server that has its addresses and serves nobody yet.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    listeners: Vec<TcpListener>,
+}
+
+impl Server {
+    /// Takes the addresses.
+    ///
+    /// # Errors
+    /// When one of them cannot be had.
+    pub async fn bind(config: Config) -> Result<Self, BindError> {
+        let mut listeners = Vec::new();
+        for &address in &config.listen {
+            let listener = TcpListener::bind(address)
+                .await
+                .map_err(|source| BindError { address, source })?;
+            listeners.push(listener);
+        }
+        Ok(Self { config, listeners })
+    }
+
+    /// Where it listens, with the ports that the system chose.
+    #[must_use]
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        let addresses = self.listeners.iter().map(TcpListener::local_addr);
+        addresses.filter_map(Result::ok).collect()
+    }
+
+    /// Serves from now on; needs a running tokio runtime.
+    #[must_use]
+    pub fn start(self) -> Running {
+        let addresses = self.local_addrs();
+        let (switchboard, task) = Switchboard::new(self.config.hub());
+        let connections = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let router = http::router(Shared {
+            switchboard: switchboard.clone(),
+            config: Arc::new(self.config),
+            connections: connections.clone(),
+            next: Arc::new(AtomicU64::new(0)),
+        });
+        let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(task))];
+        for listener in self.listeners {
+            let listener = listener.tap_io(|stream| {
+                // A small message must not wait for a larger one (Nagle).
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!("TCP_NODELAY: {error}");
+                }
+            });
+            let serve = axum::serve(listener, router.clone())
+                .with_graceful_shutdown(stop.clone().cancelled_owned());
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(async move {
+                if let Err(error) = serve.await {
+                    tracing::error!("a listener ended: {error}");
+                }
+            })));
+        }
+        Running {
+            addresses,
+            switchboard,
+            connections,
+            stop,
+            _tasks: tasks,
+        }
+    }
+}
+
+/// A server that serves; ends at once when dropped.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Vec<SocketAddr>,
+    switchboard: Switchboard,
+    connections: TaskTracker,
+    stop: CancellationToken,
+    _tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Tells everybody, lets them go and ends; within seconds.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.switchboard.drain("the server stops").await;
+        self.connections.close();
+        let _ = timeout(GOODBYE, self.connections.wait()).await;
+    }
+}

@@ -1,0 +1,90 @@
+//! Everything that a server can be told, checked.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use rtc_protocol::{IceServer, Limits, limits};
+
+use crate::hub::HubConfig;
+
+/// The port where nothing else is said.
+pub const DEFAULT_PORT: u16 = 8080;
+
+/// What a server is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens; every one of them must be free.
+    pub listen: Vec<SocketAddr>,
+    /// Handed out to every peer.
+    pub ice_servers: Vec<IceServer>,
+    /// How often peers are pinged; one that says nothing for two and a half times as long is closed.
+    pub heartbeat: Duration,
+    /// How long a lost session waits for its peer.
+    pub resume_window: Duration,
+    /// What peers are held to.
+    pub limits: Limits,
+    /// Members of a room where its maker says nothing.
+    pub default_capacity: u16,
+    /// Connections at once.
+    pub connections: usize,
+    /// Origins beside the server's own whose pages may connect; `*` for all.
+    pub allow_origins: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::new(
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                DEFAULT_PORT,
+            )],
+            ice_servers: Vec::new(),
+            heartbeat: Duration::from_millis(limits::HEARTBEAT_MS),
+            resume_window: Duration::from_millis(limits::RESUME_WINDOW_MS),
+            limits: Limits {
+                message_bytes: clip(limits::MESSAGE_BYTES),
+                rooms_per_peer: clip(limits::ROOMS_PER_PEER),
+                room_capacity: limits::ROOM_CAPACITY.into(),
+                queue_messages: clip(limits::QUEUE_MESSAGES),
+            },
+            default_capacity: limits::DEFAULT_CAPACITY,
+            connections: 10_000,
+            allow_origins: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// For `localhost`: both of its addresses, as browsers try either first. A port of 0
+    /// gives a free one, on IPv4 alone.
+    #[must_use]
+    pub fn localhost(port: u16) -> Self {
+        let mut listen = vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)];
+        let six = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port);
+        // A machine may have no IPv6 at all; then there is nobody who would look there.
+        let there = std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+        if port != 0 && there {
+            listen.push(six);
+        }
+        Self {
+            listen,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn hub(&self) -> HubConfig {
+        HubConfig {
+            limits: self.limits,
+            default_capacity: self.default_capacity,
+            resume_window: self.resume_window,
+            heartbeat: self.heartbeat,
+            ice_servers: self.ice_servers.clone(),
+            ringing_calls: limits::RINGING_CALLS,
+            backlog: self.limits.queue_messages as usize / 2,
+        }
+    }
+}
+
+fn clip(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}

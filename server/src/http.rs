@@ -1,0 +1,185 @@
+//! What is answered over HTTP: the page, the WebSocket, health.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Path, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName,
+    HeaderValue, IF_NONE_MATCH, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{Response, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use rtc_protocol::{RoomId, SUBPROTOCOL, WEBSOCKET_PATH};
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::connection::{self, Rules};
+use crate::hub::ConnectionId;
+use crate::page::{ASSETS, Asset, INDEX};
+use crate::switchboard::Switchboard;
+
+/// Buffers of one WebSocket. The library's own default is 128 KiB, for every idle peer.
+const BUFFER: usize = 4 * 1024;
+
+/// Nothing but the server's own files, no inline script or style, devices for this page alone.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data: blob:; media-src 'self' blob: mediastream:; \
+    connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
+
+/// What all requests share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) switchboard: Switchboard,
+    pub(crate) config: Arc<Config>,
+    pub(crate) connections: TaskTracker,
+    pub(crate) next: Arc<AtomicU64>,
+}
+
+pub(crate) fn router(shared: Shared) -> Router {
+    Router::new()
+        .route(WEBSOCKET_PATH, get(websocket))
+        .route("/healthz", get(health))
+        .route("/", get(index))
+        .route("/_/{file}", get(asset))
+        .route("/{room}", get(room))
+        .with_state(shared)
+}
+
+async fn health(State(shared): State<Shared>) -> impl IntoResponse {
+    let counts = shared.switchboard.counts().await;
+    let text = format!(
+        "{{\"status\":\"ok\",\"peers\":{},\"rooms\":{},\"slowReadersClosed\":{}}}\n",
+        counts.sessions,
+        counts.rooms,
+        shared.switchboard.slow_readers()
+    );
+    ([(CONTENT_TYPE, "application/json")], text)
+}
+
+async fn index(headers: HeaderMap) -> Response<Body> {
+    file(&INDEX, &headers)
+}
+
+async fn room(Path(room): Path<String>, headers: HeaderMap) -> Response<Body> {
+    match RoomId::new(&room) {
+        Ok(_) => file(&INDEX, &headers),
+        Err(error) => (StatusCode::NOT_FOUND, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response<Body> {
+    match ASSETS.iter().find(|asset| asset.name == name) {
+        Some(asset) => file(asset, &headers),
+        None => (StatusCode::NOT_FOUND, "there is no such file\n").into_response(),
+    }
+}
+
+fn file(asset: &Asset, request: &HeaderMap) -> Response<Body> {
+    let tag = asset.etag();
+    let known = request
+        .get(IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        asset.text.into_response()
+    };
+    let headers = response.headers_mut();
+    let mut set = |name, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
+    set(CONTENT_TYPE, asset.content_type());
+    set(CACHE_CONTROL, "no-cache");
+    set(CONTENT_SECURITY_POLICY, POLICY);
+    set(X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(REFERRER_POLICY, "no-referrer");
+    set(
+        PERMISSIONS,
+        "camera=(self), microphone=(self), display-capture=(self)",
+    );
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        headers.insert(ETAG, tag);
+    }
+    response
+}
+
+async fn websocket(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response<Body> {
+    if !own_page(&headers, &shared.config.allow_origins) {
+        let words = "pages of other sites may not connect here; --allow-origin lets one in\n";
+        return (StatusCode::FORBIDDEN, words).into_response();
+    }
+    if shared.connections.len() >= shared.config.connections {
+        let words = "the server holds as many peers as it was told to; try again later\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
+    }
+    let upgrade = upgrade
+        .protocols([SUBPROTOCOL])
+        .max_message_size(shared.config.limits.message_bytes as usize)
+        .max_frame_size(shared.config.limits.message_bytes as usize)
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
+        .max_write_buffer_size(shared.config.limits.message_bytes as usize * 2 + BUFFER);
+    if upgrade.selected_protocol().is_none() {
+        let words = format!("this is a WebSocket of the subprotocol {SUBPROTOCOL}; ask for it\n");
+        return (StatusCode::BAD_REQUEST, words).into_response();
+    }
+    let rules = Rules {
+        heartbeat: shared.config.heartbeat,
+        queue: shared.config.limits.queue_messages as usize,
+    };
+    let id = ConnectionId(shared.next.fetch_add(1, Ordering::Relaxed));
+    let token = shared.connections.token();
+    upgrade.on_upgrade(move |socket| async move {
+        connection::serve(socket, id, shared.switchboard, rules).await;
+        drop(token);
+    })
+}
+
+/// Browsers say which page asks for a WebSocket (RFC 6455, section 10.2); a page of
+/// another site could otherwise speak with the rights of whoever looks at it.
+fn own_page(headers: &HeaderMap, allowed: &[String]) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return true;
+    };
+    let Ok(origin) = origin.to_str() else {
+        return false;
+    };
+    let own = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let of_page = origin.split_once("://").map(|(_, host)| host);
+    (own.is_some() && of_page == own) || allowed.iter().any(|one| one == "*" || one == origin)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_the_servers_own_pages_and_those_allowed_may_connect() {
+        let headers = |origin: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, "localhost:8080".parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(ORIGIN, origin.parse().unwrap());
+            }
+            headers
+        };
+        let allowed = ["https://app.example".to_owned()];
+        assert!(own_page(&headers(None), &[]), "programs say no origin");
+        assert!(own_page(&headers(Some("http://localhost:8080")), &[]));
+        assert!(!own_page(&headers(Some("http://evil.example")), &[]));
+        assert!(!own_page(&headers(Some("http://localhost:8081")), &[]));
+        assert!(!own_page(&headers(Some("null")), &[]));
+        assert!(own_page(&headers(Some("https://app.example")), &allowed));
+        assert!(own_page(&headers(Some("https://any")), &["*".to_owned()]));
+    }
+}

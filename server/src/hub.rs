@@ -1,0 +1,593 @@
+//! Rooms, sessions and calls as rules: `(now, input)` in, effects out. No socket, task or clock.
+//!
+//! A session is a peer that said hello; it outlives its connection by the resume window.
+//! Everything that a session must not miss is numbered and kept for a while, so that a
+//! resumed one is told what it missed, in order.
+
+mod call;
+mod room;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use rtc_protocol::{
+    CallId, ClientFrame, ClientMessage, ErrorCode, IceServer, Kind, LeaveReason, Limits, Name,
+    PeerId, Right, RoomId, ServerFrame, ServerMessage, Token, close,
+};
+
+use call::Call;
+use room::Room;
+use session::Session;
+
+/// One connection, for as long as it lasts; never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// What is to be done for a connection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Send this.
+    Send(ConnectionId, ServerFrame),
+    /// Close it, after what was sent before.
+    Close(ConnectionId, u16, &'static str),
+}
+
+/// What the hub is set up with.
+#[derive(Clone, Debug)]
+pub struct HubConfig {
+    /// Told to peers, and kept.
+    pub limits: Limits,
+    /// Members of a room where its maker says nothing.
+    pub default_capacity: u16,
+    /// How long a session without a connection is kept.
+    pub resume_window: Duration,
+    /// Told to peers.
+    pub heartbeat: Duration,
+    /// Handed out in the welcome.
+    pub ice_servers: Vec<IceServer>,
+    /// Calls that may ring at one peer.
+    pub ringing_calls: usize,
+    /// Numbered messages kept for one session's resume.
+    pub backlog: usize,
+}
+
+/// Counts of what is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HubCounts {
+    /// Sessions, connected or not.
+    pub sessions: usize,
+    /// Rooms with somebody in them.
+    pub rooms: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Hub {
+    config: HubConfig,
+    sessions: HashMap<PeerId, Session>,
+    rooms: HashMap<RoomId, Room>,
+    calls: HashMap<CallId, Call>,
+    next_call: u64,
+    draining: bool,
+}
+
+/// Why a request was refused.
+type Refusal = (ErrorCode, String);
+
+impl Hub {
+    /// An empty one.
+    #[must_use]
+    pub fn new(config: HubConfig) -> Self {
+        Self {
+            config,
+            sessions: HashMap::new(),
+            rooms: HashMap::new(),
+            calls: HashMap::new(),
+            next_call: 0,
+            draining: false,
+        }
+    }
+
+    /// Counts of what is there.
+    #[must_use]
+    pub fn counts(&self) -> HubCounts {
+        HubCounts {
+            sessions: self.sessions.len(),
+            rooms: self.rooms.len(),
+        }
+    }
+
+    /// A connection said hello: a new session, or an old one's new connection.
+    pub fn hello(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        id: Option<u64>,
+        token: Token,
+        last_seq: Option<u64>,
+        name: Option<Name>,
+        out: &mut Vec<Effect>,
+    ) -> PeerId {
+        let peer = token.peer_id();
+        let resumed = match (self.sessions.get_mut(&peer), last_seq) {
+            (Some(session), Some(_)) => {
+                if let Some(old) = session.connect(connection) {
+                    out.push(Effect::Close(old, close::TAKEN_OVER, "taken over"));
+                }
+                true
+            }
+            (Some(session), None) => {
+                // The same peer begun anew: its page was loaded again, its client restarted.
+                let old = session.disconnect(now);
+                if let Some(old) = old {
+                    out.push(Effect::Close(old, close::TAKEN_OVER, "taken over"));
+                }
+                self.end(peer, LeaveReason::Left, out);
+                false
+            }
+            (None, _) => false,
+        };
+        if !resumed {
+            let session = Session::new(connection, name);
+            self.sessions.insert(peer, session);
+        }
+        out.push(Effect::Send(
+            connection,
+            ServerFrame {
+                seq: None,
+                id,
+                message: ServerMessage::Welcome {
+                    peer,
+                    resume: token,
+                    resumed,
+                    resume_window_ms: millis(self.config.resume_window),
+                    heartbeat_ms: millis(self.config.heartbeat),
+                    ice_servers: self.config.ice_servers.clone(),
+                    limits: self.config.limits,
+                    server: concat!("rtc-server/", env!("CARGO_PKG_VERSION")).into(),
+                },
+            },
+        ));
+        if let (true, Some(session)) = (resumed, self.sessions.get(&peer)) {
+            let missed = session.after(last_seq.unwrap_or(0));
+            out.extend(missed.map(|frame| Effect::Send(connection, frame.clone())));
+        }
+        peer
+    }
+
+    /// A peer said something after its hello.
+    pub fn say(&mut self, peer: PeerId, frame: ClientFrame, out: &mut Vec<Effect>) {
+        let ClientFrame { id, message } = frame;
+        let done = match message {
+            ClientMessage::Hello { .. } => Err((
+                ErrorCode::HelloFirst,
+                "hello comes first, and only once a connection".into(),
+            )),
+            ClientMessage::Join {
+                room,
+                name,
+                capacity,
+            } => return self.join(peer, id, room, name, capacity, out),
+            ClientMessage::Leave { room } => return self.leave(peer, id, room, out),
+            ClientMessage::Signal { room, to, signal } => {
+                self.relay(peer, &room, to, out, |from| ServerMessage::Signal {
+                    room: room.clone(),
+                    from,
+                    signal: signal.clone(),
+                })
+            }
+            ClientMessage::Message { room, to, data } => {
+                self.relay(peer, &room, to, out, |from| ServerMessage::Message {
+                    room: room.clone(),
+                    from,
+                    data: data.clone(),
+                })
+            }
+            ClientMessage::Ring { to, room } => return self.ring(peer, id, to, room, out),
+            ClientMessage::Accept { call } => self.accept(peer, &call, out),
+            ClientMessage::Refuse { call, reason } => self.refuse(peer, &call, reason, out),
+            ClientMessage::HangUp { call } => self.hang_up(peer, &call, out),
+            ClientMessage::Mute {
+                room,
+                peer: whose,
+                kind,
+            } => self.mute(peer, room, whose, kind, true, out),
+            ClientMessage::Unmute {
+                room,
+                peer: whose,
+                kind,
+            } => self.mute(peer, room, whose, kind, false, out),
+            ClientMessage::Kick {
+                room,
+                peer: whom,
+                reason,
+            } => self.kick(peer, &room, whom, reason, out),
+            ClientMessage::Grant {
+                room,
+                peer: whom,
+                right,
+            } => self.grant(peer, room, whom, right, out),
+            // Heartbeats belong to the connection and end there.
+            _ => Ok(()),
+        };
+        match (done, id) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(_)) => self.answer(peer, id, ServerMessage::Ack {}, out),
+            (Err((code, message)), _) => {
+                self.answer(peer, id, ServerMessage::Error { code, message }, out);
+            }
+        }
+    }
+
+    /// A connection is gone. `clean` tells that the peer closed it in order: then it has left.
+    pub fn gone(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        connection: ConnectionId,
+        clean: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&peer) else {
+            return;
+        };
+        if session.connection() != Some(connection) {
+            return;
+        }
+        session.disconnect(now);
+        if clean {
+            self.end(peer, LeaveReason::Left, out);
+        }
+    }
+
+    /// Ends the sessions whose resume window has passed.
+    pub fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let window = self.config.resume_window;
+        let lost: Vec<PeerId> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.lost(now, window))
+            .map(|(peer, _)| *peer)
+            .collect();
+        for peer in lost {
+            self.end(peer, LeaveReason::Lost, out);
+        }
+    }
+
+    /// The server is about to stop: everybody is told, nobody is let in any more.
+    pub fn drain(&mut self, reason: &str, out: &mut Vec<Effect>) {
+        self.draining = true;
+        for session in self.sessions.values() {
+            if let Some(connection) = session.connection() {
+                let message = ServerMessage::GoAway {
+                    reason: reason.to_owned(),
+                    reconnect_ms: None,
+                    url: None,
+                };
+                out.push(Effect::Send(connection, message.into()));
+                out.push(Effect::Close(connection, close::GOING_AWAY, "going away"));
+            }
+        }
+    }
+
+    // --- saying ---
+
+    /// Says something to a peer; numbered and kept if it must not be missed.
+    fn tell(&mut self, peer: PeerId, message: ServerMessage, out: &mut Vec<Effect>) {
+        self.tell_as(peer, None, message, out);
+    }
+
+    fn tell_as(
+        &mut self,
+        peer: PeerId,
+        id: Option<u64>,
+        message: ServerMessage,
+        out: &mut Vec<Effect>,
+    ) {
+        let most = self.config.backlog;
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            let frame = session.number(id, message, most);
+            if let Some(connection) = session.connection() {
+                out.push(Effect::Send(connection, frame));
+            }
+        }
+    }
+
+    /// Answers a request; what makes sense only on this connection is not kept.
+    fn answer(
+        &mut self,
+        peer: PeerId,
+        id: Option<u64>,
+        message: ServerMessage,
+        out: &mut Vec<Effect>,
+    ) {
+        if message.is_sequenced() {
+            return self.tell_as(peer, id, message, out);
+        }
+        let connection = self.sessions.get(&peer).and_then(Session::connection);
+        if let Some(connection) = connection {
+            let seq = None;
+            out.push(Effect::Send(connection, ServerFrame { seq, id, message }));
+        }
+    }
+
+    fn tell_room(
+        &mut self,
+        room: &RoomId,
+        except: Option<PeerId>,
+        message: &ServerMessage,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(members) = self.rooms.get(room).map(Room::peers) else {
+            return;
+        };
+        for peer in members.into_iter().filter(|peer| Some(*peer) != except) {
+            self.tell(peer, message.clone(), out);
+        }
+    }
+
+    fn relay(
+        &mut self,
+        from: PeerId,
+        room: &RoomId,
+        to: Option<PeerId>,
+        out: &mut Vec<Effect>,
+        message: impl Fn(PeerId) -> ServerMessage,
+    ) -> Result<(), Refusal> {
+        let inside = self.inside(from, room)?;
+        match to {
+            None => self.tell_room(room, Some(from), &message(from), out),
+            Some(to) if inside.has(to) && to != from => self.tell(to, message(from), out),
+            Some(to) => {
+                return Err((
+                    ErrorCode::NoSuchPeer,
+                    format!("there is no other peer {to} in room {room}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn inside(&self, peer: PeerId, room: &RoomId) -> Result<&Room, Refusal> {
+        self.rooms
+            .get(room)
+            .filter(|inside| inside.has(peer))
+            .ok_or_else(|| {
+                (
+                    ErrorCode::NotJoined,
+                    format!("you are not in room {room}; join it first"),
+                )
+            })
+    }
+
+    fn moderated(&mut self, peer: PeerId, room: &RoomId) -> Result<&mut Room, Refusal> {
+        self.inside(peer, room)?;
+        match self.rooms.get_mut(room) {
+            Some(inside) if inside.moderates(peer) => Ok(inside),
+            _ => Err((
+                ErrorCode::NotAllowed,
+                format!("only a moderator of room {room} may do that"),
+            )),
+        }
+    }
+
+    // --- rooms ---
+
+    fn join(
+        &mut self,
+        peer: PeerId,
+        id: Option<u64>,
+        room: RoomId,
+        name: Option<Name>,
+        capacity: Option<u16>,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Err((code, message)) = self.may_join(peer, &room) {
+            return self.answer(peer, id, ServerMessage::Error { code, message }, out);
+        }
+        let most = u16::try_from(self.config.limits.room_capacity).unwrap_or(u16::MAX);
+        let capacity = capacity
+            .unwrap_or(self.config.default_capacity)
+            .clamp(1, most);
+        let Some(session) = self.sessions.get_mut(&peer) else {
+            return;
+        };
+        let name = name.unwrap_or_else(|| session.name(peer));
+        session.enter(room.clone());
+        let inside = self
+            .rooms
+            .entry(room.clone())
+            .or_insert_with(|| Room::new(capacity));
+        let members = inside.members();
+        let member = inside.enter(peer, name);
+        let joined = ServerMessage::Joined {
+            room: room.clone(),
+            peer,
+            role: member.role,
+            capacity: inside.capacity(),
+            members,
+        };
+        self.answer(peer, id, joined, out);
+        let came = ServerMessage::PeerJoined {
+            room: room.clone(),
+            member,
+        };
+        self.tell_room(&room, Some(peer), &came, out);
+    }
+
+    fn may_join(&self, peer: PeerId, room: &RoomId) -> Result<(), Refusal> {
+        if self.draining {
+            return Err((
+                ErrorCode::GoingAway,
+                "the server is about to stop; connect again elsewhere".into(),
+            ));
+        }
+        let rooms = self.sessions.get(&peer).map_or(0, Session::rooms_entered);
+        if let Some(inside) = self.rooms.get(room) {
+            if inside.has(peer) {
+                return Err((
+                    ErrorCode::AlreadyJoined,
+                    format!("you are in room {room} already"),
+                ));
+            }
+            if inside.full() {
+                return Err((
+                    ErrorCode::RoomFull,
+                    format!("room {room} has its {} members", inside.capacity()),
+                ));
+            }
+        }
+        if rooms >= self.config.limits.rooms_per_peer as usize {
+            return Err((
+                ErrorCode::TooManyRooms,
+                format!("you are in {rooms} rooms, which is the most; leave one first"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, peer: PeerId, id: Option<u64>, room: RoomId, out: &mut Vec<Effect>) {
+        if let Err((code, message)) = self.inside(peer, &room).map(drop) {
+            return self.answer(peer, id, ServerMessage::Error { code, message }, out);
+        }
+        self.remove(peer, &room, LeaveReason::Left, out);
+        self.answer(peer, id, ServerMessage::Left { room }, out);
+    }
+
+    fn remove(&mut self, peer: PeerId, room: &RoomId, reason: LeaveReason, out: &mut Vec<Effect>) {
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            session.exit(room);
+        }
+        let Some(inside) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let heir = inside.exit(peer);
+        if inside.is_empty() {
+            self.rooms.remove(room);
+            return;
+        }
+        let room = room.clone();
+        let left = ServerMessage::PeerLeft {
+            room: room.clone(),
+            peer,
+            reason,
+        };
+        self.tell_room(&room, None, &left, out);
+        if let Some(heir) = heir {
+            // Somebody must be able to put others out: who has been there longest.
+            let granted = ServerMessage::Granted {
+                room: room.clone(),
+                peer: heir,
+                right: Right::Moderator,
+                by: peer,
+            };
+            self.tell_room(&room, None, &granted, out);
+        }
+    }
+
+    fn end(&mut self, peer: PeerId, reason: LeaveReason, out: &mut Vec<Effect>) {
+        let Some(session) = self.sessions.get(&peer) else {
+            return;
+        };
+        for room in session.rooms() {
+            self.remove(peer, &room, reason, out);
+        }
+        self.end_calls(peer, out);
+        self.sessions.remove(&peer);
+    }
+
+    fn mute(
+        &mut self,
+        by: PeerId,
+        room: RoomId,
+        whose: PeerId,
+        kind: Kind,
+        muted: bool,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        let inside = if by == whose {
+            self.inside(by, &room)?;
+            self.rooms.get_mut(&room)
+        } else {
+            Some(self.moderated(by, &room)?)
+        };
+        if !inside.is_some_and(|inside| inside.mute(whose, kind, muted)) {
+            return Err(no_such_peer(whose, &room));
+        }
+        let peer = whose;
+        let message = if muted {
+            ServerMessage::Muted {
+                room: room.clone(),
+                peer,
+                kind,
+                by,
+            }
+        } else {
+            ServerMessage::Unmuted {
+                room: room.clone(),
+                peer,
+                kind,
+                by,
+            }
+        };
+        self.tell_room(&room, Some(by), &message, out);
+        Ok(())
+    }
+
+    fn kick(
+        &mut self,
+        by: PeerId,
+        room: &RoomId,
+        whom: PeerId,
+        reason: Option<String>,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        if !self.moderated(by, room)?.has(whom) {
+            return Err(no_such_peer(whom, room));
+        }
+        self.remove(whom, room, LeaveReason::Kicked, out);
+        let kicked = ServerMessage::Kicked {
+            room: room.clone(),
+            by,
+            reason,
+        };
+        self.tell(whom, kicked, out);
+        Ok(())
+    }
+
+    fn grant(
+        &mut self,
+        by: PeerId,
+        room: RoomId,
+        whom: PeerId,
+        right: Right,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        let Right::Moderator = right;
+        if !self.moderated(by, &room)?.promote(whom) {
+            return Err(no_such_peer(whom, &room));
+        }
+        let granted = ServerMessage::Granted {
+            room: room.clone(),
+            peer: whom,
+            right,
+            by,
+        };
+        self.tell_room(&room, None, &granted, out);
+        Ok(())
+    }
+}
+
+fn no_such_peer(peer: PeerId, room: &RoomId) -> Refusal {
+    (
+        ErrorCode::NoSuchPeer,
+        format!("there is no peer {peer} in room {room}"),
+    )
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,101 @@
+//! Who is in a room, and who may do what there.
+
+use rtc_protocol::{Kind, Member, Name, PeerId, Role};
+
+/// One room; its members in the order in which they came.
+#[derive(Debug)]
+pub(super) struct Room {
+    capacity: u16,
+    members: Vec<Member>,
+}
+
+impl Room {
+    pub(super) const fn new(capacity: u16) -> Self {
+        Self {
+            capacity,
+            members: Vec::new(),
+        }
+    }
+
+    pub(super) const fn capacity(&self) -> u16 {
+        self.capacity
+    }
+
+    pub(super) fn full(&self) -> bool {
+        self.members.len() >= usize::from(self.capacity)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    pub(super) fn members(&self) -> Vec<Member> {
+        self.members.clone()
+    }
+
+    pub(super) fn peers(&self) -> Vec<PeerId> {
+        self.members.iter().map(|member| member.peer).collect()
+    }
+
+    pub(super) fn has(&self, peer: PeerId) -> bool {
+        self.members.iter().any(|member| member.peer == peer)
+    }
+
+    pub(super) fn moderates(&self, peer: PeerId) -> bool {
+        self.member(peer)
+            .is_some_and(|member| member.role == Role::Moderator)
+    }
+
+    /// The first one in moderates.
+    pub(super) fn enter(&mut self, peer: PeerId, name: Name) -> Member {
+        let role = if self.members.is_empty() {
+            Role::Moderator
+        } else {
+            Role::Member
+        };
+        let member = Member {
+            peer,
+            name,
+            role,
+            muted: Vec::new(),
+        };
+        self.members.push(member.clone());
+        member
+    }
+
+    /// Takes a member out; gives who moderates from now on, where nobody did.
+    pub(super) fn exit(&mut self, peer: PeerId) -> Option<PeerId> {
+        self.members.retain(|member| member.peer != peer);
+        if self.members.iter().any(|m| m.role == Role::Moderator) {
+            return None;
+        }
+        let heir = self.members.first_mut()?;
+        heir.role = Role::Moderator;
+        Some(heir.peer)
+    }
+
+    /// Whether there was such a member.
+    pub(super) fn promote(&mut self, peer: PeerId) -> bool {
+        let member = self.members.iter_mut().find(|member| member.peer == peer);
+        member.is_some_and(|member| {
+            member.role = Role::Moderator;
+            true
+        })
+    }
+
+    /// Whether there was such a member.
+    pub(super) fn mute(&mut self, peer: PeerId, kind: Kind, muted: bool) -> bool {
+        let member = self.members.iter_mut().find(|member| member.peer == peer);
+        member.is_some_and(|member| {
+            member.muted.retain(|known| *known != kind);
+            if muted {
+                member.muted.push(kind);
+            }
+            true
+        })
+    }
+
+    fn member(&self, peer: PeerId) -> Option<&Member> {
+        self.members.iter().find(|member| member.peer == peer)
+    }
+}

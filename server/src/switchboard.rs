@@ -1,0 +1,192 @@
+//! The task that owns the hub and performs its effects.
+//!
+//! Connections speak to it through one bounded queue (who is faster waits); it speaks to
+//! each connection through a bounded queue of its own (who does not read is closed), so
+//! it never waits for anybody.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rtc_protocol::{ClientFrame, Name, PeerId, Token, close};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::hub::{ConnectionId, Effect, Hub, HubConfig, HubCounts};
+
+/// Inputs that wait for the hub; connections wait when there are more.
+const INPUTS: usize = 1024;
+
+/// How often sessions are looked at whose window may have passed.
+const TICK: Duration = Duration::from_millis(250);
+
+/// What a connection has to write, in order.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// A message.
+    Text(String),
+    /// The end.
+    Close(u16, &'static str),
+}
+
+/// How a connection can be reached.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    /// Bounded; when it is full the connection is closed.
+    pub(crate) outgoing: mpsc::Sender<Outgoing>,
+    /// Ends the connection without another word.
+    pub(crate) kill: CancellationToken,
+}
+
+#[derive(Debug)]
+pub(crate) enum Input {
+    Hello {
+        connection: ConnectionId,
+        reach: Reach,
+        id: Option<u64>,
+        token: Token,
+        last_seq: Option<u64>,
+        name: Option<Name>,
+        peer: oneshot::Sender<PeerId>,
+    },
+    Said(PeerId, ClientFrame),
+    Gone {
+        peer: PeerId,
+        connection: ConnectionId,
+        clean: bool,
+    },
+    Counts(oneshot::Sender<HubCounts>),
+    Drain(&'static str, oneshot::Sender<()>),
+}
+
+/// Speaks to the switchboard; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Switchboard {
+    inputs: mpsc::Sender<Input>,
+    slow_readers: Arc<AtomicU64>,
+}
+
+impl Switchboard {
+    /// The handle, and the task to be run.
+    pub(crate) fn new(config: HubConfig) -> (Self, impl Future<Output = ()> + Send) {
+        let (inputs, inbox) = mpsc::channel(INPUTS);
+        let slow_readers = Arc::new(AtomicU64::new(0));
+        let task = Task {
+            hub: Hub::new(config),
+            reach: HashMap::new(),
+            slow_readers: Arc::clone(&slow_readers),
+        };
+        (
+            Self {
+                inputs,
+                slow_readers,
+            },
+            task.run(inbox),
+        )
+    }
+
+    /// Waits for its turn; an input after the end is lost with everything else.
+    pub(crate) async fn send(&self, input: Input) {
+        let _ = self.inputs.send(input).await;
+    }
+
+    pub(crate) async fn counts(&self) -> HubCounts {
+        let (reply, answer) = oneshot::channel();
+        self.send(Input::Counts(reply)).await;
+        answer.await.unwrap_or_default()
+    }
+
+    /// Connections closed because they did not read what was sent to them.
+    pub(crate) fn slow_readers(&self) -> u64 {
+        self.slow_readers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) async fn drain(&self, reason: &'static str) {
+        let (done, drained) = oneshot::channel();
+        self.send(Input::Drain(reason, done)).await;
+        let _ = drained.await;
+    }
+}
+
+struct Task {
+    hub: Hub,
+    reach: HashMap<ConnectionId, Reach>,
+    slow_readers: Arc<AtomicU64>,
+}
+
+impl Task {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Input>) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut effects = Vec::new();
+        loop {
+            tokio::select! {
+                input = inbox.recv() => {
+                    let Some(input) = input else { return };
+                    self.take(input, &mut effects);
+                }
+                _ = tick.tick() => self.hub.tick(Instant::now(), &mut effects),
+            }
+            for effect in effects.drain(..) {
+                self.perform(effect);
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input, effects: &mut Vec<Effect>) {
+        let now = Instant::now();
+        match input {
+            Input::Hello {
+                connection,
+                reach,
+                id,
+                token,
+                last_seq,
+                name,
+                peer,
+            } => {
+                self.reach.insert(connection, reach);
+                let known = self
+                    .hub
+                    .hello(now, connection, id, token, last_seq, name, effects);
+                let _ = peer.send(known);
+            }
+            Input::Said(peer, frame) => self.hub.say(peer, frame, effects),
+            Input::Gone {
+                peer,
+                connection,
+                clean,
+            } => {
+                self.reach.remove(&connection);
+                self.hub.gone(now, peer, connection, clean, effects);
+            }
+            Input::Counts(reply) => {
+                let _ = reply.send(self.hub.counts());
+            }
+            Input::Drain(reason, done) => {
+                self.hub.drain(reason, effects);
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        let (connection, outgoing) = match effect {
+            Effect::Send(connection, frame) => (connection, Outgoing::Text(frame.to_json())),
+            Effect::Close(connection, code, reason) => (connection, Outgoing::Close(code, reason)),
+        };
+        let Some(reach) = self.reach.get(&connection) else {
+            return;
+        };
+        if reach.outgoing.try_send(outgoing).is_err() && !reach.kill.is_cancelled() {
+            self.slow_readers.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(
+                code = close::SLOW_READER,
+                "a peer does not read what is sent to it and is closed"
+            );
+            reach.kill.cancel();
+        }
+    }
+}
