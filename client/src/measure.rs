@@ -1,6 +1,8 @@
 //! Measures taken from the media itself: marks, PSNR, tone. Pure.
 
+pub mod audio;
 pub mod histogram;
 pub mod marks;
 pub mod quality;
+pub mod tone;
 pub mod video;
