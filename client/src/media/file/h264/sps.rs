@@ -1,0 +1,159 @@
+//! The size of the pictures, from a sequence parameter set (ITU-T H.264, 7.3.2.1.1).
+
+/// Width and height in luma samples; `None` where the set is broken.
+pub(crate) fn size(sps: &[u8]) -> Option<(u32, u32)> {
+    let profile = *sps.get(1)?;
+    let bytes = unescape(sps.get(4..)?);
+    let mut bits = Bits {
+        bytes: &bytes,
+        at: 0,
+    };
+    bits.ue()?; // seq_parameter_set_id
+    let mut chroma = 1;
+    if matches!(
+        profile,
+        100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135
+    ) {
+        chroma = bits.ue()?;
+        if chroma == 3 {
+            bits.bit()?;
+        }
+        bits.ue()?; // bit depths
+        bits.ue()?;
+        bits.bit()?;
+        if bits.bit()? == 1 {
+            for list in 0..if chroma == 3 { 12 } else { 8 } {
+                if bits.bit()? == 1 {
+                    skip_scaling(&mut bits, if list < 6 { 16 } else { 64 })?;
+                }
+            }
+        }
+    }
+    bits.ue()?; // log2_max_frame_num
+    match bits.ue()? {
+        0 => {
+            bits.ue()?;
+        }
+        1 => {
+            bits.bit()?;
+            bits.ue()?;
+            bits.ue()?;
+            for _ in 0..bits.ue()?.min(255) {
+                bits.ue()?;
+            }
+        }
+        _ => {}
+    }
+    bits.ue()?; // reference frames
+    bits.bit()?;
+    let columns = bits.ue()?.checked_add(1)?;
+    let rows = bits.ue()?.checked_add(1)?;
+    let fields = 2 - bits.bit()?;
+    if fields == 2 {
+        bits.bit()?;
+    }
+    bits.bit()?; // direct_8x8_inference
+    let crop = if bits.bit()? == 1 {
+        [bits.ue()?, bits.ue()?, bits.ue()?, bits.ue()?]
+    } else {
+        [0; 4]
+    };
+    let unit_x = if matches!(chroma, 1 | 2) { 2 } else { 1 };
+    let unit_y = if chroma == 1 { 2 } else { 1 } * fields;
+    let side = |blocks: u32, by: u32, low: u32, high: u32, unit: u32| {
+        let cropped = low.checked_add(high)?.checked_mul(unit)?;
+        blocks.checked_mul(by)?.checked_sub(cropped)
+    };
+    let width = side(columns, 16, crop[0], crop[1], unit_x)?;
+    let height = side(rows, 16 * fields, crop[2], crop[3], unit_y)?;
+    (width > 0 && height > 0).then_some((width, height))
+}
+
+fn skip_scaling(bits: &mut Bits<'_>, count: usize) -> Option<()> {
+    let (mut last, mut next) = (8_i64, 8_i64);
+    for _ in 0..count {
+        if next != 0 {
+            let code = i64::from(bits.ue()?);
+            let delta = if code & 1 == 1 {
+                (code + 1) / 2
+            } else {
+                -(code / 2)
+            };
+            next = (last + delta).rem_euclid(256);
+        }
+        if next != 0 {
+            last = next;
+        }
+    }
+    Some(())
+}
+
+/// Undoes emulation prevention: 00 00 03 stands for 00 00.
+fn unescape(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut zeros = 0;
+    for byte in bytes {
+        if zeros >= 2 && *byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        zeros = if *byte == 0 { zeros + 1 } else { 0 };
+        out.push(*byte);
+    }
+    out
+}
+
+struct Bits<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Bits<'_> {
+    fn bit(&mut self) -> Option<u32> {
+        let byte = *self.bytes.get(self.at / 8)?;
+        let bit = byte >> (7 - self.at % 8) & 1;
+        self.at += 1;
+        Some(u32::from(bit))
+    }
+
+    /// An unsigned Exp-Golomb code (section 9.1).
+    fn ue(&mut self) -> Option<u32> {
+        let mut zeros = 0;
+        while self.bit()? == 0 {
+            zeros += 1;
+            if zeros > 31 {
+                return None;
+            }
+        }
+        let mut value = 1_u64;
+        for _ in 0..zeros {
+            value = value << 1 | u64::from(self.bit()?);
+        }
+        u32::try_from(value - 1).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_and_without_cropping() {
+        // libx264, constrained baseline 640x360 (cropped from 368 rows).
+        let cropped = [
+            0x67, 0x42, 0xc0, 0x1e, 0xd9, 0x00, 0xa0, 0x2f, 0xf9, 0x70, 0x11, 0x00, 0x00, 0x03,
+            0x00, 0x01, 0x00, 0x00, 0x03, 0x00, 0x3c, 0x0f, 0x16, 0x2e, 0x48,
+        ];
+        assert_eq!(size(&cropped), Some((640, 360)));
+        assert_eq!(size(&cropped[..6]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_parameter_set_is_taken(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = size(&bytes);
+        }
+    }
+}

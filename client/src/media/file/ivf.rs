@@ -1,0 +1,144 @@
+//! IVF: a header of 32 bytes, then frames with a size and a time stamp.
+
+use std::time::Duration;
+
+use super::h264::{self, PPS, SPS};
+use super::input::{Input, Problem};
+use super::source::{Demux, Unit};
+use super::vp8;
+use crate::media::capture::VideoItem;
+use crate::media::clock::Timestamp;
+use crate::media::frame::{EncodedPicture, VideoCodec};
+
+/// An IVF file of VP8 or H.264.
+pub(super) struct Ivf {
+    input: Input,
+    header: u64,
+    codec: VideoCodec,
+    size: (u16, u16),
+    /// A tick lasts `tick.0 / tick.1` seconds.
+    tick: (u32, u32),
+    first: Option<u64>,
+    last: Duration,
+    step: Duration,
+    /// The parameter sets met so far, for key pictures without their own.
+    sets: Vec<Vec<u8>>,
+}
+
+impl Ivf {
+    pub(super) fn open(mut input: Input) -> Result<Self, Problem> {
+        let Some(head) = input.array::<32>()? else {
+            return Err(Problem::NoFrame);
+        };
+        let word = |at: usize| u16::from_le_bytes([head[at], head[at + 1]]);
+        let long = |at: usize| u32::from(word(at)) | u32::from(word(at + 2)) << 16;
+        let codec = match &head[8..12] {
+            b"VP80" => VideoCodec::Vp8,
+            b"H264" | b"h264" | b"AVC1" | b"avc1" => VideoCodec::H264,
+            other => {
+                return Err(Problem::unsupported(format!(
+                    "is IVF of {}, not of VP8 or H.264; convert it: ffmpeg -i FILE -c:v libvpx out.ivf",
+                    String::from_utf8_lossy(other).escape_default()
+                )));
+            }
+        };
+        let tick = (long(20), long(16));
+        if tick.0 == 0 || tick.1 == 0 {
+            return Err(input.broken(format!("a time base of {}/{}", tick.0, tick.1)));
+        }
+        let header = u64::from(word(6)).max(32);
+        input.go_to(header)?;
+        Ok(Self {
+            input,
+            header,
+            codec,
+            size: (word(12), word(14)),
+            tick,
+            first: None,
+            last: Duration::ZERO,
+            step: Duration::from_millis(33),
+            sets: Vec::new(),
+        })
+    }
+
+    fn time(&mut self, stamp: u64) -> Duration {
+        let ticks = stamp.saturating_sub(*self.first.get_or_insert(stamp));
+        let micros =
+            u128::from(ticks) * 1_000_000 * u128::from(self.tick.0) / u128::from(self.tick.1);
+        let time = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
+        if time > self.last {
+            self.step = time - self.last;
+        }
+        self.last = time;
+        time
+    }
+
+    fn h264(&mut self, data: &[u8]) -> (Vec<u8>, bool) {
+        let units = h264::units(data);
+        let own: Vec<Vec<u8>> = units
+            .iter()
+            .filter(|unit| matches!(h264::kind(unit), SPS | PPS))
+            .map(|unit| unit.to_vec())
+            .collect();
+        if !own.is_empty() {
+            self.sets = own;
+        }
+        h264::access_unit(&units, &self.sets)
+    }
+}
+
+impl Demux<VideoItem> for Ivf {
+    fn next(&mut self) -> Result<Option<Unit<VideoItem>>, Problem> {
+        loop {
+            let Some(head) = self.input.array::<12>()? else {
+                return Ok(None);
+            };
+            let [s0, s1, s2, s3, stamp @ ..] = head;
+            let size = u64::from(u32::from_le_bytes([s0, s1, s2, s3]));
+            let Some(data) = self.input.take_bytes(size)? else {
+                return Ok(None);
+            };
+            let time = self.time(u64::from_le_bytes(stamp));
+            let (data, key) = match self.codec {
+                VideoCodec::Vp8 => {
+                    let key = vp8::is_key(&data);
+                    (data, key)
+                }
+                VideoCodec::H264 => {
+                    let (data, key) = self.h264(&data);
+                    (data.into(), key)
+                }
+            };
+            // An empty frame stands for a picture that the encoder dropped.
+            if data.is_empty() {
+                continue;
+            }
+            return Ok(Some(Unit {
+                time,
+                item: VideoItem::Encoded(EncodedPicture {
+                    codec: self.codec,
+                    data,
+                    key,
+                    at: Timestamp::default(),
+                }),
+            }));
+        }
+    }
+
+    fn rewind(&mut self) -> Result<(), Problem> {
+        self.last = Duration::ZERO;
+        self.input.go_to(self.header)
+    }
+
+    fn length(&self) -> Duration {
+        self.last.saturating_add(self.step)
+    }
+
+    fn describe(&self) -> String {
+        let codec = match self.codec {
+            VideoCodec::Vp8 => "VP8",
+            VideoCodec::H264 => "H.264",
+        };
+        format!("IVF {codec} {}x{}", self.size.0, self.size.1)
+    }
+}

@@ -1,0 +1,225 @@
+//! Files made by ffmpeg at test time, whole, looped, cut off and broken.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod hostile;
+mod playing;
+mod reading;
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::h264;
+use super::input::{Input, Problem};
+use super::source::{Demux, Unit};
+use crate::media::capture::{AudioItem, VideoItem};
+
+/// A folder that goes away with its test process's last use of it.
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// Runs a command that must succeed and gives what it printed.
+pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {errors}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// How many packets ffprobe finds in the first stream of a kind (`v` or `a`).
+pub(crate) fn ffprobe_packets(path: &Path, kind: &str) -> usize {
+    let words = run(
+        "ffprobe",
+        &[
+            "-v",
+            "error",
+            "-count_packets",
+            "-select_streams",
+            &format!("{kind}:0"),
+            "-show_entries",
+            "stream=nb_read_packets",
+            "-of",
+            "csv=p=0",
+            path.to_str().unwrap(),
+        ],
+    );
+    words.trim().trim_end_matches(',').parse().expect(&words)
+}
+
+const VIDEO_IN: &[&str] = &[
+    "-f",
+    "lavfi",
+    "-i",
+    "testsrc2=size=160x90:rate=30:duration=2",
+];
+const AUDIO_IN: &[&str] = &[
+    "-f",
+    "lavfi",
+    "-i",
+    "sine=frequency=440:sample_rate=48000:duration=2",
+];
+const VP8: &[&str] = &[
+    "-c:v",
+    "libvpx",
+    "-deadline",
+    "realtime",
+    "-cpu-used",
+    "8",
+    "-g",
+    "30",
+];
+const H264: &[&str] = &[
+    "-c:v",
+    "libx264",
+    "-preset",
+    "ultrafast",
+    "-profile:v",
+    "baseline",
+    "-pix_fmt",
+    "yuv420p",
+    "-g",
+    "30",
+];
+const OPUS: &[&str] = &["-c:a", "libopus", "-b:a", "64k"];
+
+/// Encodes the test picture and the tone into a file of this name.
+fn encode(dir: &Path, name: &str, parts: &[&[&str]]) -> PathBuf {
+    let path = dir.join(name);
+    let mut arguments = vec!["-v", "error", "-y"];
+    parts
+        .iter()
+        .for_each(|part| arguments.extend_from_slice(part));
+    arguments.push(path.to_str().unwrap());
+    run("ffmpeg", &arguments);
+    path
+}
+
+/// One of each kind of file, made once.
+struct Fixtures {
+    files: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl Fixtures {
+    fn get() -> &'static Self {
+        static FIXTURES: OnceLock<Fixtures> = OnceLock::new();
+        FIXTURES.get_or_init(|| {
+            let dir = folder();
+            let lists: &[(&str, &[&[&str]])] = &[
+                ("vp8.webm", &[VIDEO_IN, AUDIO_IN, VP8, OPUS]),
+                (
+                    "live.webm",
+                    &[
+                        VIDEO_IN,
+                        AUDIO_IN,
+                        VP8,
+                        OPUS,
+                        &["-live", "1", "-cluster_time_limit", "500"],
+                    ],
+                ),
+                ("h264.mkv", &[VIDEO_IN, AUDIO_IN, H264, OPUS]),
+                (
+                    "pcm.mkv",
+                    &[VIDEO_IN, AUDIO_IN, VP8, &["-c:a", "pcm_s16le"]],
+                ),
+                ("vp8.ivf", &[VIDEO_IN, VP8]),
+                ("h264.mp4", &[VIDEO_IN, AUDIO_IN, H264, OPUS]),
+                (
+                    "fragmented.mp4",
+                    &[
+                        VIDEO_IN,
+                        AUDIO_IN,
+                        H264,
+                        OPUS,
+                        &["-movflags", "frag_keyframe+empty_moov+default_base_moof"],
+                    ],
+                ),
+                (
+                    "raw.y4m",
+                    &[VIDEO_IN, &["-pix_fmt", "yuv420p", "-t", "0.5"]],
+                ),
+                ("tone.opus", &[AUDIO_IN, OPUS]),
+                ("tone.wav", &[AUDIO_IN, &["-c:a", "pcm_s16le"]]),
+            ];
+            let mut files: Vec<(&str, Vec<u8>)> = lists
+                .iter()
+                .map(|(name, parts)| {
+                    let path = encode(dir.path(), name, parts);
+                    (*name, std::fs::read(path).unwrap())
+                })
+                .collect();
+            let mkv = files.iter().find(|(name, _)| *name == "h264.mkv").unwrap();
+            let ivf = h264_ivf(&mkv.1);
+            files.push(("h264.ivf", ivf));
+            Fixtures { files }
+        })
+    }
+
+    fn bytes(name: &str) -> &'static [u8] {
+        let files = &Self::get().files;
+        &files
+            .iter()
+            .find(|(found, _)| *found == name)
+            .expect(name)
+            .1
+    }
+}
+
+/// H.264 in IVF, which ffmpeg reads and does not write. Key pictures but the first
+/// are left without their parameter sets.
+fn h264_ivf(mkv: &[u8]) -> Vec<u8> {
+    let mut out = b"DKIF\0\0\x20\0H264".to_vec();
+    for side in [160_u16, 90] {
+        out.extend_from_slice(&side.to_le_bytes());
+    }
+    for word in [30_u32, 1, 60, 0] {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+    for (n, unit) in (0_u64..).zip(whole(video(mkv))) {
+        let VideoItem::Encoded(picture) = unit.item else {
+            panic!("not encoded");
+        };
+        let units = h264::units(&picture.data).into_iter();
+        let bare = h264::annex_b(units.filter(|unit| n == 0 || !matches!(h264::kind(unit), 7 | 8)));
+        out.extend_from_slice(&u32::try_from(bare.len()).unwrap().to_le_bytes());
+        out.extend_from_slice(&n.to_le_bytes());
+        out.extend_from_slice(&bare);
+    }
+    out
+}
+
+fn input(bytes: &[u8]) -> Input {
+    Input::new(Cursor::new(bytes.to_vec())).unwrap()
+}
+
+fn video(bytes: &[u8]) -> Result<Box<dyn Demux<VideoItem>>, Problem> {
+    super::video_from(input(bytes))
+}
+
+fn audio(bytes: &[u8]) -> Result<Box<dyn Demux<AudioItem>>, Problem> {
+    super::audio_from(input(bytes), false)
+}
+
+/// Everything until the end or the first problem.
+fn drain<T>(demux: &mut dyn Demux<T>) -> (Vec<Unit<T>>, Option<Problem>) {
+    let mut units = Vec::new();
+    loop {
+        match demux.next() {
+            Ok(Some(unit)) => units.push(unit),
+            Ok(None) => return (units, None),
+            Err(problem) => return (units, Some(problem)),
+        }
+    }
+}
+
+fn whole<T>(demux: Result<Box<dyn Demux<T>>, Problem>) -> Vec<Unit<T>> {
+    let (units, problem) = drain(demux.unwrap().as_mut());
+    assert!(problem.is_none(), "{problem:?}");
+    units
+}
+
+fn times<T>(units: &[Unit<T>]) -> Vec<Duration> {
+    units.iter().map(|unit| unit.time).collect()
+}
