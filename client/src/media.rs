@@ -4,6 +4,7 @@ pub mod capture;
 pub mod clock;
 pub mod codec;
 pub mod convert;
+pub mod devices;
 pub mod file;
 pub mod frame;
 pub mod receive;
