@@ -47,15 +47,15 @@ pub(crate) struct Found {
 pub(crate) fn list(kind: Kind) -> Vec<Device> {
     let listed = Held::open("list-sound", OPEN_LIMIT, move |opened, _stop| {
         let _quiet = quiet();
-        let _ = opened.tell(numbered(kind, &cpal::default_host()).1);
+        let devices = host().map(|host| numbered(kind, &host).1);
+        let _ = opened.tell(devices.unwrap_or_default());
     });
     listed.map(|(_held, devices)| devices).unwrap_or_default()
 }
 
 /// Finds the device that `which` means, or the default one, and the best it offers.
 pub(crate) fn choose(kind: Kind, which: Option<&str>) -> Result<Found, SourceError> {
-    // PulseAudio where its server answers, else ALSA; the only one there is elsewhere.
-    let host = cpal::default_host();
+    let host = host().map_err(|error| trouble(kind, kind.name(), &error))?;
     let (devices, names) = numbered(kind, &host);
     let chosen = match which {
         Some(which) => find(&names, which).and_then(|at| devices.into_iter().nth(at)),
@@ -148,6 +148,19 @@ pub(crate) fn goes_on(error: &cpal::Error) -> bool {
 pub(crate) fn quiet() -> impl Sized {
     #[cfg(target_os = "linux")]
     alsa::Output::local_error_handler().ok()
+}
+
+/// PulseAudio where its server answers, else ALSA; the only one there is elsewhere.
+/// (`cpal::default_host` does the same and panics where ALSA has no configuration.)
+fn host() -> Result<cpal::Host, cpal::Error> {
+    let mut last = ErrorKind::HostUnavailable.into();
+    for id in cpal::available_hosts() {
+        match cpal::host_from_id(id) {
+            Ok(host) => return Ok(host),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 fn no_device(kind: Kind, which: Option<&str>, names: &[Device]) -> SourceError {
