@@ -2,3 +2,4 @@
 
 pub mod sound;
 pub mod tone;
+pub mod browser;

@@ -1,0 +1,119 @@
+//! One WebSocket to the browser: commands with answers, and what pages report by themselves.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Answer = Result<Value, String>;
+type Listener = Box<dyn Fn(&str, &Value) + Send>;
+
+/// No command takes as long as this; a page that hangs should fail and say where.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) struct Link {
+    sink: tokio::sync::Mutex<SplitSink<Socket, Frame>>,
+    shared: Arc<Shared>,
+    next: AtomicU64,
+    reader: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
+    listeners: Mutex<HashMap<String, Listener>>,
+}
+
+impl Link {
+    pub(super) async fn connect(url: &str) -> anyhow::Result<Self> {
+        let (socket, _) = tokio_tungstenite::connect_async(url).await?;
+        let (sink, stream) = socket.split();
+        let shared = Arc::new(Shared::default());
+        Ok(Self {
+            sink: tokio::sync::Mutex::new(sink),
+            next: AtomicU64::new(1),
+            reader: tokio::spawn(read(stream, Arc::clone(&shared))),
+            shared,
+        })
+    }
+
+    /// Calls `method`, in a page if `session` says which.
+    pub(super) async fn call(
+        &self,
+        session: Option<&str>,
+        method: &str,
+        params: Value,
+    ) -> anyhow::Result<Value> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut command = json!({ "id": id, "method": method, "params": params });
+        if let Some(session) = session {
+            command["sessionId"] = session.into();
+        }
+        let (tell, told) = oneshot::channel();
+        lock(&self.shared.waiting).insert(id, tell);
+        let frame = Frame::text(command.to_string());
+        self.sink
+            .lock()
+            .await
+            .send(frame)
+            .await
+            .with_context(|| format!("Chromium is gone; it should have done {method}"))?;
+        match tokio::time::timeout(PATIENCE, told).await {
+            Ok(Ok(Ok(result))) => Ok(result),
+            Ok(Ok(Err(text))) => Err(anyhow!("{method}: {text}")),
+            Ok(Err(_)) => bail!("Chromium went away during {method}"),
+            Err(_) => bail!("Chromium did not answer {method} within {PATIENCE:?}"),
+        }
+    }
+
+    /// Has `listener` called with every event of a page: method and parameters.
+    pub(super) fn listen(&self, session: &str, listener: Listener) {
+        lock(&self.shared.listeners).insert(session.to_owned(), listener);
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+async fn read(mut stream: SplitStream<Socket>, shared: Arc<Shared>) {
+    while let Some(Ok(frame)) = stream.next().await {
+        let Ok(text) = frame.to_text() else { continue };
+        let Ok(mut message) = serde_json::from_str::<Value>(text) else {
+            continue;
+        };
+        if let Some(id) = message["id"].as_u64() {
+            let answer = match message["error"]["message"].as_str() {
+                Some(text) => Err(text.to_owned()),
+                None => Ok(message["result"].take()),
+            };
+            if let Some(tell) = lock(&shared.waiting).remove(&id) {
+                let _ = tell.send(answer);
+            }
+        } else if let (Some(session), Some(method)) =
+            (message["sessionId"].as_str(), message["method"].as_str())
+            && let Some(listener) = lock(&shared.listeners).get(session)
+        {
+            listener(method, &message["params"]);
+        }
+    }
+    // Nobody will be answered any more.
+    lock(&shared.waiting).clear();
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,113 @@
+// Listens to a tone in a track: which frequency, how pure, and where it was silent.
+//
+// rtcTone.watch(track, hz) starts; .summary() tells so far; .stop() ends. Chromium only
+// (MediaStreamTrackProcessor): it sees every sample the page would play.
+globalThis.rtcTone ??= (() => {
+  const BLOCK_SECONDS = 0.02;
+  const SILENT_SHARE = 0.25; // of the median amplitude: below it a block is a gap
+
+  // Power of `samples` at `hz` as a share of all their power (Goertzel).
+  function purity(samples, hz, rate) {
+    const turn = (2 * Math.PI * hz) / rate;
+    let re = 0;
+    let im = 0;
+    let all = 0;
+    samples.forEach((x, i) => {
+      re += x * Math.cos(turn * i);
+      im += x * Math.sin(turn * i);
+      all += x * x;
+    });
+    return all > 0 ? (2 * (re * re + im * im)) / (samples.length * all) : 0;
+  }
+
+  /** What `samples` tell, from the first block that is loud on. */
+  function analyse(samples, rate, hz) {
+    const size = Math.round(rate * BLOCK_SECONDS);
+    const levels = [];
+    for (let at = 0; at + size <= samples.length; at += size) {
+      const block = samples.subarray(at, at + size);
+      levels.push(Math.sqrt(block.reduce((sum, x) => sum + x * x, 0) / size));
+    }
+    const median = [...levels].sort((a, b) => a - b)[Math.floor(levels.length / 2)] ?? 0;
+    const loud = levels.map((level) => level > Math.max(1e-4, median * SILENT_SHARE));
+    const first = loud.indexOf(true);
+    const last = loud.lastIndexOf(true);
+    const pure = [];
+    let crossings = 0;
+    let seconds = 0;
+    let gaps = 0;
+    for (let i = first; first >= 0 && i <= last; i++) {
+      if (!loud[i]) {
+        if (loud[i - 1]) gaps += 1;
+        continue;
+      }
+      const block = samples.subarray(i * size, (i + 1) * size);
+      pure.push(purity(block, hz, rate));
+      // Time between the first and the last upward crossing, each found between two samples.
+      let from = null;
+      let to = null;
+      let count = 0;
+      for (let k = 1; k < block.length; k++) {
+        if (block[k - 1] < 0 && block[k] >= 0) {
+          to = k - block[k] / (block[k] - block[k - 1]);
+          from ??= to;
+          count += 1;
+        }
+      }
+      if (count > 1) {
+        crossings += count - 1;
+        seconds += (to - from) / rate;
+      }
+    }
+    pure.sort((a, b) => a - b);
+    return {
+      seconds: samples.length / rate,
+      heardSeconds: first < 0 ? 0 : (last - first + 1) * BLOCK_SECONDS,
+      hz: seconds > 0 ? crossings / seconds : 0,
+      level: median,
+      purity: pure[Math.floor(pure.length / 2)] ?? 0,
+      gaps,
+      silentBlocks: first < 0 ? 0 : loud.slice(first, last + 1).filter((is) => !is).length,
+    };
+  }
+
+  function watch(track, hz) {
+    const reader = new MediaStreamTrackProcessor({ track, maxBufferSize: 100 }).readable.getReader();
+    const chunks = [];
+    let rate = 48000;
+    let running = true;
+    let fault = null;
+    const run = async () => {
+      while (running) {
+        const { value: data, done } = await reader.read();
+        if (done) return;
+        rate = data.sampleRate;
+        const samples = new Float32Array(data.numberOfFrames);
+        data.copyTo(samples, { planeIndex: 0, format: 'f32-planar' });
+        data.close();
+        if (chunks.length < 100 * 120) chunks.push(samples); // two minutes are enough
+      }
+    };
+    const ended = run().catch((error) => (fault = String(error)));
+    return {
+      /** The last `seconds` of what was heard. */
+      summary(seconds = Infinity) {
+        const all = new Float32Array(chunks.reduce((sum, { length }) => sum + length, 0));
+        let at = 0;
+        for (const chunk of chunks) {
+          all.set(chunk, at);
+          at += chunk.length;
+        }
+        const from = Math.max(0, all.length - Math.floor(Math.min(seconds, all.length / rate) * rate));
+        return { ...analyse(all.subarray(from), rate, hz), fault };
+      },
+      async stop() {
+        running = false;
+        await reader.cancel();
+        await ended;
+      },
+    };
+  }
+
+  return { analyse, watch };
+})();
