@@ -34,6 +34,10 @@ function addressOf(room) {
   return `${location.origin}/${encodeURIComponent(room)}`;
 }
 
+function cleanName(name) {
+  return name.replaceAll(/\p{Cc}/gu, '').trim().slice(0, 64);
+}
+
 function remember(name) {
   try {
     localStorage.setItem('rtc.name', name);
@@ -77,8 +81,8 @@ function startPage(fault) {
 class Call {
   constructor(room) {
     this.room = room;
-    this.name = (query.get('name') ?? rememberedName()).slice(0, 64);
-    this.media = new Media({ audio: !refused('audio'), video: !refused('video') });
+    this.name = cleanName(query.get('name') ?? rememberedName());
+    this.media = new Media({ audio: !refused('audio'), video: !refused('video') }, { processing: !refused('processing') });
     this.signaling = null;
     this.mesh = null;
     this.phase = 'lobby';
@@ -122,7 +126,7 @@ class Call {
     $('lobby-name').value = this.name;
     $('lobby-form').onsubmit = (event) => {
       event.preventDefault();
-      this.name = $('lobby-name').value.trim();
+      this.name = cleanName($('lobby-name').value);
       remember(this.name);
       $('lobby-join').disabled = true;
       this.join(ready);
@@ -185,7 +189,7 @@ class Call {
       this.tiles.unblock();
       $('unblock').hidden = true;
     };
-    $('call-name').onchange = () => remember($('call-name').value.trim());
+    $('call-name').onchange = () => remember(cleanName($('call-name').value));
     $('chat-form').onsubmit = (event) => {
       event.preventDefault();
       const text = $('chat-text').value;

@@ -4,6 +4,7 @@ const WANTED = {
   audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
   video: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } },
 };
+const RAW_SOUND = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 const STORE_KEY = 'rtc.media';
 
 /** What a failed `getUserMedia` means for the person in front of the screen. */
@@ -37,10 +38,13 @@ export class Media extends EventTarget {
   /** One stream for both, so that the far side shows them together. */
   stream = new MediaStream();
   #chosen = { audio: '', video: '', speaker: '' };
+  #processing;
   #opening = { audio: Promise.resolve(), video: Promise.resolve() };
 
-  constructor(wanted) {
+  /** Without `processing` the sound goes out as the microphone gave it: for music, and for measuring. */
+  constructor(wanted, { processing = true } = {}) {
     super();
+    this.#processing = processing;
     Object.assign(this.wanted, wanted);
     try {
       Object.assign(this.#chosen, JSON.parse(localStorage.getItem(STORE_KEY)));
@@ -137,7 +141,8 @@ export class Media extends EventTarget {
     const constraints = {};
     for (const kind of kinds) {
       const deviceId = this.#chosen[kind];
-      constraints[kind] = { ...WANTED[kind], ...(deviceId && { deviceId: { ideal: deviceId } }) };
+      const asked = kind === 'audio' && !this.#processing ? RAW_SOUND : WANTED[kind];
+      constraints[kind] = { ...asked, ...(deviceId && { deviceId: { ideal: deviceId } }) };
     }
     return (await navigator.mediaDevices.getUserMedia(constraints)).getTracks();
   }

@@ -8,6 +8,8 @@ const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 10_000;
 const MAX_PENDING = 512;
 const TAKEN_OVER = 4001;
+/** We close one socket to open another: unlike 1000 and 1001 it does not mean that we left. */
+const COMING_BACK = 4000;
 const STORE_KEY = 'rtc.session';
 
 /** What the server answered with `error`, or what became of a request without answer. */
@@ -212,7 +214,7 @@ export class Signaling extends EventTarget {
     this.#heardAt = performance.now();
     this.#beatTimer = setInterval(() => {
       if (this.state !== 'open') return;
-      if (performance.now() - this.#heardAt > 2.5 * beat) return this.#lost(4000);
+      if (performance.now() - this.#heardAt > 2.5 * beat) return this.#lost(COMING_BACK);
       this.#socket.send(JSON.stringify({ type: 'ping', t: Math.round(performance.now()) }));
     }, beat);
   }
@@ -220,7 +222,8 @@ export class Signaling extends EventTarget {
   #goAway(message) {
     const socket = this.#socket;
     this.#socket = null;
-    socket.close(1000);
+    socket.close(COMING_BACK);
+    clearInterval(this.#beatTimer);
     this.#retry(Number(message.reconnectMs) || 0);
   }
 
@@ -228,7 +231,7 @@ export class Signaling extends EventTarget {
     clearInterval(this.#beatTimer);
     const socket = this.#socket;
     this.#socket = null;
-    socket?.close();
+    socket?.close(COMING_BACK);
     if (code === TAKEN_OVER) {
       this.#live = false;
       this.#failPending('taken-over', 'This session went on in another tab.');

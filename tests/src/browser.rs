@@ -3,6 +3,7 @@
 //! Only what a test of a call needs: open a page, run JavaScript in it, wait until
 //! something holds there, look at it, and tell what its console said when it fails.
 
+pub mod fake;
 mod link;
 mod page;
 mod process;
