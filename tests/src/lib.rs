@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: real binaries, real browsers, real devices.
 
+pub mod browser;
 pub mod sound;
 pub mod tone;
-pub mod browser;
+pub mod vm;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::frame::{EncodedPicture, EncodedSound, Picture, Sound};
 
+pub mod camera;
 pub mod microphone;
 pub mod test_picture;
 pub mod tone;

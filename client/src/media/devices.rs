@@ -3,12 +3,13 @@
 
 pub(crate) mod audio;
 mod held;
-pub(crate) mod rate;
 pub(crate) mod samples;
 
 use std::time::Duration;
 
 use serde::Serialize;
+
+use super::capture::camera;
 
 pub(crate) use held::Held;
 
@@ -44,7 +45,7 @@ impl Devices {
     #[must_use]
     pub fn list() -> Self {
         Self {
-            cameras: Vec::new(),
+            cameras: camera::list(),
             microphones: audio::list(audio::Kind::Microphone),
             speakers: audio::list(audio::Kind::Loudspeaker),
         }

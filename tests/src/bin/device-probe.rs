@@ -2,20 +2,24 @@
 //! one JSON object a line. Run by the device tests under a sound server of their own, and by the
 //! rig inside a virtual machine.
 
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use rtc_client::media::capture::camera::{Camera, CameraWish};
 use rtc_client::media::capture::microphone::Microphone;
-use rtc_client::media::capture::{AudioItem, AudioSource};
+use rtc_client::media::capture::{AudioItem, AudioSource, VideoItem, VideoSource};
 use rtc_client::media::clock::Timestamp;
+use rtc_client::media::convert::to_rgb;
 use rtc_client::media::devices::Devices;
-use rtc_client::media::frame::{SAMPLE_RATE, Sound};
+use rtc_client::media::frame::{Picture, SAMPLE_RATE, Sound};
 use rtc_client::media::sink::speaker::Speaker;
 use rtc_e2e::tone::{listen, tone};
 use serde_json::json;
 
-const USAGE: &str =
-    "device-probe list | listen SECONDS [WHICH] | play HZ SECONDS [WHICH] | reopen TIMES";
+const USAGE: &str = "device-probe list | watch FRAMES WIDTH HEIGHT FPS | listen SECONDS [WHICH] | play HZ SECONDS [WHICH] | reopen TIMES | tone HZ SECONDS | judge FILE";
 
 fn main() {
     let started = Instant::now();
@@ -37,10 +41,81 @@ fn run() -> anyhow::Result<()> {
         ["listen", seconds, which] => hear(seconds.parse()?, Some(which))?,
         ["play", hz, seconds] => play(hz.parse()?, seconds.parse()?, None)?,
         ["play", hz, seconds, which] => play(hz.parse()?, seconds.parse()?, Some(which))?,
+        ["watch", frames, width, height, fps] => watch(
+            frames.parse()?,
+            CameraWish {
+                width: width.parse()?,
+                height: height.parse()?,
+                fps: fps.parse()?,
+            },
+        )?,
+        ["tone", hz, seconds] => write_tone(hz.parse()?, seconds.parse()?)?,
+        ["judge", path] => judge(path)?,
         ["reopen", times] => reopen(times.parse()?)?,
         _ => bail!("{USAGE}"),
     }
     Ok(())
+}
+
+/// Takes pictures; the first is not judged, it may be old.
+fn watch(frames: u64, wish: CameraWish) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut camera = Camera::open(None, wish)?;
+    println!(
+        "{}",
+        json!({"opened": camera.describe(), "afterMs": ms(started)})
+    );
+    let mut distinct = HashSet::new();
+    let (mut first, mut first_ms, mut last) = (None, None, None);
+    let (mut steps_back, mut odd) = (0, 0);
+    let deadline = Instant::now() + Duration::from_secs(30 + frames);
+    while (distinct.len() as u64) < frames && Instant::now() < deadline {
+        let VideoItem::Raw(picture) = camera.next()?.context("the camera ended")? else {
+            continue;
+        };
+        first_ms.get_or_insert_with(|| ms(started));
+        let chroma = picture.chroma_stride() * picture.chroma_rows();
+        let whole = (picture.width * picture.height) as usize == picture.y.len()
+            && [picture.u.len(), picture.v.len()] == [chroma; 2]
+            && (picture.width, picture.height) == (wish.width, wish.height);
+        odd += usize::from(!whole);
+        first.get_or_insert(picture.at);
+        steps_back += usize::from(last.as_ref().is_some_and(|l: &Picture| l.at >= picture.at));
+        let mut hasher = std::hash::DefaultHasher::new();
+        picture.y.hash(&mut hasher);
+        distinct.insert(hasher.finish());
+        last = Some(picture);
+    }
+    let stats = camera.stats();
+    let closing = Instant::now();
+    drop(camera);
+    let close_ms = ms(closing);
+    let (first, last) = first.zip(last).context("no picture came")?;
+    let span = last.at.since(first).as_secs_f64();
+    println!(
+        "{}",
+        json!({
+            "taken": stats.taken, "dropped": stats.dropped, "broken": stats.broken,
+            "distinct": distinct.len(), "odd": odd, "stepsBack": steps_back,
+            // Dropped ones are within the span too.
+            "fps": (stats.taken.saturating_sub(1)) as f64 / span.max(1e-9),
+            "bars": bars(&last)?, "firstMs": first_ms, "closeMs": close_ms,
+        })
+    );
+    Ok(())
+}
+
+/// The colours of eight upright bars, taken where no caption lies over them.
+fn bars(picture: &Picture) -> anyhow::Result<Vec<[u8; 3]>> {
+    let rgb = to_rgb(picture)?;
+    let (width, row) = (picture.width as usize, picture.height as usize * 7 / 8);
+    let middles = (0..8).map(|bar| width * (2 * bar + 1) / 16);
+    Ok(middles
+        .map(|column| {
+            let at = 3 * (row * width + column);
+            [rgb[at], rgb[at + 1], rgb[at + 2]]
+        })
+        .collect())
 }
 
 /// Hears the microphone; the first half second, in which everything starts, is not judged.
@@ -155,6 +230,32 @@ fn reopen(times: usize) -> anyhow::Result<()> {
         json!({
             "threadsMore": count("task")? as i64 - threads as i64,
             "filesMore": count("fd")? as i64 - files as i64,
+        })
+    );
+    Ok(())
+}
+
+/// Writes a tone as raw samples, mono.
+fn write_tone(hz: f64, seconds: usize) -> anyhow::Result<()> {
+    let samples = tone(hz, SAMPLE_RATE, SAMPLE_RATE as usize * seconds);
+    let bytes: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
+    std::io::stdout().write_all(&bytes)?;
+    Ok(())
+}
+
+/// Hears raw samples in stereo.
+fn judge(path: &str) -> anyhow::Result<()> {
+    let bytes = std::fs::read(path).with_context(|| path.to_owned())?;
+    let samples: Vec<i16> = bytes
+        .chunks_exact(2)
+        .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+        .collect();
+    let heard = listen(&samples, 2, 0, SAMPLE_RATE);
+    println!(
+        "{}",
+        json!({
+            "hz": heard.hz, "purity": heard.purity, "level": heard.level,
+            "frames": samples.len() / 2,
         })
     );
     Ok(())

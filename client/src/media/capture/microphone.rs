@@ -10,8 +10,8 @@ use cpal::{BufferSize, Data, InputCallbackInfo};
 
 use super::{AudioItem, AudioSource, SourceError};
 use crate::media::clock::Timestamp;
+use crate::media::convert::Resampler;
 use crate::media::devices::audio::{self, Found, Kind};
-use crate::media::devices::rate::Rate;
 use crate::media::devices::{Held, OPEN_LIMIT, samples};
 use crate::media::frame::{SAMPLE_RATE, Sound};
 use blocks::{Ring, SteadyClock};
@@ -32,7 +32,7 @@ pub struct Microphone {
     channels: u16,
     /// Channels of the device, more than two at times.
     device_channels: u16,
-    to_ours: Rate,
+    to_ours: Resampler,
     /// At 48 kHz, less than a block.
     ready: Vec<i16>,
     /// What a fetch brings, kept for its memory.
@@ -95,8 +95,8 @@ impl Microphone {
             channels: device_channels,
         } = opening?;
         let channels = device_channels.min(2);
-        let to_ours =
-            Rate::new(rate, SAMPLE_RATE, channels).map_err(|error| unusable(&label, &error))?;
+        let to_ours = Resampler::new(rate, SAMPLE_RATE, channels)
+            .map_err(|error| unusable(&label, &error))?;
         Ok(Self {
             shared,
             label,
@@ -151,9 +151,11 @@ impl AudioSource for Microphone {
                 keep_first_two(&mut self.fetched, self.device_channels);
             }
             let before = self.ready.len() / usize::from(self.channels);
-            let measured = measured - frames_last(before, SAMPLE_RATE);
-            self.ready
-                .extend_from_slice(&self.to_ours.convert(&self.fetched));
+            let lag = frames_last(before + self.to_ours.delay(), SAMPLE_RATE);
+            let measured = measured - lag;
+            let converted = self.to_ours.push(&self.fetched);
+            let converted = converted.map_err(|error| unusable(&self.label, &error))?;
+            self.ready.extend(converted);
             if self.ready.len() < block {
                 continue;
             }

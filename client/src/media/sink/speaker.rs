@@ -8,9 +8,8 @@ use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{BufferSize, Data, OutputCallbackInfo};
 
 use crate::media::capture::SourceError;
-use crate::media::convert::with_channels;
+use crate::media::convert::{Resampler, with_channels};
 use crate::media::devices::audio::{self, Found, Kind};
-use crate::media::devices::rate::Rate;
 use crate::media::devices::{Held, OPEN_LIMIT, samples};
 use crate::media::frame::{SAMPLE_RATE, Sound};
 pub use mixer::InputStats;
@@ -89,8 +88,10 @@ impl Speaker {
     /// # Errors
     /// When our sound cannot be brought to the device's rate.
     pub fn input(&self, peer: &str) -> Result<SpeakerInput, SourceError> {
-        let from_ours =
-            Rate::new(SAMPLE_RATE, self.rate, CHANNELS).map_err(|error| SourceError::Device {
+        let from_ours = (self.rate != SAMPLE_RATE)
+            .then(|| Resampler::new(SAMPLE_RATE, self.rate, CHANNELS))
+            .transpose()
+            .map_err(|error| SourceError::Device {
                 device: self.label.clone(),
                 problem: error.to_string(),
                 hint: "choose another, or go without by --speaker none".to_owned(),
@@ -125,15 +126,21 @@ pub struct SpeakerInput {
     peer: String,
     id: InputId,
     shared: Arc<Shared>,
-    from_ours: Rate,
+    /// None where the device has our rate.
+    from_ours: Option<Resampler>,
 }
 
 impl SpeakerInput {
     /// Adds sound to be heard next; never waits for the device.
     pub fn push(&mut self, sound: &Sound) {
         let stereo = with_channels(sound, CHANNELS);
-        let samples = self.from_ours.convert(&stereo);
-        self.shared.mixer().push(self.id, &samples);
+        match &mut self.from_ours {
+            None => self.shared.mixer().push(self.id, &stereo),
+            Some(resampler) => match resampler.push(&stereo) {
+                Ok(samples) => self.shared.mixer().push(self.id, &samples),
+                Err(error) => tracing::debug!("loudspeaker: {error}"),
+            },
+        }
     }
 
     /// Who is heard here.
