@@ -71,8 +71,8 @@ function startPage(fault) {
     event.preventDefault();
     const room = input.value.trim();
     const fault = roomFault(room);
-    if (fault) wrong(fault);
-    else location.assign(addressOf(room));
+    wrong(fault);
+    if (!fault) location.assign(addressOf(room));
   };
   input.focus();
 }
@@ -211,7 +211,7 @@ class Call {
     });
     mesh.addEventListener('arrived', (event) => ui.toast(`${event.detail.name} joined`));
     mesh.addEventListener('left', ({ detail: { member, reason } }) => {
-      ui.toast(reason === 'lost' ? `${member.name} lost the connection` : `${member.name} left`);
+      ui.toast(`${member.name} ${{ lost: 'lost the connection', kicked: 'was removed' }[reason] ?? 'left'}`);
     });
     mesh.addEventListener('asked-mute', ({ detail: { kind, by } }) => {
       this.media.set(kind, false);
@@ -287,8 +287,8 @@ class Call {
     const others = [...mesh.members.values()].map((member) => ({ ...member, note: note(member.role, member.peer.state) }));
     ui.paintPeople(me, others, {
       moderator: mesh.role === 'moderator',
-      onMute: (person) => mesh.moderate('mute', person.id, { kind: 'audio' }).catch((error) => ui.toast(error.message)),
-      onKick: (person) => mesh.moderate('kick', person.id).catch((error) => ui.toast(error.message)),
+      onMute: (person) => mesh.silence(person.id, 'audio').catch((error) => ui.toast(error.message)),
+      onKick: (person) => mesh.remove(person.id).catch((error) => ui.toast(error.message)),
     });
   }
 

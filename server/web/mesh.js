@@ -57,9 +57,18 @@ export class Mesh extends EventTarget {
     return reached > 0;
   }
 
-  /** As moderator: silences or removes another. */
-  moderate(type, peer, more = {}) {
-    return this.#signaling.request({ type, room: this.room, peer, ...more });
+  /** As moderator: silences `kind` of another. The server tells the others; what it did for us is in its answer. */
+  async silence(id, kind) {
+    await this.#signaling.request({ type: 'mute', room: this.room, peer: id, kind });
+    const member = this.members.get(id);
+    if (member) this.#muted(member, { type: 'muted', peer: id, kind, by: this.me });
+  }
+
+  /** As moderator: removes another. */
+  async remove(id) {
+    await this.#signaling.request({ type: 'kick', room: this.room, peer: id });
+    const member = this.members.get(id);
+    if (member) this.#drop(member, 'kicked');
   }
 
   // The link may break before the answer, and the server may have forgotten us then: ask again.
