@@ -29,7 +29,7 @@ mod wav;
 mod y4m;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use pace::Anchor;
 

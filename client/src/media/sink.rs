@@ -1,4 +1,6 @@
 //! Where pictures and sound go: terminal, window, loudspeaker, recording.
 
-pub mod window;
+pub mod record;
 pub mod speaker;
+pub mod wav;
+pub mod window;

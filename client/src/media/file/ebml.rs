@@ -31,14 +31,12 @@ pub(crate) mod id {
         DURATION = 0x4489;
         MUXING_APP = 0x4d80;
         WRITING_APP = 0x5741;
-        DATE_UTC = 0x4461;
         TRACKS = 0x1654_ae6b;
         TRACK_ENTRY = 0xae;
         TRACK_NUMBER = 0xd7;
         TRACK_UID = 0x73c5;
         TRACK_TYPE = 0x83;
         FLAG_LACING = 0x9c;
-        FLAG_DEFAULT = 0x88;
         TRACK_NAME = 0x536e;
         CODEC_ID = 0x86;
         CODEC_PRIVATE = 0x63a2;
@@ -64,14 +62,12 @@ pub(crate) mod id {
         BLOCK_GROUP = 0xa0;
         BLOCK = 0xa1;
         BLOCK_DURATION = 0x9b;
-        REFERENCE_BLOCK = 0xfb;
         CUES = 0x1c53_bb6b;
         CUE_POINT = 0xbb;
         CUE_TIME = 0xb3;
         CUE_TRACK_POSITIONS = 0xb7;
         CUE_TRACK = 0xf7;
         CUE_CLUSTER_POSITION = 0xf1;
-        CUE_RELATIVE_POSITION = 0xf0;
     }
 }
 

@@ -50,11 +50,6 @@ fn push<'a>(units: &mut Vec<&'a [u8]>, mut unit: &'a [u8]) {
     }
 }
 
-/// Whether decoding can start at an access unit in Annex B form.
-pub(crate) fn is_key(annex_b: &[u8]) -> bool {
-    units(annex_b).iter().any(|unit| kind(unit) == IDR)
-}
-
 /// Puts a start code in front of each unit.
 pub(crate) fn annex_b<'a>(units: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut out = Vec::new();
@@ -86,7 +81,6 @@ mod tests {
         let stream = [0, 0, 0, 1, 0x67, 1, 0, 0, 1, 0x68, 2, 0, 0, 0, 1, 0x65, 3];
         let found: Vec<&[u8]> = vec![&[0x67, 1], &[0x68, 2], &[0x65, 3]];
         assert_eq!(units(&stream), found);
-        assert!(is_key(&stream));
         assert!(units(&[1, 2, 3]).is_empty());
     }
 

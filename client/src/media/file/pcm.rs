@@ -297,8 +297,20 @@ mod tests {
             let layout = Layout::new(rate, 1, Format::of(16, false, true).unwrap()).unwrap();
             let out = all(layout, &bytes);
             assert_eq!(out.len(), 48_000);
-            for n in 4_800..43_200_u32 {
-                let error = (f64::from(out[n as usize]) - tone(n, 48_000)).abs();
+            // The tone that fits best: how loud, how far shifted, and what it leaves over.
+            let middle = 4_800..43_200_u32;
+            let (mut sine, mut cosine) = (0.0, 0.0);
+            let phase = |n: u32| f64::from(n) * 440.0 * std::f64::consts::TAU / 48_000.0;
+            for n in middle.clone() {
+                sine += f64::from(out[n as usize]) * phase(n).sin() * 2.0 / 38_400.0;
+                cosine += f64::from(out[n as usize]) * phase(n).cos() * 2.0 / 38_400.0;
+            }
+            assert!((sine.hypot(cosine) - 16_000.0).abs() < 30.0, "{rate} Hz");
+            let shift = cosine.atan2(sine).abs() * 48_000.0 / std::f64::consts::TAU / 440.0;
+            assert!(shift < 2.5, "{rate} Hz: shifted by {shift} samples");
+            for n in middle {
+                let fit = sine * phase(n).sin() + cosine * phase(n).cos();
+                let error = (f64::from(out[n as usize]) - fit).abs();
                 assert!(error < 40.0, "{rate} Hz, sample {n}: off by {error}");
             }
         }

@@ -15,17 +15,19 @@ use super::h264;
 use super::input::{Input, Problem};
 use super::source::{Demux, Unit};
 use crate::media::capture::{AudioItem, VideoItem};
+use crate::media::frame::{EncodedPicture, EncodedSound};
 
 /// A folder that goes away with its test process's last use of it.
 pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// Runs a command that must succeed and gives what it printed.
+/// Runs a command that must succeed without a word on stderr, and gives what it printed.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {errors}");
+    let silent = output.status.success() && errors.is_empty();
+    assert!(silent, "{program} {arguments:?}: {errors}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -218,6 +220,37 @@ fn whole<T>(demux: Result<Box<dyn Demux<T>>, Problem>) -> Vec<Unit<T>> {
     let (units, problem) = drain(demux.unwrap().as_mut());
     assert!(problem.is_none(), "{problem:?}");
     units
+}
+
+/// The pictures of a fixture and their times, for others to test with.
+pub(crate) fn pictures(name: &str) -> Vec<(Duration, EncodedPicture)> {
+    let take = |unit: Unit<VideoItem>| match unit.item {
+        VideoItem::Encoded(picture) => (unit.time, picture),
+        other => panic!("{other:?}"),
+    };
+    whole(video(Fixtures::bytes(name)))
+        .into_iter()
+        .map(take)
+        .collect()
+}
+
+/// The packets of a fixture and their times.
+pub(crate) fn sounds(name: &str) -> Vec<(Duration, EncodedSound)> {
+    let take = |unit: Unit<AudioItem>| match unit.item {
+        AudioItem::Encoded(sound) => (unit.time, sound),
+        other => panic!("{other:?}"),
+    };
+    whole(audio(Fixtures::bytes(name)))
+        .into_iter()
+        .map(take)
+        .collect()
+}
+
+/// How many pictures or packets our own reader finds in a file.
+pub(crate) fn count(bytes: &[u8]) -> (usize, usize) {
+    let pictures = video(bytes).map_or(0, |demux| whole(Ok(demux)).len());
+    let sounds = audio(bytes).map_or(0, |demux| whole(Ok(demux)).len());
+    (pictures, sounds)
 }
 
 fn times<T>(units: &[Unit<T>]) -> Vec<Duration> {

@@ -16,8 +16,15 @@ fn ffprobe_stamps(name: &str, bytes: &[u8], kind: &str) -> Vec<Duration> {
     let words = run(
         "ffprobe",
         &[
-            "-v", "error", "-select_streams", &format!("{kind}:0"), "-show_entries",
-            "packet=pts_time", "-of", "csv=p=0", path.to_str().unwrap(),
+            "-v",
+            "error",
+            "-select_streams",
+            &format!("{kind}:0"),
+            "-show_entries",
+            "packet=pts_time",
+            "-of",
+            "csv=p=0",
+            path.to_str().unwrap(),
         ],
     );
     words
@@ -50,8 +57,7 @@ fn every_picture_of_every_container_comes_out_with_its_time() {
         );
         let mut found = 0;
         for (n, unit) in units.iter().enumerate() {
-            let wanted = Duration::from_micros(n as u64 * 1_000_000 / 30);
-            let off = (unit.time - first).abs_diff(wanted);
+            let off = (unit.time - first).abs_diff(stamps[n] - stamps[0]);
             assert!(
                 off < Duration::from_millis(1),
                 "{name}: picture {n} at {:?}",
@@ -155,10 +161,15 @@ fn a_wav_written_into_a_pipe_is_read_to_its_end() {
 fn pictures_and_sound_of_one_clip_share_a_time_line() {
     for name in ["vp8.webm", "h264.mkv", "h264.mp4"] {
         let bytes = Fixtures::bytes(name);
-        let ours = whole(video(bytes))[0].time.saturating_sub(whole(audio(bytes))[0].time);
+        let ours = whole(video(bytes))[0]
+            .time
+            .saturating_sub(whole(audio(bytes))[0].time);
         // ffprobe says how much later the first picture is than the first sound.
         let told = ffprobe_stamps(name, bytes, "v")[0] - ffprobe_stamps(name, bytes, "a")[0];
-        assert!(ours.abs_diff(told) < Duration::from_millis(1), "{name}: {ours:?}, {told:?}");
+        assert!(
+            ours.abs_diff(told) < Duration::from_millis(1),
+            "{name}: {ours:?}, {told:?}"
+        );
     }
 }
 
