@@ -1,9 +1,15 @@
 //! A full WebRTC peer for the command line, as a library.
 
+pub mod cli;
 pub mod event;
+pub mod exit;
 pub mod measure;
 pub mod media;
 pub mod net;
+pub mod options;
 pub mod output;
 pub mod peer;
+mod quit;
+pub mod run;
+pub mod session;
 pub mod signaling;

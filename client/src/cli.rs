@@ -1,0 +1,217 @@
+//! The command line as it is typed. What it means is decided in [`crate::options`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A full WebRTC peer for the command line.
+#[derive(Debug, Parser)]
+#[command(name = "rtc-client", version, about, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Say more on standard error: -v what happens, -vv how, -vvv everything.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  rtc-client join foo                        a call in room foo; type it in two terminals
+  rtc-client join http://localhost:8080/foo  the same room by the address a browser uses
+  rtc-client join foo --video test --audio tone --display none --speaker none
+  rtc-client join foo --headless --duration 10s --json
+  rtc-client join foo --video file:clip.webm --audio file:clip.webm --loop
+  rtc-client join foo --record call.mkv
+
+Exit codes:
+  0 done   1 failed   2 usage   3 no server   4 room full   5 refused
+  6 never connected   7 media never arrived   8 lost";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Join a room and call everybody in it.
+    Join(Box<Join>),
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (troff): `rtc-client man | man -l -`.
+    Man,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Join {
+    /// A room's name, or its address: foo, http://HOST:8080/foo.
+    #[arg(value_name = "ROOM")]
+    pub(crate) room: String,
+
+    /// The server (http, https, ws, wss). Without it: localhost:8080, and where none is
+    /// running there, one inside this client.
+    #[arg(long, value_name = "URL", env = "RTC_CLIENT_SERVER")]
+    pub(crate) server: Option<String>,
+
+    /// The name that the others see.
+    #[arg(long = "as", value_name = "NAME", env = "RTC_CLIENT_NAME")]
+    pub(crate) name: Option<String>,
+
+    /// camera, camera:WHICH, test, file:PATH or none. Default: camera.
+    #[arg(long, value_name = "SOURCE", help_heading = "Sources")]
+    pub(crate) video: Option<String>,
+
+    /// mic, mic:WHICH, tone, tone:HZ, file:PATH or none. Default: mic.
+    #[arg(long, value_name = "SOURCE", help_heading = "Sources")]
+    pub(crate) audio: Option<String>,
+
+    /// Start files over at their end.
+    #[arg(long = "loop", help_heading = "Sources")]
+    pub(crate) looped: bool,
+
+    /// Size of the picture that is asked of the camera or drawn by the test source.
+    #[arg(
+        long,
+        value_name = "WxH",
+        default_value = "640x360",
+        help_heading = "Sources"
+    )]
+    pub(crate) size: String,
+
+    /// Pictures a second that are asked of the camera or drawn by the test source.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=120), help_heading = "Sources")]
+    pub(crate) fps: u32,
+
+    /// Codecs of the picture in order of preference.
+    #[arg(
+        long,
+        value_name = "LIST",
+        default_value = "vp8,h264",
+        help_heading = "Media"
+    )]
+    pub(crate) codec: String,
+
+    /// Target for the picture: 1500k, 1.5m, 800000.
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value = "1500k",
+        help_heading = "Media"
+    )]
+    pub(crate) bitrate: String,
+
+    /// Send sound in stereo, coded for music.
+    #[arg(long, help_heading = "Media")]
+    pub(crate) stereo: bool,
+
+    /// Where far pictures go. Default: terminal on a terminal, else none.
+    #[arg(long, value_enum, help_heading = "Sinks")]
+    pub(crate) display: Option<Display>,
+
+    /// How pictures are drawn in the terminal.
+    #[arg(long, value_enum, default_value_t, help_heading = "Sinks")]
+    pub(crate) graphics: Graphics,
+
+    /// speaker, speaker:WHICH, file:PATH (WAV) or none. Default: speaker.
+    #[arg(long, value_name = "SINK", help_heading = "Sinks")]
+    pub(crate) speaker: Option<String>,
+
+    /// Record every peer into a .mkv or .webm file.
+    #[arg(long, value_name = "PATH", help_heading = "Sinks")]
+    pub(crate) record: Option<PathBuf>,
+
+    /// Touch no device, window or terminal screen: --video test --audio tone --display none --speaker none unless told.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) headless: bool,
+
+    /// Print lines instead of the screen.
+    #[arg(long, conflicts_with = "json", help_heading = "Output")]
+    pub(crate) plain: bool,
+
+    /// Print one JSON event a line.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+
+    /// Hang up after this long: 10s, 2m, 1h.
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Ending")]
+    pub(crate) duration: Option<Duration>,
+
+    /// Hang up when the last of the others has left.
+    #[arg(long, help_heading = "Ending")]
+    pub(crate) until_alone: bool,
+
+    /// STUN or TURN server: stun:HOST:PORT or turn:HOST:PORT,user,credential; repeatable.
+    /// Added to what the server hands out.
+    #[arg(long, value_name = "URL[,USER[,CREDENTIAL]]", help_heading = "Network")]
+    pub(crate) ice_server: Vec<String>,
+}
+
+/// Where far pictures go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Display {
+    /// Into the terminal.
+    Terminal,
+    /// Into a window.
+    Window,
+    /// Nowhere.
+    None,
+}
+
+/// How pictures are drawn in the terminal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Graphics {
+    /// The best that the terminal says it has.
+    #[default]
+    Auto,
+    /// Half-block cells, which every terminal has.
+    Blocks,
+    /// Sixel.
+    Sixel,
+    /// The kitty graphics protocol.
+    Kitty,
+}
+
+/// Reads `10s`, `1.5m`, `500ms`, `1h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let split = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .ok_or("a time needs its unit: 500ms, 10s, 2m, 1h")?;
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number
+        .parse()
+        .map_err(|_| format!("{number:?} is no number"))?;
+    let seconds = match unit {
+        "ms" => number / 1000.0,
+        "s" => number,
+        "m" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err(format!("{unit:?} is no unit of time; use ms, s, m or h")),
+    };
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|d| *d <= Duration::from_secs(366 * 86_400))
+        .ok_or_else(|| format!("{text:?} is not between 0 and a year"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("1.5m").unwrap(), Duration::from_secs(90));
+        assert_eq!(duration("500ms").unwrap(), Duration::from_millis(500));
+        for bad in ["10", "s", "-1s", "1d", "inf s", "1e99h", ""] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! What was asked for, checked: every value here can be acted on.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cli::{Display, Graphics, Join};
+use crate::media::frame::VideoCodec;
+
+/// Where our picture comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VideoFrom {
+    /// A camera: the first, or by index, name or path.
+    Camera(Option<String>),
+    /// The test picture.
+    Test,
+    /// A file.
+    File(PathBuf),
+    /// Nowhere: no picture is sent.
+    None,
+}
+
+/// Where our sound comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AudioFrom {
+    /// A microphone: the default one, or by name.
+    Microphone(Option<String>),
+    /// A tone of so many Hz.
+    Tone(u32),
+    /// A file.
+    File(PathBuf),
+    /// Nowhere: no sound is sent.
+    None,
+}
+
+/// Where far sound goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SoundTo {
+    /// A loudspeaker: the default one, or by name.
+    Speaker(Option<String>),
+    /// A WAV file.
+    File(PathBuf),
+    /// Nowhere.
+    None,
+}
+
+/// What stands on the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// The full screen.
+    Screen,
+    /// Lines for people.
+    Lines,
+    /// Lines for programs.
+    Json,
+}
+
+/// Everything about one call.
+#[derive(Clone, Debug)]
+pub struct CallOptions {
+    /// Room as typed: a name or an address.
+    pub room: String,
+    /// `--server`.
+    pub server: Option<String>,
+    /// What the others see.
+    pub name: String,
+    /// Our picture.
+    pub video: VideoFrom,
+    /// Our sound.
+    pub audio: AudioFrom,
+    /// Whether a missing device is an error: only where it was asked for by name.
+    pub video_asked: bool,
+    /// As `video_asked`, for sound.
+    pub audio_asked: bool,
+    /// Start files over.
+    pub looped: bool,
+    /// Columns and rows wished for.
+    pub size: (u32, u32),
+    /// Pictures a second wished for.
+    pub fps: u32,
+    /// Preferred first.
+    pub codecs: Vec<VideoCodec>,
+    /// Bits a second of the picture.
+    pub bitrate: u32,
+    /// Two channels, coded for music.
+    pub stereo: bool,
+    /// Far pictures.
+    pub display: Display,
+    /// Drawn how.
+    pub graphics: Graphics,
+    /// Far sound.
+    pub speaker: SoundTo,
+    /// As `video_asked`, for the loudspeaker.
+    pub speaker_asked: bool,
+    /// Recording.
+    pub record: Option<PathBuf>,
+    /// The terminal.
+    pub view: View,
+    /// No person sits here: an ending is judged, not forgiven.
+    pub headless: bool,
+    /// Hang up after.
+    pub duration: Option<Duration>,
+    /// Hang up when the last of the others has left.
+    pub until_alone: bool,
+    /// `--ice-server`.
+    pub ice_servers: Vec<IceServerOption>,
+}
+
+/// One `--ice-server`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IceServerOption {
+    /// `stun:`, `turn:` or `turns:` and the rest.
+    pub url: String,
+    /// User name.
+    pub username: Option<String>,
+    /// Password.
+    pub credential: Option<String>,
+}
+
+/// A value that cannot be acted on.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{flag} {value:?}: {problem}")]
+pub struct OptionError {
+    flag: &'static str,
+    value: String,
+    problem: String,
+}
+
+impl OptionError {
+    fn new(flag: &'static str, value: &str, problem: impl Into<String>) -> Self {
+        Self {
+            flag,
+            value: value.to_owned(),
+            problem: problem.into(),
+        }
+    }
+}
+
+impl CallOptions {
+    pub(crate) fn from_cli(join: Join) -> Result<Self, OptionError> {
+        let on_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+        let headless = join.headless;
+        let view = if join.json {
+            View::Json
+        } else if headless || join.plain || !on_terminal {
+            View::Lines
+        } else {
+            View::Screen
+        };
+        let video = match &join.video {
+            Some(text) => video(text)?,
+            None if headless => VideoFrom::Test,
+            None => VideoFrom::Camera(None),
+        };
+        let audio = match &join.audio {
+            Some(text) => audio(text)?,
+            None if headless => AudioFrom::Tone(TONE_HZ),
+            None => AudioFrom::Microphone(None),
+        };
+        let speaker = match &join.speaker {
+            Some(text) => speaker(text)?,
+            None if headless => SoundTo::None,
+            None => SoundTo::Speaker(None),
+        };
+        let display = match (join.display, view) {
+            (Some(Display::Terminal), View::Lines | View::Json) => {
+                return Err(OptionError::new(
+                    "--display",
+                    "terminal",
+                    "the picture in the terminal needs the screen: run it on a terminal, without --headless, --plain and --json",
+                ));
+            }
+            (Some(display), _) => display,
+            (None, View::Screen) => Display::Terminal,
+            (None, _) => Display::None,
+        };
+        Ok(Self {
+            name: match join.name {
+                Some(name) => rtc_protocol::Name::new(&name)
+                    .map(|name| name.to_string())
+                    .map_err(|e| OptionError::new("--as", &name, e.to_string()))?,
+                None => default_name(),
+            },
+            room: join.room,
+            server: join.server,
+            video_asked: join.video.is_some(),
+            audio_asked: join.audio.is_some(),
+            speaker_asked: join.speaker.is_some(),
+            video,
+            audio,
+            looped: join.looped,
+            size: size(&join.size)?,
+            fps: join.fps,
+            codecs: codecs(&join.codec)?,
+            bitrate: bitrate(&join.bitrate)?,
+            stereo: join.stereo,
+            display,
+            graphics: join.graphics,
+            speaker,
+            record: join.record.map(record).transpose()?,
+            view,
+            headless,
+            duration: join.duration,
+            until_alone: join.until_alone,
+            ice_servers: join
+                .ice_server
+                .iter()
+                .map(|text| ice_server(text))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// The tone where none was asked for: the chamber A.
+const TONE_HZ: u32 = 440;
+
+fn default_name() -> String {
+    ["USER", "USERNAME"]
+        .iter()
+        .filter_map(|key| std::env::var(key).ok())
+        .find(|name| rtc_protocol::Name::new(name).is_ok())
+        .unwrap_or_else(|| "guest".to_owned())
+}
+
+fn video(text: &str) -> Result<VideoFrom, OptionError> {
+    match split(text) {
+        ("camera", which) => Ok(VideoFrom::Camera(which.map(str::to_owned))),
+        ("test", None) => Ok(VideoFrom::Test),
+        ("none", None) => Ok(VideoFrom::None),
+        ("file", Some(path)) => Ok(VideoFrom::File(path.into())),
+        _ => Err(OptionError::new(
+            "--video",
+            text,
+            "use camera, camera:WHICH, test, file:PATH or none",
+        )),
+    }
+}
+
+fn audio(text: &str) -> Result<AudioFrom, OptionError> {
+    match split(text) {
+        ("mic", which) => Ok(AudioFrom::Microphone(which.map(str::to_owned))),
+        ("tone", None) => Ok(AudioFrom::Tone(TONE_HZ)),
+        ("tone", Some(hz)) => hz
+            .parse()
+            .ok()
+            .filter(|hz| (50..=12_000).contains(hz))
+            .map(AudioFrom::Tone)
+            .ok_or_else(|| OptionError::new("--audio", text, "a tone has 50 to 12000 Hz")),
+        ("none", None) => Ok(AudioFrom::None),
+        ("file", Some(path)) => Ok(AudioFrom::File(path.into())),
+        _ => Err(OptionError::new(
+            "--audio",
+            text,
+            "use mic, mic:WHICH, tone, tone:HZ, file:PATH or none",
+        )),
+    }
+}
+
+fn speaker(text: &str) -> Result<SoundTo, OptionError> {
+    match split(text) {
+        ("speaker", which) => Ok(SoundTo::Speaker(which.map(str::to_owned))),
+        ("none", None) => Ok(SoundTo::None),
+        ("file", Some(path)) => Ok(SoundTo::File(path.into())),
+        _ => Err(OptionError::new(
+            "--speaker",
+            text,
+            "use speaker, speaker:WHICH, file:PATH or none",
+        )),
+    }
+}
+
+/// `kind:rest`; an empty rest counts as none.
+fn split(text: &str) -> (&str, Option<&str>) {
+    match text.split_once(':') {
+        Some((kind, rest)) => (kind, Some(rest).filter(|rest| !rest.is_empty())),
+        None => (text, None),
+    }
+}
+
+fn size(text: &str) -> Result<(u32, u32), OptionError> {
+    text.split_once(['x', 'X'])
+        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)))
+        .filter(|(w, h): &(u32, u32)| {
+            (16..=4096).contains(w) && (16..=4096).contains(h) && w % 2 == 0 && h % 2 == 0
+        })
+        .ok_or_else(|| {
+            OptionError::new(
+                "--size",
+                text,
+                "write WIDTHxHEIGHT, both even and between 16 and 4096: 1280x720",
+            )
+        })
+}
+
+fn codecs(text: &str) -> Result<Vec<VideoCodec>, OptionError> {
+    let mut list = Vec::new();
+    for word in text.split(',').map(str::trim) {
+        let codec = match word.to_ascii_lowercase().as_str() {
+            "vp8" => VideoCodec::Vp8,
+            "h264" | "h.264" | "avc" => VideoCodec::H264,
+            _ => {
+                return Err(OptionError::new(
+                    "--codec",
+                    text,
+                    format!("{word:?} is no codec of ours; use vp8 and h264, with a comma between"),
+                ));
+            }
+        };
+        if !list.contains(&codec) {
+            list.push(codec);
+        }
+    }
+    Ok(list)
+}
+
+fn bitrate(text: &str) -> Result<u32, OptionError> {
+    let lower = text.to_ascii_lowercase();
+    let (number, factor) = if let Some(number) = lower.strip_suffix('k') {
+        (number, 1e3)
+    } else if let Some(number) = lower.strip_suffix('m') {
+        (number, 1e6)
+    } else {
+        (lower.as_str(), 1.0)
+    };
+    number
+        .parse::<f64>()
+        .ok()
+        .map(|n| n * factor)
+        .filter(|bits| (30e3..=50e6).contains(bits))
+        .map(|bits| bits as u32)
+        .ok_or_else(|| {
+            OptionError::new(
+                "--bitrate",
+                text,
+                "write bits a second between 30k and 50m: 800k, 1.5m",
+            )
+        })
+}
+
+fn record(path: PathBuf) -> Result<PathBuf, OptionError> {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("mkv" | "webm") => Ok(path),
+        _ => Err(OptionError::new(
+            "--record",
+            &path.display().to_string(),
+            "the file's name ends in .mkv or .webm",
+        )),
+    }
+}
+
+fn ice_server(text: &str) -> Result<IceServerOption, OptionError> {
+    let mut parts = text.splitn(3, ',').map(str::to_owned);
+    let server = IceServerOption {
+        url: parts.next().unwrap_or_default(),
+        username: parts.next(),
+        credential: parts.next(),
+    };
+    let known = ["stun:", "stuns:", "turn:", "turns:"]
+        .iter()
+        .any(|scheme| server.url.len() > scheme.len() && server.url.starts_with(scheme));
+    if !known {
+        return Err(OptionError::new(
+            "--ice-server",
+            text,
+            "it begins with stun:, turn: or turns: and a host",
+        ));
+    }
+    if server.url.starts_with("turn") && server.credential.is_none() {
+        return Err(OptionError::new(
+            "--ice-server",
+            text,
+            "TURN needs a user and a credential: turn:HOST:PORT,user,credential",
+        ));
+    }
+    Ok(server)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::Parser;
+
+    fn parse(args: &[&str]) -> Result<CallOptions, OptionError> {
+        let mut line = vec!["rtc-client", "join", "foo"];
+        line.extend(args);
+        let crate::cli::Command::Join(join) =
+            crate::cli::Cli::try_parse_from(line).unwrap().command
+        else {
+            unreachable!("join was typed");
+        };
+        CallOptions::from_cli(*join)
+    }
+
+    #[test]
+    fn headless_touches_no_device_unless_told() {
+        let options = parse(&["--headless"]).unwrap();
+        assert_eq!(options.video, VideoFrom::Test);
+        assert_eq!(options.audio, AudioFrom::Tone(440));
+        assert_eq!(options.speaker, SoundTo::None);
+        assert_eq!(options.display, Display::None);
+        let told = parse(&["--headless", "--video", "camera:1"]).unwrap();
+        assert_eq!(told.video, VideoFrom::Camera(Some("1".into())));
+    }
+
+    #[test]
+    fn the_codec_list_keeps_its_order() {
+        assert_eq!(
+            parse(&["--codec", "h264,vp8"]).unwrap().codecs,
+            [VideoCodec::H264, VideoCodec::Vp8]
+        );
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_the_flag_and_what_to_write() {
+        for args in [
+            ["--video", "screensaver"],
+            ["--audio", "tone:7"],
+            ["--size", "641x360"],
+            ["--size", "big"],
+            ["--codec", "theora"],
+            ["--bitrate", "fast"],
+            ["--bitrate", "nan"],
+            ["--record", "call.avi"],
+            ["--ice-server", "turn:example.org"],
+            ["--ice-server", "http://example.org"],
+            ["--speaker", "file:"],
+            ["--as", ""],
+        ] {
+            let error = parse(&args).unwrap_err().to_string();
+            assert!(error.starts_with(args[0]), "{error}");
+        }
+    }
+}

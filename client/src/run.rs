@@ -1,0 +1,263 @@
+//! The edge: what a command line asks for, done, with every ending an exit code.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::CommandFactory;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use crate::cli::{self, Cli, Command, Display, Join};
+use crate::event::{Event, Kind};
+use crate::exit::Ending;
+#[cfg(target_os = "macos")]
+use crate::media::sink::window;
+use crate::media::sink::window::Window;
+use crate::options::{CallOptions, View as Style};
+use crate::output::json::Json;
+use crate::output::lines::Lines;
+use crate::output::{self, OutputError, PictureBoard, Screen, ScreenOptions, View};
+use crate::quit::Quit;
+use crate::session::{Action, Session};
+
+/// Actions of a person that wait for the call: a person types slower than this fills.
+const ACTIONS: usize = 64;
+
+/// Does what the command line says and tells how it ended.
+#[must_use]
+pub fn run(cli: Cli) -> Ending {
+    log_to_stderr(cli.verbose);
+    let result = match cli.command {
+        Command::Join(join) => return join_call(*join),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "rtc-client", &mut text);
+            print(&text)
+        }
+        Command::Man => manual().and_then(|text| print(&text)),
+    };
+    match result {
+        Ok(()) => Ending::Done,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            Ending::Failed
+        }
+    }
+}
+
+fn manual() -> anyhow::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut text)
+        .context("the manual page could not be made")?;
+    for command in Cli::command().get_subcommands() {
+        clap_mangen::Man::new(command.clone())
+            .title(format!("rtc-client-{}", command.get_name()))
+            .render(&mut text)
+            .context("the manual page could not be made")?;
+    }
+    Ok(text)
+}
+
+/// Writes to standard output; a reader that went away is no error.
+fn print(text: &[u8]) -> anyhow::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().write_all(text) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("standard output cannot be written")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One line on standard error, with nothing in it that steers a terminal.
+fn complain(text: &str) {
+    use std::io::Write;
+    let text = output::text::clean(text);
+    let _ = writeln!(std::io::stderr(), "rtc-client: {text}");
+}
+
+fn log_to_stderr(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let level = match verbose {
+        0 => "error,rtc=off,webrtc=off,rtc_ice=off,rtc_dtls=off,rtc_sctp=off,rtc_interceptor=off",
+        1 => "warn,rtc_client=info,rtc_server=info",
+        2 => "info,rtc_client=debug,rtc_server=debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env("RTC_CLIENT_LOG").unwrap_or_else(|_| level.into());
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .try_init();
+}
+
+fn join_call(join: Join) -> Ending {
+    let options = match CallOptions::from_cli(join) {
+        Ok(options) => options,
+        Err(error) => {
+            complain(&error.to_string());
+            return Ending::Usage;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("the system gave no threads: {error}"));
+            return Ending::Failed;
+        }
+    };
+    let ending = on_the_right_thread(&runtime, options);
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    ending
+}
+
+/// macOS draws windows from the process's first thread only; there the call goes to another.
+#[cfg(target_os = "macos")]
+fn on_the_right_thread(runtime: &Runtime, options: CallOptions) -> Ending {
+    if options.display != Display::Window {
+        return runtime.block_on(call(options, PictureBoard::default(), open_view));
+    }
+    let board = PictureBoard::default();
+    let (actions, wanted) = mpsc::channel(ACTIONS);
+    let (opened, window) = std::sync::mpsc::sync_channel(1);
+    let task = runtime.spawn(call(options, board.clone(), move |_, _, _| {
+        let window = window.recv().context("the window's thread has ended")??;
+        Ok((Box::new(window) as Box<dyn View>, wanted))
+    }));
+    window::run_on_main(board, actions, &opened);
+    runtime.block_on(task).unwrap_or(Ending::Failed)
+}
+
+#[cfg(not(target_os = "macos"))]
+fn on_the_right_thread(runtime: &Runtime, options: CallOptions) -> Ending {
+    runtime.block_on(call(options, PictureBoard::default(), open_view))
+}
+
+type Opened = (Vec<Box<dyn View>>, mpsc::Receiver<output::Action>);
+
+/// The views that were asked for, and what people want who look at them.
+fn open_view(options: &CallOptions, board: &PictureBoard) -> anyhow::Result<Opened> {
+    let (actions, wanted) = mpsc::channel(ACTIONS);
+    let mut views: Vec<Box<dyn View>> = Vec::new();
+    match options.view {
+        Style::Json => views.push(Box::new(Json::stdout())),
+        Style::Lines => views.push(Box::new(Lines::stdout())),
+        Style::Screen => {
+            let graphics = match options.graphics {
+                cli::Graphics::Auto => output::screen::Graphics::Auto,
+                cli::Graphics::Blocks => output::screen::Graphics::Blocks,
+                cli::Graphics::Sixel => output::screen::Graphics::Sixel,
+                cli::Graphics::Kitty => output::screen::Graphics::Kitty,
+            };
+            views.push(Box::new(Screen::start(
+                ScreenOptions { graphics },
+                board.clone(),
+                actions.clone(),
+            )?));
+        }
+    }
+    if options.display == Display::Window {
+        views.push(Box::new(Window::start(board.clone(), actions)?));
+    }
+    Ok((views, wanted))
+}
+
+async fn call(
+    options: CallOptions,
+    board: PictureBoard,
+    open: impl FnOnce(&CallOptions, &PictureBoard) -> anyhow::Result<Opened>,
+) -> Ending {
+    let asked = options.clone();
+    let mut quit = match Quit::listen() {
+        Ok(quit) => quit,
+        Err(error) => {
+            complain(&format!("the system gives no signals: {error}"));
+            return Ending::Failed;
+        }
+    };
+    // A person may give up before the room is joined.
+    let started = tokio::select! {
+        started = Session::start(options, board.clone()) => started,
+        () = quit.asked() => return Ending::Done,
+    };
+    let (session, events) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            complain(&error.to_string());
+            return error.ending();
+        }
+    };
+    let (views, wanted) = match open(&asked, &board) {
+        Ok(opened) => opened,
+        Err(error) => {
+            session.act(Action::HangUp).await;
+            session.wait().await;
+            complain(&format!("{error:#}"));
+            return Ending::Failed;
+        }
+    };
+    show(session, events, views, wanted, quit).await
+}
+
+/// Shows the call until it ends.
+async fn show(
+    session: Session,
+    mut events: mpsc::Receiver<Event>,
+    mut views: Vec<Box<dyn View>>,
+    mut wanted: mpsc::Receiver<output::Action>,
+    mut quit: Quit,
+) -> Ending {
+    let mut ending = Ending::Done;
+    let mut hanging_up = false;
+    loop {
+        tokio::select! {
+            event = events.recv() => {
+                let Some(event) = event else { break };
+                if let Event::Summary(summary) = &event {
+                    ending = Ending::from_code(summary.exit_code);
+                }
+                views.retain_mut(|view| match view.event(&event) {
+                    Ok(()) => true,
+                    Err(OutputError::Closed) => false,
+                    Err(error) => {
+                        complain(&error.to_string());
+                        false
+                    }
+                });
+                // Whoever read the lines is gone: nobody is left to hold the call for.
+                if views.is_empty() && !std::mem::replace(&mut hanging_up, true) {
+                    session.act(Action::HangUp).await;
+                }
+            }
+            Some(action) = wanted.recv() => match action {
+                output::Action::Chat(text) => session.act(Action::Chat(text)).await,
+                output::Action::ToggleMute => session.act(Action::ToggleMuted(Kind::Audio)).await,
+                output::Action::ToggleCamera => session.act(Action::ToggleMuted(Kind::Video)).await,
+                output::Action::HangUp => {
+                    if std::mem::replace(&mut hanging_up, true) {
+                        // Asked twice: do not wait for anybody.
+                        break;
+                    }
+                    session.act(Action::HangUp).await;
+                }
+            },
+            () = quit.asked() => {
+                if std::mem::replace(&mut hanging_up, true) {
+                    break;
+                }
+                session.act(Action::HangUp).await;
+            }
+        }
+    }
+    // The terminal is given back before anything else is said.
+    drop(views);
+    ending
+}

@@ -1,0 +1,116 @@
+//! One call: everything between the command line and the engine.
+//!
+//! [`Session::start`] opens what is asked for and joins the room; from then on one task
+//! owns the call. It takes news from the server, from each connection, from the sources
+//! and sinks, and [`Action`]s from whoever drives it, and tells all of it as [`Event`]s.
+
+mod call;
+mod far;
+mod link;
+mod local;
+pub mod outcome;
+mod promise;
+mod signals;
+mod sinks;
+
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::event::{Event, Kind, Summary};
+use crate::exit::Ending;
+use crate::media::capture::SourceError;
+use crate::options::CallOptions;
+use crate::output::PictureBoard;
+use crate::signaling::SignalingError;
+
+/// Events that wait for the view. A view that does not keep up loses statistics first;
+/// nothing else is ever so frequent that the rest does not fit.
+const EVENTS: usize = 1024;
+
+/// Commands that wait for the call; who sends more waits.
+const ACTIONS: usize = 64;
+
+/// What whoever drives a call may ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Say a line to everybody.
+    Chat(String),
+    /// Mute or unmute one of our senses.
+    SetMuted(Kind, bool),
+    /// The other way round.
+    ToggleMuted(Kind),
+    /// Leave the room.
+    HangUp,
+}
+
+/// Why a call did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The server would not have us, or there is none.
+    #[error(transparent)]
+    Signaling(#[from] SignalingError),
+    /// A source or the loudspeaker.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The system gave no thread.
+    #[error("the system gave no thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// How a program ends that meets it.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        match self {
+            Self::Signaling(error) => signals::ending(error),
+            Self::Source(_) | Self::Thread(_) => Ending::Failed,
+        }
+    }
+}
+
+/// A running call; hangs up when dropped, without waiting for it.
+pub struct Session {
+    actions: mpsc::Sender<Action>,
+    task: AbortOnDropHandle<Summary>,
+}
+
+impl Session {
+    /// Opens sources and sinks, joins the room and calls everybody in it. The newest
+    /// picture of everybody goes to `board`.
+    ///
+    /// # Errors
+    /// When what was asked for cannot be opened, or the room cannot be joined.
+    pub async fn start(
+        options: CallOptions,
+        board: PictureBoard,
+    ) -> Result<(Self, mpsc::Receiver<Event>), StartError> {
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let (actions, inbox) = mpsc::channel(ACTIONS);
+        let call = call::Call::open(options, board, events).await?;
+        let task = AbortOnDropHandle::new(tokio::spawn(call.run(inbox)));
+        Ok((Self { actions, task }, receiver))
+    }
+
+    /// Where to send actions; closed when the call is over.
+    #[must_use]
+    pub fn actions(&self) -> mpsc::Sender<Action> {
+        self.actions.clone()
+    }
+
+    /// Asks one thing; nothing happens where the call is over.
+    pub async fn act(&self, action: Action) {
+        let _ = self.actions.send(action).await;
+    }
+
+    /// Waits for the end and tells what came of it.
+    pub async fn wait(self) -> Summary {
+        match self.task.await {
+            Ok(summary) => summary,
+            Err(error) => Summary {
+                exit_code: Ending::Failed.code(),
+                outcome: format!("the call's task ended by itself: {error}"),
+                ..Summary::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What is done with one far peer's picture and sound: shown, heard, measured, recorded.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::sinks::{PeerSinks, Sinks};
+use crate::event::{Kind, MarksSummary, PeerRef, ToneSummary};
+use crate::measure::audio::AudioMeter;
+use crate::measure::video::VideoMeter;
+use crate::media::clock::Timestamp;
+use crate::media::frame::{EncodedPicture, EncodedSound, Picture, Sound, VideoCodec};
+use crate::media::receive::audio::SoundSink;
+use crate::media::receive::video::PictureSink;
+use crate::media::send::SourceEvent;
+use crate::media::send::audio::level_dbfs;
+use crate::output::PictureBoard;
+
+/// News from the threads behind sources and sinks. They never wait for the session:
+/// what does not fit is dropped, and nothing of it is told twice.
+#[derive(Debug)]
+pub(super) enum MediaNews {
+    /// A first picture or sound of a peer.
+    First {
+        peer: String,
+        kind: Kind,
+        codec: &'static str,
+    },
+    /// One of our sources has something to say.
+    Source(Kind, SourceEvent),
+}
+
+/// One far peer's media, over all connections to it.
+pub(super) struct FarMedia {
+    who: PeerRef,
+    board: PictureBoard,
+    sinks: PeerSinks,
+    seen: Arc<Mutex<Meters>>,
+    news: mpsc::Sender<MediaNews>,
+}
+
+#[derive(Default)]
+struct Meters {
+    video: VideoMeter,
+    audio: AudioMeter,
+    frames: u64,
+    size: (u32, u32),
+    first_picture: bool,
+    first_sound: bool,
+}
+
+/// What was seen and heard of a peer.
+pub(super) struct Seen {
+    pub(super) frames_decoded: u64,
+    pub(super) frame_width: u32,
+    pub(super) frame_height: u32,
+    pub(super) marks: Option<MarksSummary>,
+    pub(super) tone: Option<ToneSummary>,
+}
+
+impl FarMedia {
+    pub(super) fn new(
+        who: PeerRef,
+        board: PictureBoard,
+        sinks: &Sinks,
+        news: mpsc::Sender<MediaNews>,
+    ) -> Self {
+        Self {
+            sinks: sinks.for_peer(&who),
+            who,
+            board,
+            seen: Arc::default(),
+            news,
+        }
+    }
+
+    /// For a new track of pictures.
+    pub(super) fn pictures(&self) -> Box<dyn PictureSink> {
+        Box::new(Pictures {
+            peer: self.who.id.clone(),
+            board: self.board.clone(),
+            sinks: self.sinks.clone(),
+            seen: Arc::clone(&self.seen),
+            news: self.news.clone(),
+        })
+    }
+
+    /// For a new track of sound.
+    pub(super) fn sounds(&self) -> Box<dyn SoundSink> {
+        Box::new(Sounds {
+            peer: self.who.id.clone(),
+            board: self.board.clone(),
+            sinks: self.sinks.clone(),
+            seen: Arc::clone(&self.seen),
+            news: self.news.clone(),
+        })
+    }
+
+    pub(super) fn seen(&self) -> Seen {
+        let meters = lock(&self.seen);
+        Seen {
+            frames_decoded: meters.frames,
+            frame_width: meters.size.0,
+            frame_height: meters.size.1,
+            marks: meters.video.summary(),
+            tone: meters.audio.summary(),
+        }
+    }
+}
+
+fn lock(meters: &Mutex<Meters>) -> MutexGuard<'_, Meters> {
+    meters.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Pictures {
+    peer: String,
+    board: PictureBoard,
+    sinks: PeerSinks,
+    seen: Arc<Mutex<Meters>>,
+    news: mpsc::Sender<MediaNews>,
+}
+
+impl PictureSink for Pictures {
+    fn encoded(&mut self, frame: &EncodedPicture, size: Option<(u32, u32)>) {
+        self.sinks.encoded_picture(frame, size);
+    }
+
+    fn picture(&mut self, picture: &Arc<Picture>, codec: VideoCodec) {
+        let now = Timestamp::now();
+        self.board.put(&self.peer, Arc::clone(picture));
+        let mut meters = lock(&self.seen);
+        if !std::mem::replace(&mut meters.first_picture, true) {
+            let _ = self.news.try_send(MediaNews::First {
+                peer: self.peer.clone(),
+                kind: Kind::Video,
+                codec: codec.mime_type(),
+            });
+        }
+        meters.frames += 1;
+        meters.size = (picture.width, picture.height);
+        meters.video.see(now, picture);
+    }
+}
+
+struct Sounds {
+    peer: String,
+    board: PictureBoard,
+    sinks: PeerSinks,
+    seen: Arc<Mutex<Meters>>,
+    news: mpsc::Sender<MediaNews>,
+}
+
+impl SoundSink for Sounds {
+    fn encoded(&mut self, packet: &EncodedSound) {
+        self.sinks.encoded_sound(packet);
+    }
+
+    fn sound(&mut self, sound: &Sound) {
+        self.sinks.sound(sound);
+        self.board.level(&self.peer, level_dbfs(&sound.samples));
+        let mut meters = lock(&self.seen);
+        if !std::mem::replace(&mut meters.first_sound, true) {
+            let _ = self.news.try_send(MediaNews::First {
+                peer: self.peer.clone(),
+                kind: Kind::Audio,
+                codec: "audio/opus",
+            });
+        }
+        meters.audio.hear(sound.at, sound);
+    }
+}

@@ -1,0 +1,207 @@
+//! One far peer: its connection, its media, and what is known of it.
+
+use std::time::Duration;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::far::FarMedia;
+use super::outcome::PeerFacts;
+use super::promise::Promise;
+use crate::event::{Kind, PeerRef, PeerSummary};
+use crate::media::receive::audio::AudioReceive;
+use crate::media::receive::video::{VideoCounts, VideoReceive};
+use crate::peer::{ConnectionState, Peer, PeerConfig, PeerError, PeerEvent, VideoFormat};
+
+/// News of one connection that wait for the session; the connection waits when they are more.
+const NEWS: usize = 256;
+
+/// News of a connection, with the link it belongs to: a replaced link's late news are told apart.
+#[derive(Debug)]
+pub(super) struct News {
+    pub(super) peer: String,
+    pub(super) link: u64,
+    pub(super) event: PeerEvent,
+}
+
+pub(super) struct Link {
+    /// Tells this link from an earlier one to the same peer.
+    pub(super) number: u64,
+    pub(super) peer: std::sync::Arc<Peer>,
+    pub(super) state: ConnectionState,
+    /// What the far side takes, once negotiated.
+    pub(super) format: Option<VideoFormat>,
+    pub(super) promise: Promise,
+    pub(super) video: Vec<VideoReceive>,
+    pub(super) audio: Vec<AudioReceive>,
+    pub(super) chat_open: bool,
+    /// When an unwell connection turned so.
+    pub(super) unwell_since: Option<Instant>,
+    _forward: AbortOnDropHandle<()>,
+}
+
+impl Link {
+    pub(super) async fn open(
+        id: &str,
+        number: u64,
+        config: PeerConfig,
+        news: mpsc::Sender<News>,
+    ) -> Result<Self, PeerError> {
+        let (sender, mut receiver) = mpsc::channel(NEWS);
+        let peer = Peer::start(config, sender).await?;
+        let id = id.to_owned();
+        let forward = tokio::spawn(async move {
+            while let Some(event) = receiver.recv().await {
+                let peer = id.clone();
+                let link = number;
+                if news.send(News { peer, link, event }).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self {
+            number,
+            peer: std::sync::Arc::new(peer),
+            state: ConnectionState::New,
+            format: None,
+            promise: Promise::default(),
+            video: Vec::new(),
+            audio: Vec::new(),
+            chat_open: false,
+            unwell_since: None,
+            _forward: AbortOnDropHandle::new(forward),
+        })
+    }
+
+    /// Ends the connection and waits until nothing of it is left.
+    pub(super) async fn close(self) {
+        drop((self.video, self.audio));
+        if let Some(peer) = std::sync::Arc::into_inner(self.peer) {
+            peer.close().await;
+        }
+    }
+
+    /// Adds what only we know to a report of the engine: what became of frames and packets.
+    pub(super) fn add_to(&self, report: &mut Value) {
+        let Some(all) = report.as_object_mut() else {
+            return;
+        };
+        let inbound = all.values_mut().filter(|s| s["type"] == "inbound-rtp");
+        for stream in inbound.filter_map(Value::as_object_mut) {
+            match stream.get("kind").and_then(Value::as_str) {
+                Some("video") => {
+                    let sum = |count: fn(&VideoCounts) -> &AtomicU64| -> u64 {
+                        let each = self.video.iter().map(|v| count(v.counts()));
+                        each.map(|count| count.load(Ordering::Relaxed)).sum()
+                    };
+                    stream.insert("framesDecoded".into(), sum(|c| &c.decoded).into());
+                    stream.insert("framesDropped".into(), sum(|c| &c.dropped).into());
+                }
+                Some("audio") => {
+                    let late: u64 = self.audio.iter().map(|a| a.counts().late).sum();
+                    stream.insert("packetsDiscarded".into(), late.into());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn connected(&self) -> bool {
+        self.state == ConnectionState::Connected
+    }
+
+    /// Whether media flows or may flow again by itself.
+    pub(super) fn alive(&self) -> bool {
+        matches!(
+            self.state,
+            ConnectionState::Connected | ConnectionState::Disconnected
+        )
+    }
+}
+
+/// Everything about one far peer, beyond any single connection to it.
+pub(super) struct Far {
+    pub(super) who: PeerRef,
+    /// In the room, as the server sees it.
+    pub(super) present: bool,
+    /// When it came, or we did if later.
+    pub(super) since: Instant,
+    /// When it went.
+    pub(super) until: Option<Instant>,
+    pub(super) connected_after: Option<Duration>,
+    pub(super) first_picture_after: Option<Duration>,
+    pub(super) first_sound_after: Option<Duration>,
+    /// When media stood first.
+    pub(super) connected_at: Option<Instant>,
+    pub(super) lost: bool,
+    pub(super) promised: Promise,
+    pub(super) media: FarMedia,
+    pub(super) link: Option<Link>,
+    /// ICE restarts since it was last well.
+    pub(super) restarts: u32,
+}
+
+impl Far {
+    pub(super) fn new(who: PeerRef, media: FarMedia) -> Self {
+        Self {
+            who,
+            present: true,
+            since: Instant::now(),
+            until: None,
+            connected_after: None,
+            first_picture_after: None,
+            first_sound_after: None,
+            connected_at: None,
+            lost: false,
+            promised: Promise::default(),
+            media,
+            link: None,
+            restarts: 0,
+        }
+    }
+
+    pub(super) fn first(&mut self, kind: Kind, after: Duration) {
+        let slot = match kind {
+            Kind::Video => &mut self.first_picture_after,
+            Kind::Audio => &mut self.first_sound_after,
+        };
+        slot.get_or_insert(after);
+    }
+
+    pub(super) fn facts(&self, now: Instant) -> PeerFacts {
+        let end = self.until.unwrap_or(now);
+        PeerFacts {
+            name: self.who.name.clone(),
+            present: end.saturating_duration_since(self.since),
+            connected: self
+                .connected_at
+                .map(|at| end.saturating_duration_since(at)),
+            promised_video: self.promised.video,
+            promised_audio: self.promised.audio,
+            had_video: self.first_picture_after.is_some(),
+            had_audio: self.first_sound_after.is_some(),
+            lost: self.lost,
+        }
+    }
+
+    pub(super) fn summary(&self) -> PeerSummary {
+        let ms = |d: Option<Duration>| d.map(|d| d.as_secs_f64() * 1000.0);
+        let seen = self.media.seen();
+        PeerSummary {
+            id: self.who.id.clone(),
+            name: self.who.name.clone(),
+            connected: self.connected_at.is_some(),
+            connect_ms: ms(self.connected_after),
+            first_picture_ms: ms(self.first_picture_after),
+            frames_decoded: seen.frames_decoded,
+            frame_width: seen.frame_width,
+            frame_height: seen.frame_height,
+            marks: seen.marks,
+            tone: seen.tone,
+        }
+    }
+}

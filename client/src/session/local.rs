@@ -1,0 +1,91 @@
+//! Our own sources, opened as asked; a device that nobody insisted on may be missing.
+
+use std::path::Path;
+
+use crate::media::capture::camera::{Camera, CameraWish};
+use crate::media::capture::microphone::Microphone;
+use crate::media::capture::test_picture::TestPicture;
+use crate::media::capture::tone::Tone;
+use crate::media::capture::{AudioSource, SourceError, VideoSource};
+use crate::media::file::{self, FileOptions};
+use crate::options::{AudioFrom, CallOptions, VideoFrom};
+
+/// What a call sends.
+pub struct Sources {
+    /// Our picture, if any.
+    pub video: Option<Box<dyn VideoSource>>,
+    /// Our sound, if any.
+    pub audio: Option<Box<dyn AudioSource>>,
+    /// What is missing, and what to do about it.
+    pub notices: Vec<String>,
+}
+
+/// Opens what was asked for. Blocks: devices take their time.
+///
+/// # Errors
+/// When a source that was asked for by name cannot be opened. A default device that is
+/// missing is told as a notice, and the call goes on without it.
+pub fn open(options: &CallOptions) -> Result<Sources, SourceError> {
+    let files = FileOptions {
+        looped: options.looped,
+        ..FileOptions::default()
+    };
+    let mut notices = Vec::new();
+    let video = match video(options, files.clone()) {
+        Ok(source) => source,
+        Err(error) if !options.video_asked => {
+            notices.push(format!(
+                "{error}. The call goes on without a picture of yours (--video test sends a test picture)"
+            ));
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let audio = match audio(options, files) {
+        Ok(source) => source,
+        Err(error) if !options.audio_asked => {
+            notices.push(format!(
+                "{error}. The call goes on without your sound (--audio tone sends a tone)"
+            ));
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Sources {
+        video,
+        audio,
+        notices,
+    })
+}
+
+fn video(
+    options: &CallOptions,
+    files: FileOptions,
+) -> Result<Option<Box<dyn VideoSource>>, SourceError> {
+    let (width, height) = options.size;
+    Ok(Some(match &options.video {
+        VideoFrom::None => return Ok(None),
+        VideoFrom::Test => Box::new(TestPicture::new(width, height, options.fps)),
+        VideoFrom::Camera(which) => Box::new(Camera::open(
+            which.as_deref(),
+            CameraWish {
+                width,
+                height,
+                fps: options.fps,
+            },
+        )?),
+        VideoFrom::File(path) => file::open_video(Path::new(path), files)?,
+    }))
+}
+
+fn audio(
+    options: &CallOptions,
+    files: FileOptions,
+) -> Result<Option<Box<dyn AudioSource>>, SourceError> {
+    Ok(Some(match &options.audio {
+        AudioFrom::None => return Ok(None),
+        AudioFrom::Tone(hz) => Box::new(Tone::new(*hz)),
+        AudioFrom::Microphone(which) => Box::new(Microphone::open(which.as_deref())?),
+        AudioFrom::File(path) => file::open_audio(Path::new(path), files)?,
+    }))
+}

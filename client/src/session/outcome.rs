@@ -1,0 +1,227 @@
+//! What a call amounts to: from what happened to the ending and its words. Pure.
+
+use std::time::Duration;
+
+use crate::exit::Ending;
+
+/// A peer that stayed shorter than this is not blamed for having no connection yet.
+const TIME_TO_CONNECT: Duration = Duration::from_secs(10);
+
+/// A connection that stood shorter than this is not blamed for having brought nothing yet.
+const TIME_TO_MEDIA: Duration = Duration::from_secs(3);
+
+/// How the call came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum How {
+    /// A person or program hung up, by key, signal or command.
+    HungUp,
+    /// `--duration` passed.
+    TimeUp,
+    /// `--until-alone`: the last of the others left.
+    Alone,
+    /// A moderator removed us.
+    Kicked(String),
+    /// The signaling was lost for good, and no call stood without it.
+    SignalingLost(String),
+}
+
+/// What is known of one far peer at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerFacts {
+    /// Its name, for the words.
+    pub name: String,
+    /// How long it was in the room with us.
+    pub present: Duration,
+    /// How long media was connected.
+    pub connected: Option<Duration>,
+    /// Its description promised pictures.
+    pub promised_video: bool,
+    /// Its description promised sound.
+    pub promised_audio: bool,
+    /// A picture was decoded.
+    pub had_video: bool,
+    /// Sound was decoded.
+    pub had_audio: bool,
+    /// The connection had broken off and was not back at the end.
+    pub lost: bool,
+}
+
+/// Judges the call. `strict` is for calls without a person at them: there nothing is forgiven.
+#[must_use]
+pub fn judge(how: &How, strict: bool, peers: &[PeerFacts]) -> (Ending, String) {
+    match how {
+        How::Kicked(reason) => return (Ending::Refused, format!("removed from the room: {reason}")),
+        How::SignalingLost(reason) => {
+            return (Ending::Lost, format!("the server was lost: {reason}"));
+        }
+        How::HungUp | How::TimeUp | How::Alone => {}
+    }
+    let fault = if strict { fault(peers) } else { None };
+    fault.unwrap_or_else(|| {
+        let words = match how {
+            How::TimeUp => "time was up",
+            How::Alone => "the others have left",
+            _ => "hung up",
+        };
+        (Ending::Done, words.to_owned())
+    })
+}
+
+fn fault(peers: &[PeerFacts]) -> Option<(Ending, String)> {
+    if peers.is_empty() {
+        return Some((Ending::NeverConnected, "nobody else came".to_owned()));
+    }
+    if let Some(peer) = peers.iter().find(|p| p.lost) {
+        return Some((
+            Ending::Lost,
+            format!("the connection to {} was lost", peer.name),
+        ));
+    }
+    if let Some(peer) = peers
+        .iter()
+        .find(|p| p.connected.is_none() && p.present >= TIME_TO_CONNECT)
+    {
+        return Some((
+            Ending::NeverConnected,
+            format!(
+                "no media connection to {} in {:.0} s",
+                peer.name,
+                peer.present.as_secs_f64()
+            ),
+        ));
+    }
+    if peers.iter().all(|p| p.connected.is_none()) {
+        return Some((
+            Ending::NeverConnected,
+            "no media connection to anybody".to_owned(),
+        ));
+    }
+    peers.iter().find_map(|peer| {
+        let owed = match (
+            peer.promised_video && !peer.had_video,
+            peer.promised_audio && !peer.had_audio,
+        ) {
+            (true, true) => "picture and sound",
+            (true, false) => "picture",
+            (false, true) => "sound",
+            (false, false) => return None,
+        };
+        let connected = peer.connected.filter(|time| *time >= TIME_TO_MEDIA)?;
+        Some((
+            Ending::NoMedia,
+            format!(
+                "{} promised {owed} and sent none in {:.0} s",
+                peer.name,
+                connected.as_secs_f64()
+            ),
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> PeerFacts {
+        PeerFacts {
+            name: "bob".into(),
+            present: Duration::from_secs(20),
+            connected: Some(Duration::from_secs(19)),
+            promised_video: true,
+            promised_audio: true,
+            had_video: true,
+            had_audio: true,
+            lost: false,
+        }
+    }
+
+    fn ending(how: How, strict: bool, peers: &[PeerFacts]) -> Ending {
+        judge(&how, strict, peers).0
+    }
+
+    #[test]
+    fn a_call_that_worked_is_done() {
+        assert_eq!(ending(How::TimeUp, true, &[good()]), Ending::Done);
+    }
+
+    #[test]
+    fn each_fault_has_its_own_ending() {
+        let cases = [
+            (vec![], Ending::NeverConnected),
+            (
+                vec![
+                    good(),
+                    PeerFacts {
+                        connected: None,
+                        ..good()
+                    },
+                ],
+                Ending::NeverConnected,
+            ),
+            (
+                vec![PeerFacts {
+                    had_video: false,
+                    ..good()
+                }],
+                Ending::NoMedia,
+            ),
+            (
+                vec![PeerFacts {
+                    had_audio: false,
+                    ..good()
+                }],
+                Ending::NoMedia,
+            ),
+            (vec![PeerFacts { lost: true, ..good() }], Ending::Lost),
+        ];
+        for (peers, expected) in cases {
+            assert_eq!(ending(How::TimeUp, true, &peers), expected, "{peers:?}");
+            assert_eq!(
+                ending(How::HungUp, false, &peers),
+                Ending::Done,
+                "a person who hangs up has seen it"
+            );
+        }
+    }
+
+    #[test]
+    fn who_came_a_moment_ago_is_not_blamed() {
+        let new = PeerFacts {
+            present: Duration::from_secs(1),
+            connected: None,
+            had_audio: false,
+            had_video: false,
+            ..good()
+        };
+        assert_eq!(ending(How::TimeUp, true, &[good(), new.clone()]), Ending::Done);
+        assert_eq!(
+            ending(How::TimeUp, true, &[new]),
+            Ending::NeverConnected,
+            "but somebody must have connected"
+        );
+    }
+
+    #[test]
+    fn nothing_promised_is_nothing_owed() {
+        let silent = PeerFacts {
+            promised_audio: false,
+            promised_video: false,
+            had_audio: false,
+            had_video: false,
+            ..good()
+        };
+        assert_eq!(ending(How::TimeUp, true, &[silent]), Ending::Done);
+    }
+
+    #[test]
+    fn endings_from_outside_count_for_people_too() {
+        assert_eq!(
+            ending(How::Kicked("spam".into()), false, &[good()]),
+            Ending::Refused
+        );
+        assert_eq!(
+            ending(How::SignalingLost("gone".into()), false, &[good()]),
+            Ending::Lost
+        );
+    }
+}
