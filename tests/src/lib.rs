@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: real binaries, real browsers, real devices.
 
 pub mod browser;
+pub mod process;
+pub mod server;
 pub mod sound;
 pub mod tone;
 pub mod vm;

@@ -1,0 +1,156 @@
+//! Two and more `rtc-client`s through the server: what is received is compared with what was sent.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
+
+use rtc_e2e::process::{Client, Ended};
+use rtc_e2e::server::TestServer;
+use serde_json::Value;
+
+const CALL: Duration = Duration::from_secs(8);
+
+async fn pair(first: &[&str], second: &[&str]) -> (Ended, Ended) {
+    let server = TestServer::start().await.expect("a server");
+    let url = server.url();
+    let arguments = |name: &'static str, more: &[&str]| {
+        let mut all = vec!["join", "pair", "--headless", "--server", url.as_str(), "--as", name];
+        all.extend(more.iter().map(|s| -> &str { s }));
+        all.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let start = |list: Vec<String>| {
+        Client::start(&list.iter().map(String::as_str).collect::<Vec<_>>()).expect("a client")
+    };
+    let mut a = start(arguments("alice", first));
+    a.wait_for("joined", |_| true).await.unwrap();
+    let b = start(arguments("bob", second));
+    let (a, b) = tokio::join!(a.ended(CALL), b.ended(CALL));
+    (a.unwrap(), b.unwrap())
+}
+
+/// Checks what one side saw and heard of the other's test picture and tone.
+fn saw_and_heard(ended: &Ended, codec: &str, hz: f64) {
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let first = ended
+        .events
+        .iter()
+        .find(|e| e["event"] == "first-frame" && e["kind"] == "video")
+        .expect("a first picture");
+    assert_eq!(first["codec"], codec);
+    let summary = ended.summary().unwrap();
+    let peer = &summary["peers"][0];
+    let marks = &peer["marks"];
+    let number = |v: &Value| v.as_f64().unwrap_or(f64::NAN);
+    assert!(number(&marks["read"]) >= 100.0, "{peer:#}");
+    for none in ["missing", "repeated", "outOfOrder", "unreadable"] {
+        assert_eq!(marks[none], 0, "{none}: {peer:#}");
+    }
+    assert!(number(&marks["psnrDb"]) > 30.0, "{peer:#}");
+    assert!(number(&marks["psnrDbMin"]) > 25.0, "{peer:#}");
+    let tone = &peer["tone"];
+    assert!((number(&tone["frequencyHz"]) - hz).abs() < 2.0, "{peer:#}");
+    assert_eq!(tone["gaps"], 0, "{peer:#}");
+    assert!(number(&tone["purity"]) > 0.9, "{peer:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_clients_see_and_hear_each_other_in_vp8() {
+    let (a, b) = pair(
+        &["--audio", "tone:440", "--until-alone"],
+        &["--audio", "tone:660", "--duration", "6s"],
+    )
+    .await;
+    saw_and_heard(&a, "video/VP8", 660.0);
+    saw_and_heard(&b, "video/VP8", 440.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_clients_see_and_hear_each_other_in_h264() {
+    let (a, b) = pair(
+        &["--codec", "h264,vp8", "--audio", "tone:440", "--until-alone"],
+        &["--codec", "h264,vp8", "--audio", "tone:660", "--duration", "6s"],
+    )
+    .await;
+    saw_and_heard(&a, "video/H264", 660.0);
+    saw_and_heard(&b, "video/H264", 440.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_picture_at_a_low_rate_keeps_its_mark() {
+    let (a, _) = pair(
+        &["--until-alone"],
+        &["--size", "320x180", "--bitrate", "300k", "--duration", "6s"],
+    )
+    .await;
+    let summary = a.summary().unwrap();
+    let marks = &summary["peers"][0]["marks"];
+    assert!(marks["read"].as_u64().unwrap_or(0) >= 100, "{summary:#}");
+    assert_eq!(marks["unreadable"], 0, "{summary:#}");
+    assert_eq!(summary["peers"][0]["frameWidth"], 320, "{summary:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_carry_their_w3c_names_and_are_not_zero() {
+    let (a, _) = pair(&["--until-alone"], &["--duration", "6s"]).await;
+    let report = a
+        .events
+        .iter()
+        .rev()
+        .find(|e| e["event"] == "stats")
+        .expect("statistics");
+    let find = |kind: &str, media: &str| {
+        report["report"]
+            .as_object()
+            .and_then(|all| {
+                all.values()
+                    .find(|s| s["type"] == kind && (media.is_empty() || s["kind"] == media))
+            })
+            .cloned()
+            .unwrap_or_else(|| panic!("no {kind} {media} in {report:#}"))
+    };
+    let inbound = find("inbound-rtp", "video");
+    assert!(inbound["framesDecoded"].as_u64() > Some(50), "{inbound:#}");
+    assert!(inbound["jitter"].as_f64().is_some_and(|j| j < 1.0), "seconds: {inbound:#}");
+    let remote = find("remote-inbound-rtp", "video");
+    assert!(
+        remote["roundTripTime"].as_f64().is_some_and(|t| t > 0.0 && t < 5.0),
+        "{remote:#}"
+    );
+    find("outbound-rtp", "audio");
+    find("candidate-pair", "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_clients_make_a_mesh_and_one_leaving_ends_no_other_call() {
+    let server = TestServer::start().await.unwrap();
+    let url = server.url();
+    let join = |name: &'static str, more: &[&str]| {
+        let mut all = vec![
+            "join", "mesh", "--headless", "--server", &url, "--as", name, "--size", "320x180", "--bitrate", "300k",
+        ];
+        all.extend(more);
+        Client::start(&all).unwrap()
+    };
+    let mut a = join("alice", &["--until-alone"]);
+    a.wait_for("joined", |_| true).await.unwrap();
+    let mut b = join("bob", &["--duration", "14s"]);
+    b.wait_for("joined", |_| true).await.unwrap();
+    let mut c = join("carol", &["--duration", "5s"]);
+    for client in [&mut a, &mut b, &mut c] {
+        for _ in 0..2 {
+            client
+                .wait_for("first-frame", |e| e["kind"] == "video")
+                .await
+                .unwrap();
+        }
+    }
+    let c = c.ended(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(c.code, Some(0), "{c:#?}");
+    b.wait_for("peer-left", |e| e["peer"]["name"] == "carol" && e["reason"] == "left")
+        .await
+        .unwrap();
+    b.wait_for("stats", |e| e["peer"]["name"] == "alice").await.unwrap();
+    let b = b.ended(Duration::from_secs(14)).await.unwrap();
+    let a = a.ended(Duration::ZERO).await.unwrap();
+    assert_eq!((a.code, b.code), (Some(0), Some(0)), "{a:#?} {b:#?}");
+    assert_eq!(a.summary().unwrap()["peers"].as_array().map(Vec::len), Some(2));
+}
