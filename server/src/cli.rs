@@ -92,7 +92,11 @@ impl Cli {
     pub fn config(self) -> Config {
         Config {
             listen: self.listen,
-            ice_servers: self.ice_server.iter().map(|text| ice_server(text)).collect(),
+            ice_servers: self
+                .ice_server
+                .iter()
+                .map(|text| ice_server(text))
+                .collect(),
             allow_origins: self.allow_origin,
             connections: self.max_connections,
             default_capacity: self.room_capacity,

@@ -60,11 +60,7 @@ pub(crate) async fn serve(
         peer,
         switchboard: switchboard.clone(),
         rules,
-        bucket: Bucket::new(
-            Instant::now(),
-            limits::RATE_PER_SECOND,
-            limits::RATE_BURST,
-        ),
+        bucket: Bucket::new(Instant::now(), limits::RATE_PER_SECOND, limits::RATE_BURST),
         bad: 0,
         heard: Instant::now(),
         started: Instant::now(),
@@ -184,11 +180,7 @@ struct Actor {
 }
 
 impl Actor {
-    async fn run(
-        &mut self,
-        mut queue: mpsc::Receiver<Outgoing>,
-        kill: &CancellationToken,
-    ) -> End {
+    async fn run(&mut self, mut queue: mpsc::Receiver<Outgoing>, kill: &CancellationToken) -> End {
         let beat = self.rules.heartbeat;
         let mut heart = interval_at(tokio::time::Instant::now() + beat, beat);
         heart.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -44,7 +44,9 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
         let _ = writeln!(std::io::stderr(), "listening at http://{address}/");
     }
     let running = server.start();
-    asked_to_stop().await.context("the system gives no signals")?;
+    asked_to_stop()
+        .await
+        .context("the system gives no signals")?;
     running.shutdown().await;
     Ok(())
 }

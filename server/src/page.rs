@@ -39,14 +39,21 @@ pub(crate) const ASSETS: &[Asset] = assets![
 impl Asset {
     /// Its media type.
     pub(crate) fn content_type(&self) -> &'static str {
-        if self.kind == "js" { JAVASCRIPT } else { self.kind }
+        if self.kind == "js" {
+            JAVASCRIPT
+        } else {
+            self.kind
+        }
     }
 
     /// Changes with the text: FNV-1a, which is no secret and need not be.
     pub(crate) fn etag(&self) -> String {
-        let hash = self.text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-        });
+        let hash = self
+            .text
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+            });
         format!("\"{hash:016x}\"")
     }
 }

@@ -28,9 +28,7 @@ use crate::media::send::video::{VideoSend, VideoSettings};
 use crate::options::CallOptions;
 use crate::output::PictureBoard;
 use crate::output::board::SELF;
-use crate::peer::{
-    ConnectionState, IceServer, Peer, PeerConfig, PeerEvent, RemoteTrack, Signal,
-};
+use crate::peer::{ConnectionState, IceServer, Peer, PeerConfig, PeerEvent, RemoteTrack, Signal};
 use crate::signaling::{Signaling, SignalingError, SignalingEvent};
 use rtc_protocol::{LeaveReason, Member, PeerId};
 
@@ -99,7 +97,8 @@ impl Call {
         .await
         .map_err(std::io::Error::other)??;
         let (sources, (sinks, sink_notices)) = opened;
-        let (video, audio) = start_sources(&options, &board, &media.0, sources.video, sources.audio)?;
+        let (video, audio) =
+            start_sources(&options, &board, &media.0, sources.video, sources.audio)?;
         for text in sources.notices.into_iter().chain(sink_notices) {
             let _ = events.try_send(Event::Notice { text });
         }
@@ -274,7 +273,8 @@ impl Call {
                 return Some(How::Kicked(reason.unwrap_or_default()));
             }
             SignalingEvent::Lost { reason } => {
-                self.signaling_lost.get_or_insert((Instant::now(), reason.clone()));
+                self.signaling_lost
+                    .get_or_insert((Instant::now(), reason.clone()));
                 self.tell(Event::SignalingLost { reason });
             }
             SignalingEvent::Back { resumed } => {
@@ -345,7 +345,8 @@ impl Call {
                     self.media.0.clone(),
                 ),
             };
-            self.far.insert(who.id.clone(), Far::new(who.clone(), media));
+            self.far
+                .insert(who.id.clone(), Far::new(who.clone(), media));
             self.open_link(&who.id, newcomer).await;
         }
         for kind in member.muted {
@@ -483,7 +484,11 @@ impl Call {
     }
 
     async fn peer(&mut self, news: News) {
-        let News { peer: id, link, event } = news;
+        let News {
+            peer: id,
+            link,
+            event,
+        } = news;
         let current = self
             .far
             .get(&id)
@@ -652,7 +657,9 @@ impl Call {
                     Kind::Audio => "the sound's file",
                     Kind::Video => "the picture's file",
                 };
-                self.notice(format!("{what} has come to its end (--loop starts it over)"));
+                self.notice(format!(
+                    "{what} has come to its end (--loop starts it over)"
+                ));
             }
             MediaNews::Source(_, SourceEvent::Failed(text)) => {
                 self.notice(format!("{text}. The call goes on without it"));

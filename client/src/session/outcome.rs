@@ -50,7 +50,9 @@ pub struct PeerFacts {
 #[must_use]
 pub fn judge(how: &How, strict: bool, peers: &[PeerFacts]) -> (Ending, String) {
     match how {
-        How::Kicked(reason) => return (Ending::Refused, format!("removed from the room: {reason}")),
+        How::Kicked(reason) => {
+            return (Ending::Refused, format!("removed from the room: {reason}"));
+        }
         How::SignalingLost(reason) => {
             return (Ending::Lost, format!("the server was lost: {reason}"));
         }
@@ -172,7 +174,13 @@ mod tests {
                 }],
                 Ending::NoMedia,
             ),
-            (vec![PeerFacts { lost: true, ..good() }], Ending::Lost),
+            (
+                vec![PeerFacts {
+                    lost: true,
+                    ..good()
+                }],
+                Ending::Lost,
+            ),
         ];
         for (peers, expected) in cases {
             assert_eq!(ending(How::TimeUp, true, &peers), expected, "{peers:?}");
@@ -193,7 +201,10 @@ mod tests {
             had_video: false,
             ..good()
         };
-        assert_eq!(ending(How::TimeUp, true, &[good(), new.clone()]), Ending::Done);
+        assert_eq!(
+            ending(How::TimeUp, true, &[good(), new.clone()]),
+            Ending::Done
+        );
         assert_eq!(
             ending(How::TimeUp, true, &[new]),
             Ending::NeverConnected,

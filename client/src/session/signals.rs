@@ -55,10 +55,7 @@ pub(super) const fn media_kind(kind: Kind) -> rtc_protocol::Kind {
 }
 
 /// The server's ICE servers and those of the command line.
-pub(super) fn ice_servers(
-    server: Vec<WireIceServer>,
-    asked: &[IceServerOption],
-) -> Vec<IceServer> {
+pub(super) fn ice_servers(server: Vec<WireIceServer>, asked: &[IceServerOption]) -> Vec<IceServer> {
     let handed = server.into_iter().map(|server| IceServer {
         urls: server.urls,
         username: server.username.unwrap_or_default(),

@@ -28,7 +28,9 @@ impl Sinks {
             SoundTo::Speaker(which) => match Speaker::open(which.as_deref()) {
                 Ok(speaker) => Some(speaker),
                 Err(error) if !options.speaker_asked => {
-                    notices.push(format!("{error}. The call goes on without hearing the others"));
+                    notices.push(format!(
+                        "{error}. The call goes on without hearing the others"
+                    ));
                     None
                 }
                 Err(error) => return Err(error),
@@ -60,7 +62,9 @@ impl Sinks {
         if let Some(problem) = self.speaker.as_ref().and_then(Speaker::problem)
             && !std::mem::replace(&mut self.told, true)
         {
-            notices.push(format!("{problem}. The call goes on without hearing the others"));
+            notices.push(format!(
+                "{problem}. The call goes on without hearing the others"
+            ));
         }
         notices
     }

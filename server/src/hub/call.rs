@@ -67,7 +67,13 @@ impl Hub {
     }
 
     fn may_ring(&self, peer: PeerId, to: PeerId) -> Result<(), Refusal> {
-        if peer == to || self.sessions.get(&to).and_then(Session::connection).is_none() {
+        if peer == to
+            || self
+                .sessions
+                .get(&to)
+                .and_then(Session::connection)
+                .is_none()
+        {
             return Err((
                 ErrorCode::NoSuchPeer,
                 format!("nobody else called {to} is here"),
