@@ -73,8 +73,12 @@ export class Peer extends EventTarget {
   /** Puts our current track of `kind` behind its sender; renegotiates only when the direction changes. */
   async updateTrack(kind) {
     const transceiver = this.#transceiver(kind);
-    if (!transceiver) return; // the first offer is still to come; it will find the track
     const track = this.#media.tracks[kind];
+    if (!transceiver) {
+      // Before the first offer there is nothing to do: it will find the track.
+      if (track && this.pc.remoteDescription) this.#addTransceiver(kind);
+      return;
+    }
     await transceiver.sender.replaceTrack(track);
     if (track && !transceiver.direction.includes('send')) {
       transceiver.sender.setStreams?.(this.#media.stream);
@@ -113,14 +117,7 @@ export class Peer extends EventTarget {
     pc.onnegotiationneeded = () => this.#offer();
     if (!offers) return;
     // All at once before the first offer: one negotiation sets up everything.
-    for (const kind of KINDS) {
-      const track = this.#media.tracks[kind];
-      const transceiver = pc.addTransceiver(track ?? kind, {
-        direction: track ? 'sendrecv' : 'recvonly',
-        streams: [this.#media.stream],
-      });
-      if (kind === 'video') this.#prefer(transceiver);
-    }
+    for (const kind of KINDS) this.#addTransceiver(kind);
     this.#adopt(pc.createDataChannel('chat'));
   }
 
@@ -178,13 +175,23 @@ export class Peer extends EventTarget {
     }
   }
 
-  // An answer carries our tracks in the m-lines that the offer brought.
+  #addTransceiver(kind) {
+    const track = this.#media.tracks[kind];
+    const transceiver = this.pc.addTransceiver(track ?? kind, {
+      direction: track ? 'sendrecv' : 'recvonly',
+      streams: [this.#media.stream],
+    });
+    if (kind === 'video') this.#prefer(transceiver);
+  }
+
+  // An answer carries our tracks in the m-lines that the offer brought; what found none is offered afterwards.
   async #attachTracks() {
     for (const kind of KINDS) {
       const transceiver = this.#transceiver(kind);
       const track = this.#media.tracks[kind];
+      if (transceiver && kind === 'video') this.#prefer(transceiver);
+      if (!transceiver && track) this.#addTransceiver(kind);
       if (!transceiver || !track || transceiver.sender.track === track) continue;
-      if (kind === 'video') this.#prefer(transceiver);
       await transceiver.sender.replaceTrack(track);
       transceiver.sender.setStreams?.(this.#media.stream);
       transceiver.direction = 'sendrecv';

@@ -220,6 +220,60 @@ async fn a_page_without_devices_receives() {
     assert_healthy(&watcher);
 }
 
+/// A peer that is not the page: it offers a data channel and nothing else.
+const DATA_ONLY: &str = r"(async () => {
+    const { Signaling, newToken } = await import('/_/signaling.js');
+    const signaling = new Signaling({ url: `ws://${location.host}/ws`, session: { token: newToken(), lastSeq: 0 } });
+    await signaling.connect();
+    const pc = new RTCPeerConnection();
+    const { members } = await signaling.request({ type: 'join', room: 'data', name: 'Plain' });
+    const send = (signal) => signaling.request({ type: 'signal', room: 'data', to: members[0].peer, signal });
+    globalThis.kinds = new Set();
+    globalThis.said = [];
+    pc.ontrack = ({ track }) => kinds.add(track.kind);
+    pc.onicecandidate = ({ candidate }) => send({ candidate });
+    signaling.addEventListener('message', async ({ detail }) => {
+        if (detail.type !== 'signal') return;
+        const { description, candidate } = detail.signal;
+        if (description) await pc.setRemoteDescription(description);
+        else await pc.addIceCandidate(candidate ?? undefined);
+        if (description?.type !== 'offer') return;
+        await pc.setLocalDescription();
+        await send({ description: pc.localDescription });
+    });
+    globalThis.chat = pc.createDataChannel('chat');
+    chat.onmessage = ({ data }) => said.push(data);
+    await pc.setLocalDescription();
+    await send({ description: pc.localDescription });
+    globalThis.frames = async () => [...(await pc.getStats()).values()].find((s) => s.kind === 'video' && s.type === 'inbound-rtp')?.framesDecoded ?? 0;
+})()";
+
+#[tokio::test]
+async fn a_peer_that_offers_data_alone_is_sent_sound_and_picture_all_the_same() {
+    let stage = Stage::new(ChromeOptions::default()).await;
+    let ada = stage.join("data", "Ada", "").await;
+    let url = format!("{}/healthz", stage.url);
+    let plain = stage.browser.open(&url).await.unwrap();
+    wait(
+        &plain,
+        "location.pathname === '/healthz' && document.readyState === 'complete'",
+    )
+    .await;
+    plain.eval(DATA_ONLY).await.unwrap();
+    wait(
+        &plain,
+        "kinds.has('audio') && kinds.has('video') && chat.readyState === 'open'",
+    )
+    .await;
+    wait(&plain, "frames().then(n => n > 20)").await;
+    wait(&ada, &format!("rtc.peers.length === 1 && {ALL_CONNECTED}")).await;
+    plain.eval("chat.send('one line')").await.unwrap();
+    wait(&ada, "rtc.chat.some(l => l.text === 'one line')").await;
+    say(&ada, "another").await;
+    wait(&plain, "said.includes('another')").await;
+    assert_healthy(&ada);
+}
+
 #[tokio::test]
 async fn a_missing_camera_and_microphone_are_told_and_end_nothing() {
     let stage = Stage::new(ChromeOptions {
