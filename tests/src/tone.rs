@@ -9,6 +9,9 @@ pub struct Heard {
     pub hz: f64,
     /// The share of the sound's power at it, 0 to 1; less where it was interrupted.
     pub purity: f64,
+    /// The share of stretches of 50 ms that are that tone and little else: a lost stretch breaks
+    /// the phase, which costs `purity` much and this little.
+    pub steady: f64,
     /// Root mean square, full scale being 1.
     pub level: f64,
 }
@@ -41,8 +44,19 @@ pub fn listen(samples: &[i16], channels: usize, channel: usize, rate: u32) -> He
     Heard {
         hz: if power > 0.0 { f64::from(fine) } else { 0.0 },
         purity: share.min(1.0),
+        steady: steady(&sound, rate, f64::from(fine)),
         level: power.sqrt(),
     }
+}
+
+fn steady(sound: &[f64], rate: u32, hz: f64) -> f64 {
+    let stretches = sound.chunks_exact(rate as usize / 20);
+    let count = stretches.len().max(1) as f64;
+    let pure = stretches.filter(|stretch| {
+        let power = stretch.iter().map(|s| s * s).sum::<f64>() / stretch.len() as f64;
+        power > 1e-6 && at(stretch, rate, hz) / power > 0.9
+    });
+    pure.count() as f64 / count
 }
 
 fn strongest(sound: &[f64], rate: u32, candidates: impl Iterator<Item = u32>) -> u32 {
@@ -75,9 +89,11 @@ mod tests {
         let heard = listen(&tone(440.0, 48_000, 48_000), 1, 0, 48_000);
         assert!((heard.hz - 440.0).abs() <= 1.0, "{heard:?}");
         assert!(heard.purity > 0.99, "{heard:?}");
+        assert_eq!(heard.steady, 1.0, "{heard:?}");
         assert!((heard.level - 0.177).abs() < 0.001, "{heard:?}");
         let silence = listen(&[0; 48_000], 1, 0, 48_000);
         assert_eq!((silence.hz, silence.purity, silence.level), (0.0, 0.0, 0.0));
+        assert_eq!(silence.steady, 0.0);
     }
 
     #[test]
@@ -87,6 +103,25 @@ mod tests {
         let heard = listen(&sound, 1, 0, 48_000);
         assert!((heard.hz - 660.0).abs() <= 1.0, "{heard:?}");
         assert!(heard.purity < 0.85, "{heard:?}");
+        assert!((0.7..0.9).contains(&heard.steady), "{heard:?}");
+    }
+
+    #[test]
+    fn lost_stretches_break_the_phase_and_cost_little_steadiness() {
+        let whole = tone(440.0, 48_000, 96_000);
+        let lost = whole.chunks(24_000).flat_map(|part| &part[..23_945]);
+        let heard = listen(&lost.copied().collect::<Vec<_>>(), 1, 0, 48_000);
+        assert!((heard.hz - 440.0).abs() <= 2.0, "{heard:?}");
+        assert!(heard.purity < 0.8, "{heard:?}");
+        assert!(heard.steady > 0.85, "{heard:?}");
+    }
+
+    #[test]
+    fn noise_is_not_steady() {
+        let noise: Vec<i16> = (0..48_000_u32)
+            .map(|n| (n.wrapping_mul(2_654_435_761) >> 17) as i16 - 16_384)
+            .collect();
+        assert!(listen(&noise, 1, 0, 48_000).steady < 0.2);
     }
 
     #[test]

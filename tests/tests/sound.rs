@@ -57,7 +57,7 @@ fn a_tone_spoken_into_the_microphone_arrives() {
         (heard["hz"].as_f64().unwrap() - 440.0).abs() <= 2.0,
         "{heard}"
     );
-    assert!(heard["purity"].as_f64().unwrap() > 0.5, "{heard}");
+    assert!(heard["steady"].as_f64().unwrap() > 0.5, "{heard}");
     assert!(heard["level"].as_f64().unwrap() > 0.08, "{heard}");
     assert_eq!(heard["uneven"], 0, "{heard}");
     assert_eq!(heard["stepsBack"], 0, "{heard}");
@@ -75,7 +75,7 @@ fn two_peers_halves_are_heard_as_one_tone_from_the_loudspeaker() {
     let deadline = Instant::now() + Duration::from_secs(15);
     loop {
         let heard = listen(&server.hear(1.0).unwrap(), 2, 0, RATE);
-        if (heard.hz - 660.0).abs() <= 2.0 && heard.purity > 0.9 {
+        if (heard.hz - 660.0).abs() <= 2.0 && heard.steady > 0.9 {
             // Both halves: one alone has a level of 0.088.
             assert!((heard.level - 0.177).abs() < 0.02, "{heard:?}");
             break;

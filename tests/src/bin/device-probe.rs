@@ -19,7 +19,7 @@ use rtc_client::media::sink::speaker::Speaker;
 use rtc_e2e::tone::{listen, tone};
 use serde_json::json;
 
-const USAGE: &str = "device-probe list | watch FRAMES WIDTH HEIGHT FPS | listen SECONDS [WHICH] | play HZ SECONDS [WHICH] | reopen TIMES | tone HZ SECONDS | judge FILE";
+const USAGE: &str = "device-probe list | watch FRAMES WIDTH HEIGHT FPS | listen SECONDS [WHICH] | play HZ SECONDS [WHICH] | reopen TIMES | spoil | tone HZ SECONDS | judge FILE";
 
 fn main() {
     let started = Instant::now();
@@ -50,6 +50,8 @@ fn run() -> anyhow::Result<()> {
             },
         )?,
         ["tone", hz, seconds] => write_tone(hz.parse()?, seconds.parse()?)?,
+        #[cfg(target_os = "linux")]
+        ["spoil"] => spoil()?,
         ["judge", path] => judge(path)?,
         ["reopen", times] => reopen(times.parse()?)?,
         _ => bail!("{USAGE}"),
@@ -77,7 +79,7 @@ fn watch(frames: u64, wish: CameraWish) -> anyhow::Result<()> {
         let chroma = picture.chroma_stride() * picture.chroma_rows();
         let whole = (picture.width * picture.height) as usize == picture.y.len()
             && [picture.u.len(), picture.v.len()] == [chroma; 2]
-            && (picture.width, picture.height) == (wish.width, wish.height);
+            && (picture.width, picture.height) == camera.size();
         odd += usize::from(!whole);
         first.get_or_insert(picture.at);
         steps_back += usize::from(last.as_ref().is_some_and(|l: &Picture| l.at >= picture.at));
@@ -162,7 +164,7 @@ fn hear(seconds: f64, which: Option<&str>) -> anyhow::Result<()> {
     println!(
         "{}",
         json!({
-            "hz": heard.hz, "purity": heard.purity, "level": heard.level,
+            "hz": heard.hz, "purity": heard.purity, "steady": heard.steady, "level": heard.level,
             "blocks": blocks, "uneven": uneven, "stepsBack": steps_back, "channels": channels,
             "dropped": dropped, "lastAgeMs": age_us as f64 / 1_000.0,
             "firstMs": first_ms, "closeMs": ms(closing),
@@ -235,6 +237,19 @@ fn reopen(times: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Leaves the first camera as another program may: in an odd format, at half a picture more than 12 a second.
+#[cfg(target_os = "linux")]
+fn spoil() -> anyhow::Result<()> {
+    use v4l::video::Capture;
+    let camera = v4l::Device::new(0)?;
+    let odd = v4l::Format::new(1280, 720, v4l::FourCC::new(b"UYVY"));
+    camera.set_format(&odd)?;
+    let interval = v4l::Fraction::new(2, 25);
+    camera.set_params(&v4l::video::capture::Parameters::new(interval))?;
+    println!("{} {}", camera.format()?, camera.params()?);
+    Ok(())
+}
+
 /// Writes a tone as raw samples, mono.
 fn write_tone(hz: f64, seconds: usize) -> anyhow::Result<()> {
     let samples = tone(hz, SAMPLE_RATE, SAMPLE_RATE as usize * seconds);
@@ -254,7 +269,7 @@ fn judge(path: &str) -> anyhow::Result<()> {
     println!(
         "{}",
         json!({
-            "hz": heard.hz, "purity": heard.purity, "level": heard.level,
+            "hz": heard.hz, "purity": heard.purity, "steady": heard.steady, "level": heard.level,
             "frames": samples.len() / 2,
         })
     );

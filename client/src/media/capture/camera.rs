@@ -4,6 +4,7 @@
 //! the newest picture only.
 
 mod choice;
+mod settle;
 mod words;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ use crate::media::convert::{PixelFormat, to_picture};
 use crate::media::devices::{Device, Held, OPEN_LIMIT, choices, find, matching};
 use crate::media::frame::Picture;
 pub use choice::CameraWish;
-use choice::{FORMATS, best};
+use choice::{FORMATS, in_order};
 
 /// How long one call of [`Camera::next`] waits at most.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -111,6 +112,12 @@ impl Camera {
             format,
             _held: held,
         })
+    }
+
+    /// Columns and rows of its pictures.
+    #[must_use]
+    pub fn size(&self) -> (u32, u32) {
+        (self.format.width(), self.format.height())
     }
 
     /// What became of its pictures so far.
@@ -218,22 +225,35 @@ fn start(which: Option<&str>, wish: CameraWish) -> Result<(nokhwa::Camera, Strin
     }))
 }
 
+/// Opens a camera and sets it to what it really has nearest to `wish`.
+///
+/// What `nokhwa` lists cannot be trusted (it takes a rate of 25/2 for 25), nor can its own choice of
+/// the closest: offers are tried in our order until the device confirms one.
 fn open(index: &CameraIndex, wish: CameraWish) -> Result<nokhwa::Camera, nokhwa::NokhwaError> {
-    // Opened as it stands; choosing among what it offers is ours, since `Closest` takes another
-    // rate than was asked.
-    let any = RequestedFormat::with_formats(RequestedFormatType::None, &FORMATS);
-    let mut camera = nokhwa::Camera::new(index.clone(), any)?;
-    let offers = camera.compatible_camera_formats()?;
-    if let Some(format) = best(&offers, wish).filter(|&format| format != camera.camera_format()) {
+    let any = || RequestedFormat::with_formats(RequestedFormatType::None, &FORMATS);
+    let mut camera = nokhwa::Camera::new(index.clone(), any()).or_else(|error| {
+        // It refuses a camera that another program left in a format or at a rate it does not know.
+        settle::settle(index).map_err(|_| error)?;
+        nokhwa::Camera::new(index.clone(), any())
+    })?;
+    let mut refused = None;
+    for format in in_order(&camera.compatible_camera_formats()?, wish) {
         let formats = [format.format()];
         let exact = RequestedFormat::with_formats(RequestedFormatType::Exact(format), &formats);
-        if let Err(error) = camera.set_camera_requset(exact) {
-            tracing::debug!("camera: {format} was refused: {error}");
+        match camera.set_camera_requset(exact) {
+            Ok(_) if camera.camera_format() == format => {
+                camera.open_stream()?;
+                return Ok(camera);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!("camera: {format} was refused: {error}");
+                refused = Some(error);
+            }
         }
-        camera.refresh_camera_format()?;
     }
-    camera.open_stream()?;
-    Ok(camera)
+    let nothing = || nokhwa::NokhwaError::OpenStreamError("it offers no usable format".to_owned());
+    Err(refused.unwrap_or_else(nothing))
 }
 
 /// Whether the system lets us; macOS asks the person, which may take as long as they like.

@@ -67,7 +67,7 @@ pub(crate) fn choose(kind: Kind, which: Option<&str>) -> Result<Found, SourceErr
     let label = format!("{} \"{}\"", kind.name(), name(&device));
     let failed = |error: &cpal::Error| {
         // Without a card, ALSA's default device is there and cannot be opened.
-        if host.id().to_string() == "alsa" && names.iter().all(|d| d.default) {
+        if is_alsa(&host) && names.iter().all(|d| d.default) {
             no_device(kind, which, &[])
         } else {
             trouble(kind, &label, error)
@@ -99,7 +99,7 @@ pub(crate) fn choose(kind: Kind, which: Option<&str>) -> Result<Found, SourceErr
         config: StreamConfig {
             channels: best.channels(),
             sample_rate: best.sample_rate(),
-            buffer_size: buffer(kind, &best),
+            buffer_size: buffer(kind, is_alsa(&host), &best),
         },
         format: best.sample_format(),
         device,
@@ -197,7 +197,7 @@ fn numbered(kind: Kind, host: &cpal::Host) -> (Vec<cpal::Device>, Vec<Device>) {
     let mut names = Vec::new();
     for device in all.unwrap_or_default() {
         let Ok(id) = device.id() else { continue };
-        if host.id().to_string() == "alsa" && !worth_naming(id.id()) {
+        if is_alsa(host) && !worth_naming(id.id()) {
             continue;
         }
         names.push(Device {
@@ -209,6 +209,10 @@ fn numbered(kind: Kind, host: &cpal::Host) -> (Vec<cpal::Device>, Vec<Device>) {
         kept.push(device);
     }
     (kept, names)
+}
+
+fn is_alsa(host: &cpal::Host) -> bool {
+    host.id().to_string() == "alsa"
 }
 
 /// ALSA names one card in a dozen ways; the converting one is enough.
@@ -243,11 +247,13 @@ fn best(
         .map(|(_, config)| config)
 }
 
-/// A short buffer where the device lets us choose: 10 ms to capture, 20 ms to play.
-fn buffer(kind: Kind, config: &SupportedStreamConfig) -> BufferSize {
+/// A short buffer where the device lets us choose. A sound server has large ones of its own behind
+/// it and hands over every 10 ms what a microphone gave; straight from the hardware it is two
+/// periods and no more, so these are 20 ms, or a moment's load tears the sound.
+fn buffer(kind: Kind, straight: bool, config: &SupportedStreamConfig) -> BufferSize {
     let parts = match kind {
-        Kind::Microphone => 100,
-        Kind::Loudspeaker => 50,
+        Kind::Microphone if !straight => 100,
+        _ => 50,
     };
     match *config.buffer_size() {
         SupportedBufferSize::Range { min, max } if min <= max => {
@@ -297,8 +303,10 @@ mod tests {
     #[test]
     fn the_buffer_keeps_to_what_the_device_allows() {
         let config = range(2, (48_000, 48_000), SampleFormat::I16).with_max_sample_rate();
-        assert_eq!(buffer(Kind::Microphone, &config), BufferSize::Fixed(480));
-        assert_eq!(buffer(Kind::Loudspeaker, &config), BufferSize::Fixed(512));
+        let fixed = |kind, straight| buffer(kind, straight, &config);
+        assert_eq!(fixed(Kind::Microphone, false), BufferSize::Fixed(480));
+        assert_eq!(fixed(Kind::Microphone, true), BufferSize::Fixed(512));
+        assert_eq!(fixed(Kind::Loudspeaker, false), BufferSize::Fixed(512));
     }
 
     #[test]

@@ -21,11 +21,11 @@ pub struct CameraWish {
     pub fps: u32,
 }
 
-/// The best offer: first the rate is kept, because a slow picture is worse than a small one, then
+/// The offers that can be converted, the best first: first the rate is kept, because a slow picture is worse than a small one, then
 /// the size, then the rest.
 ///
 /// Most cameras give large pictures raw at 5 to 10 a second and as JPEG at 30.
-pub(super) fn best(offers: &[CameraFormat], wish: CameraWish) -> Option<CameraFormat> {
+pub(super) fn in_order(offers: &[CameraFormat], wish: CameraWish) -> Vec<CameraFormat> {
     let cost = |offer: &CameraFormat| {
         let rank = FORMATS.iter().position(|&f| f == offer.format())?;
         let (rate, fps) = (offer.frame_rate(), wish.fps);
@@ -42,11 +42,12 @@ pub(super) fn best(offers: &[CameraFormat], wish: CameraWish) -> Option<CameraFo
             rank,
         ))
     };
-    offers
+    let mut costly: Vec<_> = offers
         .iter()
         .filter_map(|offer| Some((cost(offer)?, *offer)))
-        .min_by_key(|(cost, _)| *cost)
-        .map(|(_, offer)| offer)
+        .collect();
+    costly.sort_by_key(|(cost, _)| *cost);
+    costly.into_iter().map(|(_, offer)| offer).collect()
 }
 
 fn pixels(width: u32, height: u32) -> u64 {
