@@ -20,6 +20,8 @@ mod host;
 mod link;
 mod outbox;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
