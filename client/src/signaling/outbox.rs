@@ -1,8 +1,9 @@
 //! What is to be told to the others: kept while the link is down, and until the server said it has it.
 //!
 //! Bounded to [`CAPACITY`]. When it is full the oldest candidate goes first, since a connection can do without one of
-//! several, then the oldest of anything. What was on its way when a link broke is sent once more, so a message may
-//! arrive twice, and never twice again: one that breaks the link each time would break it for ever.
+//! several, then the oldest of anything. What was on its way when a link broke is sent again, so a message may arrive
+//! twice. Servers answer in order, so if a message breaks links, it is the first one without an answer: that one is
+//! given up after [`LOSSES`] links.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -11,8 +12,8 @@ use rtc_protocol::{ClientFrame, ClientMessage, PeerId, Raw, RoomId, Signal};
 /// Messages that wait or are not yet answered.
 pub(super) const CAPACITY: usize = 256;
 
-/// How often one message is sent at most.
-const TRIES: u8 = 2;
+/// How many links may break over one message.
+const LOSSES: u8 = 5;
 
 /// What is to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +27,7 @@ struct Entry {
     id: u64,
     to: Option<PeerId>,
     content: Content,
-    tries: u8,
+    losses: u8,
 }
 
 /// The messages in the order in which they were given.
@@ -47,7 +48,7 @@ impl Outbox {
             id,
             to,
             content,
-            tries: 0,
+            losses: 0,
         });
     }
 
@@ -56,11 +57,10 @@ impl Outbox {
     /// Messages to peers that are not `present` wait: after a server's restart they may be on their way back.
     pub(super) fn next(&mut self, room: &RoomId, present: &HashSet<PeerId>) -> Option<ClientFrame> {
         while let Some(at) = self.ready(present) {
-            let mut entry = self.waiting.remove(at)?;
+            let entry = self.waiting.remove(at)?;
             let Some(frame) = entry.frame(room) else {
                 continue;
             };
-            entry.tries += 1;
             self.unanswered.push_back(entry);
             return Some(frame);
         }
@@ -74,13 +74,15 @@ impl Outbox {
 
     /// Puts what was on its way back in front, in order.
     pub(super) fn link_lost(&mut self) {
-        while let Some(entry) = self.unanswered.pop_back() {
-            if entry.tries < TRIES {
-                self.waiting.push_front(entry);
-            } else {
+        if let Some(first) = self.unanswered.front_mut() {
+            first.losses += 1;
+            if first.losses >= LOSSES {
+                self.unanswered.pop_front();
                 self.dropped += 1;
             }
         }
+        self.unanswered.append(&mut self.waiting);
+        std::mem::swap(&mut self.unanswered, &mut self.waiting);
     }
 
     /// Forgets what was meant for a peer that is gone for good.
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_on_its_way_is_sent_again_before_what_waits_and_only_once() {
+    fn what_was_on_its_way_is_sent_again_before_what_waits() {
         let mut outbox = Outbox::default();
         for id in 0..4 {
             outbox.push(id, None, candidate());
@@ -181,11 +183,21 @@ mod tests {
         outbox.answered(1);
         outbox.link_lost();
         assert_eq!(ids(&mut outbox), [0, 2, 3]);
-        outbox.link_lost();
-        assert_eq!(ids(&mut outbox), [3]);
-        outbox.link_lost();
-        assert_eq!(ids(&mut outbox), [] as [u64; 0]);
-        assert_eq!(outbox.take_dropped(), 3);
+        assert_eq!(outbox.take_dropped(), 0);
+    }
+
+    #[test]
+    fn a_message_that_breaks_every_link_is_given_up_and_no_other() {
+        let mut outbox = Outbox::default();
+        for id in 0..4 {
+            outbox.push(id, None, candidate());
+        }
+        for _ in 0..LOSSES {
+            assert_eq!(ids(&mut outbox), [0, 1, 2, 3]);
+            outbox.link_lost();
+        }
+        assert_eq!(ids(&mut outbox), [1, 2, 3]);
+        assert_eq!(outbox.take_dropped(), 1);
     }
 
     #[test]
