@@ -70,6 +70,7 @@ where
     join_rogue("ws", move |stream| {
         let then = then.clone();
         async move {
+            #[allow(clippy::result_large_err)] // The library's own type.
             let agree = |_: &Request, mut response: Response| {
                 if !protocol.is_empty() {
                     response
