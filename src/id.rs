@@ -222,6 +222,12 @@ impl PeerId {
         // Only letters of BASE32 ever get in.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    /// Returns what a peer without a name goes by: the first six letters of its id.
+    pub fn short_name(&self) -> Name {
+        // Letters of BASE32 pass the rule for names.
+        Name(self.as_str().get(..6).unwrap_or_default().into())
+    }
 }
 
 impl fmt::Debug for PeerId {
@@ -403,6 +409,9 @@ mod tests {
         let token = Token::new("AAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
         assert_eq!(token.peer_id().as_str(), "dpnj6cxnqccx2q6jgkkf");
         assert_eq!(PeerId::new(token.peer_id().as_str()), Ok(token.peer_id()));
+        let short = token.peer_id().short_name();
+        assert_eq!(Name::new(short.as_str()), Ok(short.clone()));
+        assert_eq!(short.as_str(), &token.peer_id().as_str()[..6]);
     }
 
     #[test]

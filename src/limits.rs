@@ -44,6 +44,9 @@ pub const QUEUE_BYTES: usize = 1024 * 1024;
 /// Calls that may ring at one peer at once; the next caller is told `busy`.
 pub const RINGING_CALLS: usize = 8;
 
+/// Calls, ringing or taken, that one peer may have at once; more would be a program's mistake or malice.
+pub const CALLS_PER_PEER: usize = 32;
+
 /// Milliseconds that a lost peer's place is kept. Wi-Fi roaming and a laptop's short sleep fit in.
 pub const RESUME_WINDOW_MS: u64 = 30_000;
 

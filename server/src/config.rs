@@ -80,7 +80,10 @@ impl Config {
             heartbeat: self.heartbeat,
             ice_servers: self.ice_servers.clone(),
             ringing_calls: limits::RINGING_CALLS,
+            calls_per_peer: limits::CALLS_PER_PEER,
+            // A resume puts all of it into the new connection's queue at once, where more must fit.
             backlog: self.limits.queue_messages as usize / 2,
+            backlog_bytes: limits::QUEUE_BYTES / 2,
         }
     }
 }

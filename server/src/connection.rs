@@ -1,12 +1,14 @@
 //! One WebSocket: an actor that reads, checks, writes and keeps the heart beating.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{SinkExt, StreamExt};
 use rtc_protocol::{
-    ClientFrame, ClientMessage, ErrorCode, PeerId, Rejected, ServerFrame, ServerMessage, Token,
-    close, limits,
+    ClientFrame, ClientMessage, ErrorCode, Name, PeerId, Rejected, ServerFrame, ServerMessage,
+    Token, close, limits,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
@@ -16,11 +18,19 @@ use crate::hub::ConnectionId;
 use crate::rate::Bucket;
 use crate::switchboard::{Input, Outgoing, Reach, Switchboard};
 
+/// Messages written before the peer is listened to again.
+const BATCH: usize = 64;
+
+const TEXT_ONLY: (u16, &str) = (close::UNSUPPORTED, "text only");
+const TOO_LARGE: (u16, &str) = (close::TOO_LARGE, "message too large");
+const SLOW_READER: (u16, &str) = (close::SLOW_READER, "slow reader");
+
 /// What one connection is held to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     pub(crate) heartbeat: Duration,
     pub(crate) queue: usize,
+    pub(crate) message_bytes: u32,
 }
 
 /// How a connection came to its end.
@@ -30,7 +40,7 @@ enum End {
     /// By a broken socket.
     Broken,
     /// By us, with a code.
-    Ours(u16, &'static str),
+    Ours((u16, &'static str)),
 }
 
 /// Serves one connection until it ends.
@@ -40,26 +50,40 @@ pub(crate) async fn serve(
     switchboard: Switchboard,
     rules: Rules,
 ) {
-    let (outgoing, queue) = mpsc::channel(rules.queue);
-    let kill = CancellationToken::new();
-    let reach = Reach {
-        outgoing,
-        kill: kill.clone(),
-    };
-    let hello = timeout(
-        Duration::from_millis(limits::HELLO_MS),
-        hello(&mut socket, id, reach, &switchboard),
-    );
-    let peer = match hello.await {
-        Ok(Some(peer)) => peer,
-        Ok(None) => return,
+    let patience = Duration::from_millis(limits::HELLO_MS);
+    let hello = match timeout(patience, hello(&mut socket)).await {
+        Ok(Ok(hello)) => hello,
+        Ok(Err(Some((code, reason)))) => return goodbye(&mut socket, code, reason).await,
+        Ok(Err(None)) => return,
         Err(_) => return goodbye(&mut socket, close::HELLO_FIRST, "no hello in time").await,
+    };
+    let (outgoing, queue) = mpsc::channel(rules.queue);
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let kill = CancellationToken::new();
+    let (reply, known) = oneshot::channel();
+    let input = Input::Hello {
+        connection: id,
+        reach: Reach {
+            outgoing,
+            waiting: Arc::clone(&waiting),
+            kill: kill.clone(),
+        },
+        id: hello.id,
+        token: hello.token,
+        last_seq: hello.last_seq,
+        name: hello.name,
+        peer: reply,
+    };
+    switchboard.send(input).await;
+    let Ok(peer) = known.await else {
+        return goodbye(&mut socket, close::GOING_AWAY, "going away").await;
     };
     let mut actor = Actor {
         socket,
         peer,
         switchboard: switchboard.clone(),
         rules,
+        waiting,
         bucket: Bucket::new(Instant::now(), limits::RATE_PER_SECOND, limits::RATE_BURST),
         bad: 0,
         heard: Instant::now(),
@@ -70,7 +94,7 @@ pub(crate) async fn serve(
     let clean = match end {
         End::Clean => true,
         End::Broken => false,
-        End::Ours(code, reason) => {
+        End::Ours((code, reason)) => {
             goodbye(&mut actor.socket, code, reason).await;
             false
         }
@@ -84,22 +108,23 @@ pub(crate) async fn serve(
         .await;
 }
 
-/// Reads the first message, which must be a hello.
-async fn hello(
-    socket: &mut WebSocket,
-    connection: ConnectionId,
-    reach: Reach,
-    switchboard: &Switchboard,
-) -> Option<PeerId> {
+/// What the first message said.
+struct Hello {
+    id: Option<u64>,
+    token: Token,
+    last_seq: Option<u64>,
+    name: Option<Name>,
+}
+
+/// Reads the first message, which must be a hello; otherwise tells how to close, if anybody is there to be told.
+async fn hello(socket: &mut WebSocket) -> Result<Hello, Option<(u16, &'static str)>> {
     let text = loop {
-        match socket.next().await? {
-            Ok(Message::Text(text)) => break text,
-            Ok(Message::Ping(_) | Message::Pong(_)) => {}
-            Ok(Message::Binary(_)) => {
-                goodbye(socket, close::UNSUPPORTED, "text only").await;
-                return None;
-            }
-            Ok(Message::Close(_)) | Err(_) => return None,
+        match socket.next().await {
+            Some(Ok(Message::Text(text))) => break text,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Binary(_))) => return Err(Some(TEXT_ONLY)),
+            Some(Err(error)) if is_too_large(&error) => return Err(Some(TOO_LARGE)),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(None),
         }
     };
     let (request, code, message) = match ClientFrame::parse(&text) {
@@ -110,23 +135,16 @@ async fn hello(
                     resume,
                     last_seq,
                     name,
-                    ..
+                    agent,
                 },
         }) => {
-            let token = resume.unwrap_or_else(|| Token::from_random(rand::random()));
-            let (peer, known) = oneshot::channel();
-            switchboard
-                .send(Input::Hello {
-                    connection,
-                    reach,
-                    id,
-                    token,
-                    last_seq,
-                    name,
-                    peer,
-                })
-                .await;
-            return known.await.ok();
+            tracing::debug!(?agent, "hello");
+            return Ok(Hello {
+                id,
+                token: resume.unwrap_or_else(|| Token::from_random(rand::random())),
+                last_seq,
+                name,
+            });
         }
         Ok(ClientFrame { id, .. }) => (
             id,
@@ -136,8 +154,7 @@ async fn hello(
         Err(Rejected { id, error }) => (id, error.code(), error.to_string()),
     };
     let _ = send(socket, &error(request, code, message)).await;
-    goodbye(socket, close::HELLO_FIRST, "hello first").await;
-    None
+    Err(Some((close::HELLO_FIRST, "hello first")))
 }
 
 fn error(id: Option<u64>, code: ErrorCode, message: String) -> ServerFrame {
@@ -150,6 +167,11 @@ fn error(id: Option<u64>, code: ErrorCode, message: String) -> ServerFrame {
 
 async fn send(socket: &mut WebSocket, frame: &ServerFrame) -> Result<(), axum::Error> {
     socket.send(Message::Text(frame.to_json().into())).await
+}
+
+/// Closes a connection that there is no room for.
+pub(crate) async fn turn_away(mut socket: WebSocket) {
+    goodbye(&mut socket, close::FULL, "the server is full").await;
 }
 
 /// Says why and closes; a peer that does not read is not waited for.
@@ -172,6 +194,7 @@ struct Actor {
     peer: PeerId,
     switchboard: Switchboard,
     rules: Rules,
+    waiting: Arc<AtomicUsize>,
     bucket: Bucket,
     bad: u32,
     heard: Instant,
@@ -185,26 +208,30 @@ impl Actor {
         let mut heart = interval_at(tokio::time::Instant::now() + beat, beat);
         heart.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            // Not biased: neither a flood to the peer nor one from it keeps the other waiting.
             tokio::select! {
-                biased;
-                () = kill.cancelled() => return End::Ours(close::SLOW_READER, "slow reader"),
+                () = kill.cancelled() => return End::Ours(SLOW_READER),
                 outgoing = queue.recv() => {
                     let Some(outgoing) = outgoing else {
-                        return End::Ours(close::GOING_AWAY, "going away");
+                        return End::Ours((close::GOING_AWAY, "going away"));
                     };
-                    let written = self.write(outgoing, &mut queue);
+                    let written = timeout(beat, self.write(outgoing, &mut queue));
                     tokio::select! {
                         biased;
-                        () = kill.cancelled() => {
-                            return End::Ours(close::SLOW_READER, "slow reader");
-                        }
-                        end = written => if let Some(end) = end { return end; },
+                        () = kill.cancelled() => return End::Ours(SLOW_READER),
+                        end = written => match end {
+                            Ok(None) => {}
+                            Ok(Some(end)) => return end,
+                            // What does not go out in a beat's time has nobody at its other end.
+                            Err(_) => return End::Ours(SLOW_READER),
+                        },
                     }
                 }
                 message = self.socket.next() => {
                     let end = match message {
                         Some(Ok(message)) => self.read(message).await,
-                        Some(Err(error)) => Some(broken(&error)),
+                        Some(Err(error)) if is_too_large(&error) => Some(self.too_large().await),
+                        Some(Err(_)) => Some(End::Broken),
                         None => Some(End::Broken),
                     };
                     if let Some(end) = end {
@@ -213,42 +240,45 @@ impl Actor {
                 }
                 _ = heart.tick() => {
                     if self.heard.elapsed() > beat * 5 / 2 {
-                        return End::Ours(close::SILENT, "silent");
+                        return End::Ours((close::SILENT, "silent"));
                     }
                     let ping = ServerMessage::Ping {
                         t: self.now_ms(),
                         rtt_ms: self.round_trip.map(|d| d.as_secs_f64() * 1000.0),
                     };
-                    let ping = ping.into();
-                    let sent = send(&mut self.socket, &ping);
-                    // A ping that does not go out in a beat's time has nobody at its other end.
-                    match timeout(beat, sent).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(_)) => return End::Broken,
-                        Err(_) => return End::Ours(close::SLOW_READER, "slow reader"),
+                    if let Some(end) = self.answer(&ping.into()).await {
+                        return end;
                     }
                 }
             }
         }
     }
 
-    /// Writes this and everything else that waits, and flushes once.
+    /// Writes this and what else waits, and flushes once.
     async fn write(
         &mut self,
         first: Outgoing,
         queue: &mut mpsc::Receiver<Outgoing>,
     ) -> Option<End> {
         let mut next = Some(first);
+        let mut left = BATCH;
         while let Some(outgoing) = next {
             match outgoing {
-                Outgoing::Text(text) => {
-                    if self.socket.feed(Message::Text(text.into())).await.is_err() {
+                Outgoing::Line(line) => {
+                    self.waiting.fetch_sub(line.bytes(), Ordering::Relaxed);
+                    let text = Message::Text(line.text().into());
+                    if self.socket.feed(text).await.is_err() {
                         return Some(End::Broken);
                     }
                 }
-                Outgoing::Close(code, reason) => return Some(End::Ours(code, reason)),
+                Outgoing::Close(code, reason) => return Some(End::Ours((code, reason))),
             }
-            next = queue.try_recv().ok();
+            left -= 1;
+            next = if left == 0 {
+                None
+            } else {
+                queue.try_recv().ok()
+            };
         }
         self.socket.flush().await.is_err().then_some(End::Broken)
     }
@@ -257,7 +287,7 @@ impl Actor {
         self.heard = Instant::now();
         let text = match message {
             Message::Text(text) => text,
-            Message::Binary(_) => return Some(End::Ours(close::UNSUPPORTED, "text only")),
+            Message::Binary(_) => return Some(End::Ours(TEXT_ONLY)),
             Message::Close(frame) => {
                 // Going away (1001) is what a browser says when its page is closed or loaded again.
                 let clean = frame.is_none_or(|f| matches!(f.code, 1000 | 1001 | 1005));
@@ -270,27 +300,36 @@ impl Actor {
             Err(Rejected { id, error: why }) => {
                 self.bad += 1;
                 if self.bad > limits::BAD_MESSAGES {
-                    return Some(End::Ours(close::BAD_MESSAGES, "too many bad messages"));
+                    return Some(End::Ours((close::BAD_MESSAGES, "too many bad messages")));
                 }
                 return self.answer(&error(id, why.code(), why.to_string())).await;
             }
         };
+        self.bad = 0;
+        if !self.bucket.take(Instant::now()) {
+            let words = format!(
+                "more than {} messages a second; slow down",
+                limits::RATE_PER_SECOND
+            );
+            return self
+                .answer(&error(frame.id, ErrorCode::RateLimited, words))
+                .await;
+        }
         match frame.message {
-            ClientMessage::Ping { t } => self.answer(&ServerMessage::Pong { t }.into()).await,
+            ClientMessage::Ping { t } => {
+                let pong = ServerFrame {
+                    seq: None,
+                    id: frame.id,
+                    message: ServerMessage::Pong { t },
+                };
+                self.answer(&pong).await
+            }
             ClientMessage::Pong { t } => {
                 let millis = self.now_ms() - t;
                 if (0.0..600_000.0).contains(&millis) {
                     self.round_trip = Some(Duration::from_secs_f64(millis / 1000.0));
                 }
                 None
-            }
-            _ if !self.bucket.take(Instant::now()) => {
-                let words = format!(
-                    "more than {} messages a second; slow down",
-                    limits::RATE_PER_SECOND
-                );
-                self.answer(&error(frame.id, ErrorCode::RateLimited, words))
-                    .await
             }
             _ => {
                 self.switchboard.send(Input::Said(self.peer, frame)).await;
@@ -299,11 +338,20 @@ impl Actor {
         }
     }
 
+    async fn too_large(&mut self) -> End {
+        let words = format!(
+            "a message may have {} bytes at most; send less at once",
+            self.rules.message_bytes
+        );
+        let said = self.answer(&error(None, ErrorCode::TooLarge, words)).await;
+        said.unwrap_or(End::Ours(TOO_LARGE))
+    }
+
     async fn answer(&mut self, frame: &ServerFrame) -> Option<End> {
         match timeout(self.rules.heartbeat, send(&mut self.socket, frame)).await {
             Ok(Ok(())) => None,
             Ok(Err(_)) => Some(End::Broken),
-            Err(_) => Some(End::Ours(close::SLOW_READER, "slow reader")),
+            Err(_) => Some(End::Ours(SLOW_READER)),
         }
     }
 
@@ -312,12 +360,11 @@ impl Actor {
     }
 }
 
-/// A message over the limit is answered by its own close code; anything else is a broken link.
-fn broken(error: &axum::Error) -> End {
-    let text = error.to_string();
-    if text.contains("too long") || text.contains("too large") || text.contains("too big") {
-        End::Ours(close::TOO_LARGE, "message too large")
-    } else {
-        End::Broken
-    }
+/// Whether reading ended at a message or frame over the limit.
+fn is_too_large(error: &axum::Error) -> bool {
+    use tokio_tungstenite::tungstenite;
+    let source = std::error::Error::source(error);
+    source
+        .and_then(|error| error.downcast_ref::<tungstenite::Error>())
+        .is_some_and(|error| matches!(error, tungstenite::Error::Capacity(_)))
 }

@@ -31,6 +31,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data: blob:; media-src 'self' blob: mediastream:; \
     connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/// Connections over the limit that are told so at once; more of them get an HTTP status.
+const TURNED_AWAY: usize = 64;
+
 const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
 
 /// What all requests share.
@@ -117,7 +120,8 @@ async fn websocket(
         let words = "pages of other sites may not connect here; --allow-origin lets one in\n";
         return (StatusCode::FORBIDDEN, words).into_response();
     }
-    if shared.connections.len() >= shared.config.connections {
+    let taken = shared.connections.len();
+    if taken >= shared.config.connections.saturating_add(TURNED_AWAY) {
         let words = "the server holds as many peers as it was told to; try again later\n";
         return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
     }
@@ -135,9 +139,17 @@ async fn websocket(
     let rules = Rules {
         heartbeat: shared.config.heartbeat,
         queue: shared.config.limits.queue_messages as usize,
+        message_bytes: shared.config.limits.message_bytes,
     };
     let id = ConnectionId(shared.next.fetch_add(1, Ordering::Relaxed));
     let token = shared.connections.token();
+    if taken >= shared.config.connections {
+        // A browser's page sees a close code, and never an HTTP status.
+        return upgrade.on_upgrade(|socket| async move {
+            connection::turn_away(socket).await;
+            drop(token);
+        });
+    }
     upgrade.on_upgrade(move |socket| async move {
         connection::serve(socket, id, shared.switchboard, rules).await;
         drop(token);

@@ -5,6 +5,8 @@
 //! resumed one is told what it missed, in order.
 
 mod call;
+mod line;
+mod moderation;
 mod room;
 mod session;
 #[cfg(test)]
@@ -14,13 +16,19 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rtc_protocol::{
-    CallId, ClientFrame, ClientMessage, ErrorCode, IceServer, Kind, LeaveReason, Limits, Name,
-    PeerId, Right, RoomId, ServerFrame, ServerMessage, Token, close,
+    CallId, ClientFrame, ClientMessage, ErrorCode, IceServer, LeaveReason, Limits, Name, PeerId,
+    Right, RoomId, ServerMessage, Token, close,
 };
+
+pub use line::Line;
 
 use call::Call;
 use room::Room;
-use session::Session;
+use session::{Keep, Session};
+
+/// Heartbeats after which what was said on a live connection has arrived: a connection that is silent for two and a
+/// half of them is closed, which is seen at the next beat.
+const DELIVERED_BEATS: u32 = 4;
 
 /// One connection, for as long as it lasts; never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +38,7 @@ pub struct ConnectionId(pub u64);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Send this.
-    Send(ConnectionId, ServerFrame),
+    Send(ConnectionId, Line),
     /// Close it, after what was sent before.
     Close(ConnectionId, u16, &'static str),
 }
@@ -50,8 +58,12 @@ pub struct HubConfig {
     pub ice_servers: Vec<IceServer>,
     /// Calls that may ring at one peer.
     pub ringing_calls: usize,
+    /// Calls that one peer may have in all.
+    pub calls_per_peer: usize,
     /// Numbered messages kept for one session's resume.
     pub backlog: usize,
+    /// Bytes of them.
+    pub backlog_bytes: usize,
 }
 
 /// Counts of what is there.
@@ -67,6 +79,8 @@ pub struct HubCounts {
 #[derive(Debug)]
 pub struct Hub {
     config: HubConfig,
+    /// As the last input said it.
+    now: Instant,
     sessions: HashMap<PeerId, Session>,
     rooms: HashMap<RoomId, Room>,
     calls: HashMap<CallId, Call>,
@@ -80,9 +94,10 @@ type Refusal = (ErrorCode, String);
 impl Hub {
     /// An empty one.
     #[must_use]
-    pub fn new(config: HubConfig) -> Self {
+    pub fn new(config: HubConfig, now: Instant) -> Self {
         Self {
             config,
+            now,
             sessions: HashMap::new(),
             rooms: HashMap::new(),
             calls: HashMap::new(),
@@ -111,21 +126,26 @@ impl Hub {
         name: Option<Name>,
         out: &mut Vec<Effect>,
     ) -> PeerId {
+        self.now = now;
         let peer = token.peer_id();
         let resumed = match (self.sessions.get_mut(&peer), last_seq) {
-            (Some(session), Some(_)) => {
+            (Some(session), Some(last)) if session.can_resume(last) => {
                 if let Some(old) = session.connect(connection) {
                     out.push(Effect::Close(old, close::TAKEN_OVER, "taken over"));
                 }
                 true
             }
-            (Some(session), None) => {
-                // The same peer begun anew: its page was loaded again, its client restarted.
-                let old = session.disconnect(now);
-                if let Some(old) = old {
+            (Some(session), last) => {
+                if let Some(old) = session.disconnect(now) {
                     out.push(Effect::Close(old, close::TAKEN_OVER, "taken over"));
                 }
-                self.end(peer, LeaveReason::Left, out);
+                // Without a number the same peer begins anew: its page was loaded again, its program restarted. With
+                // one, more was said to it than is kept.
+                let reason = match last {
+                    None => LeaveReason::Left,
+                    Some(_) => LeaveReason::Lost,
+                };
+                self.end(peer, reason, out);
                 false
             }
             (None, _) => false,
@@ -134,32 +154,30 @@ impl Hub {
             let session = Session::new(connection, name);
             self.sessions.insert(peer, session);
         }
-        out.push(Effect::Send(
-            connection,
-            ServerFrame {
-                seq: None,
-                id,
-                message: ServerMessage::Welcome {
-                    peer,
-                    resume: token,
-                    resumed,
-                    resume_window_ms: millis(self.config.resume_window),
-                    heartbeat_ms: millis(self.config.heartbeat),
-                    ice_servers: self.config.ice_servers.clone(),
-                    limits: self.config.limits,
-                    server: concat!("rtc-server/", env!("CARGO_PKG_VERSION")).into(),
-                },
-            },
-        ));
+        let welcome = ServerMessage::Welcome {
+            peer,
+            resume: token,
+            resumed,
+            resume_window_ms: millis(self.config.resume_window),
+            heartbeat_ms: millis(self.config.heartbeat),
+            ice_servers: self.config.ice_servers.clone(),
+            limits: self.config.limits,
+            server: concat!("rtc-server/", env!("CARGO_PKG_VERSION")).into(),
+        };
+        out.push(Effect::Send(connection, Line::new(id, welcome)));
         if let (true, Some(session)) = (resumed, self.sessions.get(&peer)) {
             let missed = session.after(last_seq.unwrap_or(0));
-            out.extend(missed.map(|frame| Effect::Send(connection, frame.clone())));
+            out.extend(missed.map(|line| Effect::Send(connection, line.clone())));
+        }
+        if self.draining {
+            out.push(Effect::Close(connection, close::GOING_AWAY, "going away"));
         }
         peer
     }
 
     /// A peer said something after its hello.
-    pub fn say(&mut self, peer: PeerId, frame: ClientFrame, out: &mut Vec<Effect>) {
+    pub fn say(&mut self, now: Instant, peer: PeerId, frame: ClientFrame, out: &mut Vec<Effect>) {
+        self.now = now;
         let ClientFrame { id, message } = frame;
         let done = match message {
             ClientMessage::Hello { .. } => Err((
@@ -173,18 +191,20 @@ impl Hub {
             } => return self.join(peer, id, room, name, capacity, out),
             ClientMessage::Leave { room } => return self.leave(peer, id, room, out),
             ClientMessage::Signal { room, to, signal } => {
-                self.relay(peer, &room, to, out, |from| ServerMessage::Signal {
+                let message = ServerMessage::Signal {
                     room: room.clone(),
-                    from,
-                    signal: signal.clone(),
-                })
+                    from: peer,
+                    signal,
+                };
+                self.relay(peer, &room, to, message, out)
             }
             ClientMessage::Message { room, to, data } => {
-                self.relay(peer, &room, to, out, |from| ServerMessage::Message {
+                let message = ServerMessage::Message {
                     room: room.clone(),
-                    from,
-                    data: data.clone(),
-                })
+                    from: peer,
+                    data,
+                };
+                self.relay(peer, &room, to, message, out)
             }
             ClientMessage::Ring { to, room } => return self.ring(peer, id, to, room, out),
             ClientMessage::Accept { call } => self.accept(peer, &call, out),
@@ -231,6 +251,7 @@ impl Hub {
         clean: bool,
         out: &mut Vec<Effect>,
     ) {
+        self.now = now;
         let Some(session) = self.sessions.get_mut(&peer) else {
             return;
         };
@@ -243,9 +264,14 @@ impl Hub {
         }
     }
 
-    /// Ends the sessions whose resume window has passed.
+    /// Ends the sessions whose resume window has passed, and forgets what has been delivered.
     pub fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.now = now;
         let window = self.config.resume_window;
+        let delivered = self.config.heartbeat * DELIVERED_BEATS;
+        for session in self.sessions.values_mut() {
+            session.forget_older_than(delivered, now);
+        }
         let lost: Vec<PeerId> = self
             .sessions
             .iter()
@@ -267,7 +293,7 @@ impl Hub {
                     reconnect_ms: None,
                     url: None,
                 };
-                out.push(Effect::Send(connection, message.into()));
+                out.push(Effect::Send(connection, Line::new(None, message)));
                 out.push(Effect::Close(connection, close::GOING_AWAY, "going away"));
             }
         }
@@ -275,23 +301,20 @@ impl Hub {
 
     // --- saying ---
 
-    /// Says something to a peer; numbered and kept if it must not be missed.
+    /// Says something to a peer; numbered and kept, so that it is not missed.
     fn tell(&mut self, peer: PeerId, message: ServerMessage, out: &mut Vec<Effect>) {
-        self.tell_as(peer, None, message, out);
+        self.tell_line(peer, &Line::new(None, message), out);
     }
 
-    fn tell_as(
-        &mut self,
-        peer: PeerId,
-        id: Option<u64>,
-        message: ServerMessage,
-        out: &mut Vec<Effect>,
-    ) {
-        let most = self.config.backlog;
+    fn tell_line(&mut self, peer: PeerId, line: &Line, out: &mut Vec<Effect>) {
+        let keep = Keep {
+            messages: self.config.backlog,
+            bytes: self.config.backlog_bytes,
+        };
         if let Some(session) = self.sessions.get_mut(&peer) {
-            let frame = session.number(id, message, most);
+            let line = session.number(self.now, line, keep);
             if let Some(connection) = session.connection() {
-                out.push(Effect::Send(connection, frame));
+                out.push(Effect::Send(connection, line));
             }
         }
     }
@@ -304,13 +327,14 @@ impl Hub {
         message: ServerMessage,
         out: &mut Vec<Effect>,
     ) {
-        if message.is_sequenced() {
-            return self.tell_as(peer, id, message, out);
+        let sequenced = message.is_sequenced();
+        let line = Line::new(id, message);
+        if sequenced {
+            return self.tell_line(peer, &line, out);
         }
         let connection = self.sessions.get(&peer).and_then(Session::connection);
         if let Some(connection) = connection {
-            let seq = None;
-            out.push(Effect::Send(connection, ServerFrame { seq, id, message }));
+            out.push(Effect::Send(connection, line));
         }
     }
 
@@ -318,14 +342,15 @@ impl Hub {
         &mut self,
         room: &RoomId,
         except: Option<PeerId>,
-        message: &ServerMessage,
+        message: ServerMessage,
         out: &mut Vec<Effect>,
     ) {
         let Some(members) = self.rooms.get(room).map(Room::peers) else {
             return;
         };
+        let line = Line::new(None, message);
         for peer in members.into_iter().filter(|peer| Some(*peer) != except) {
-            self.tell(peer, message.clone(), out);
+            self.tell_line(peer, &line, out);
         }
     }
 
@@ -334,13 +359,13 @@ impl Hub {
         from: PeerId,
         room: &RoomId,
         to: Option<PeerId>,
+        message: ServerMessage,
         out: &mut Vec<Effect>,
-        message: impl Fn(PeerId) -> ServerMessage,
     ) -> Result<(), Refusal> {
         let inside = self.inside(from, room)?;
         match to {
-            None => self.tell_room(room, Some(from), &message(from), out),
-            Some(to) if inside.has(to) && to != from => self.tell(to, message(from), out),
+            None => self.tell_room(room, Some(from), message, out),
+            Some(to) if inside.has(to) && to != from => self.tell(to, message, out),
             Some(to) => {
                 return Err((
                     ErrorCode::NoSuchPeer,
@@ -361,17 +386,6 @@ impl Hub {
                     format!("you are not in room {room}; join it first"),
                 )
             })
-    }
-
-    fn moderated(&mut self, peer: PeerId, room: &RoomId) -> Result<&mut Room, Refusal> {
-        self.inside(peer, room)?;
-        match self.rooms.get_mut(room) {
-            Some(inside) if inside.moderates(peer) => Ok(inside),
-            _ => Err((
-                ErrorCode::NotAllowed,
-                format!("only a moderator of room {room} may do that"),
-            )),
-        }
     }
 
     // --- rooms ---
@@ -415,7 +429,7 @@ impl Hub {
             room: room.clone(),
             member,
         };
-        self.tell_room(&room, Some(peer), &came, out);
+        self.tell_room(&room, Some(peer), came, out);
     }
 
     fn may_join(&self, peer: PeerId, room: &RoomId) -> Result<(), Refusal> {
@@ -475,7 +489,7 @@ impl Hub {
             peer,
             reason,
         };
-        self.tell_room(&room, None, &left, out);
+        self.tell_room(&room, None, left, out);
         if let Some(heir) = heir {
             // Somebody must be able to put others out: who has been there longest.
             let granted = ServerMessage::Granted {
@@ -484,7 +498,7 @@ impl Hub {
                 right: Right::Moderator,
                 by: peer,
             };
-            self.tell_room(&room, None, &granted, out);
+            self.tell_room(&room, None, granted, out);
         }
     }
 
@@ -498,94 +512,6 @@ impl Hub {
         self.end_calls(peer, out);
         self.sessions.remove(&peer);
     }
-
-    fn mute(
-        &mut self,
-        by: PeerId,
-        room: RoomId,
-        whose: PeerId,
-        kind: Kind,
-        muted: bool,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
-        let inside = if by == whose {
-            self.inside(by, &room)?;
-            self.rooms.get_mut(&room)
-        } else {
-            Some(self.moderated(by, &room)?)
-        };
-        if !inside.is_some_and(|inside| inside.mute(whose, kind, muted)) {
-            return Err(no_such_peer(whose, &room));
-        }
-        let peer = whose;
-        let message = if muted {
-            ServerMessage::Muted {
-                room: room.clone(),
-                peer,
-                kind,
-                by,
-            }
-        } else {
-            ServerMessage::Unmuted {
-                room: room.clone(),
-                peer,
-                kind,
-                by,
-            }
-        };
-        self.tell_room(&room, Some(by), &message, out);
-        Ok(())
-    }
-
-    fn kick(
-        &mut self,
-        by: PeerId,
-        room: &RoomId,
-        whom: PeerId,
-        reason: Option<String>,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
-        if !self.moderated(by, room)?.has(whom) {
-            return Err(no_such_peer(whom, room));
-        }
-        self.remove(whom, room, LeaveReason::Kicked, out);
-        let kicked = ServerMessage::Kicked {
-            room: room.clone(),
-            by,
-            reason,
-        };
-        self.tell(whom, kicked, out);
-        Ok(())
-    }
-
-    fn grant(
-        &mut self,
-        by: PeerId,
-        room: RoomId,
-        whom: PeerId,
-        right: Right,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
-        let Right::Moderator = right;
-        if !self.moderated(by, &room)?.promote(whom) {
-            return Err(no_such_peer(whom, &room));
-        }
-        let granted = ServerMessage::Granted {
-            room: room.clone(),
-            peer: whom,
-            right,
-            by,
-        };
-        self.tell_room(&room, None, &granted, out);
-        Ok(())
-    }
-}
-
-fn no_such_peer(peer: PeerId, room: &RoomId) -> Refusal {
-    (
-        ErrorCode::NoSuchPeer,
-        format!("there is no peer {peer} in room {room}"),
-    )
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -6,15 +6,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rtc_protocol::{ClientFrame, Name, PeerId, Token, close};
+use rtc_protocol::{ClientFrame, Name, PeerId, Token, limits};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::hub::{ConnectionId, Effect, Hub, HubConfig, HubCounts};
+use crate::hub::{ConnectionId, Effect, Hub, HubConfig, HubCounts, Line};
 
 /// Inputs that wait for the hub; connections wait when there are more.
 const INPUTS: usize = 1024;
@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     /// A message.
-    Text(String),
+    Line(Line),
     /// The end.
     Close(u16, &'static str),
 }
@@ -36,6 +36,8 @@ pub(crate) enum Outgoing {
 pub(crate) struct Reach {
     /// Bounded; when it is full the connection is closed.
     pub(crate) outgoing: mpsc::Sender<Outgoing>,
+    /// Bytes in that queue, bounded too; the connection takes off what it has written.
+    pub(crate) waiting: Arc<AtomicUsize>,
     /// Ends the connection without another word.
     pub(crate) kill: CancellationToken,
 }
@@ -74,7 +76,7 @@ impl Switchboard {
         let (inputs, inbox) = mpsc::channel(INPUTS);
         let slow_readers = Arc::new(AtomicU64::new(0));
         let task = Task {
-            hub: Hub::new(config),
+            hub: Hub::new(config, Instant::now()),
             reach: HashMap::new(),
             slow_readers: Arc::clone(&slow_readers),
         };
@@ -153,7 +155,7 @@ impl Task {
                     .hello(now, connection, id, token, last_seq, name, effects);
                 let _ = peer.send(known);
             }
-            Input::Said(peer, frame) => self.hub.say(peer, frame, effects),
+            Input::Said(peer, frame) => self.hub.say(now, peer, frame, effects),
             Input::Gone {
                 peer,
                 connection,
@@ -174,18 +176,22 @@ impl Task {
 
     fn perform(&mut self, effect: Effect) {
         let (connection, outgoing) = match effect {
-            Effect::Send(connection, frame) => (connection, Outgoing::Text(frame.to_json())),
+            Effect::Send(connection, line) => (connection, Outgoing::Line(line)),
             Effect::Close(connection, code, reason) => (connection, Outgoing::Close(code, reason)),
         };
         let Some(reach) = self.reach.get(&connection) else {
             return;
         };
-        if reach.outgoing.try_send(outgoing).is_err() && !reach.kill.is_cancelled() {
+        let bytes = match &outgoing {
+            Outgoing::Line(line) => line.bytes(),
+            Outgoing::Close(..) => 0,
+        };
+        let waiting = reach.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let fits = waiting <= limits::QUEUE_BYTES && reach.outgoing.try_send(outgoing).is_ok();
+        // A connection that is ending by itself has closed its queue and reads nothing on purpose.
+        if !fits && !reach.kill.is_cancelled() && !reach.outgoing.is_closed() {
             self.slow_readers.fetch_add(1, Ordering::Relaxed);
-            tracing::info!(
-                code = close::SLOW_READER,
-                "a peer does not read what is sent to it and is closed"
-            );
+            tracing::info!("a peer does not read what is sent to it and is closed");
             reach.kill.cancel();
         }
     }

@@ -13,7 +13,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    fn other(&self, peer: PeerId) -> Option<PeerId> {
+    pub(super) fn other(&self, peer: PeerId) -> Option<PeerId> {
         if peer == self.caller {
             Some(self.callee)
         } else if peer == self.callee {
@@ -89,6 +89,19 @@ impl Hub {
                 ErrorCode::Busy,
                 format!("{ringing} calls ring at {to} already; try again later"),
             ));
+        }
+        for (whose, one) in [("you", peer), ("the other side", to)] {
+            let calls = self
+                .calls
+                .values()
+                .filter(|call| call.other(one).is_some())
+                .count();
+            if calls >= self.config.calls_per_peer {
+                return Err((
+                    ErrorCode::Busy,
+                    format!("{whose} has {calls} calls already, which is the most; hang up one"),
+                ));
+            }
         }
         Ok(())
     }

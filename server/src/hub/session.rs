@@ -3,9 +3,17 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use rtc_protocol::{Name, PeerId, RoomId, ServerFrame, ServerMessage};
+use rtc_protocol::{Name, PeerId, RoomId};
 
 use super::ConnectionId;
+use super::line::Line;
+
+/// How much is kept for a resume; what is over it goes, oldest first, and the session cannot be resumed from before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+}
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -13,9 +21,11 @@ pub(super) struct Session {
     lost_at: Option<Instant>,
     name: Option<Name>,
     rooms: BTreeSet<RoomId>,
+    /// The number of the newest message.
     seq: u64,
-    /// The newest numbered messages; the oldest goes first.
-    backlog: VecDeque<ServerFrame>,
+    /// The newest numbered messages without a gap, and when each was said.
+    backlog: VecDeque<(Instant, Line)>,
+    backlog_bytes: usize,
 }
 
 impl Session {
@@ -27,6 +37,7 @@ impl Session {
             rooms: BTreeSet::new(),
             seq: 0,
             backlog: VecDeque::new(),
+            backlog_bytes: 0,
         }
     }
 
@@ -52,12 +63,7 @@ impl Session {
 
     /// The name that it goes by: its own, or the beginning of its id.
     pub(super) fn name(&self, peer: PeerId) -> Name {
-        let short = || Name::new(peer.as_str().get(..6).unwrap_or("peer"));
-        match &self.name {
-            Some(name) => name.clone(),
-            // Six letters are a name by every rule.
-            None => short().unwrap_or_else(|_| unreachable!("six letters are a name")),
-        }
+        self.name.clone().unwrap_or_else(|| peer.short_name())
     }
 
     pub(super) fn enter(&mut self, room: RoomId) {
@@ -76,30 +82,48 @@ impl Session {
         self.rooms.len()
     }
 
-    /// Gives a message its number and keeps it, `most` of them in all.
-    pub(super) fn number(
-        &mut self,
-        id: Option<u64>,
-        message: ServerMessage,
-        most: usize,
-    ) -> ServerFrame {
+    /// Gives a message its number and keeps it.
+    pub(super) fn number(&mut self, now: Instant, line: &Line, keep: Keep) -> Line {
         self.seq += 1;
-        let frame = ServerFrame {
-            seq: Some(self.seq),
-            id,
-            message,
-        };
-        if self.backlog.len() >= most {
-            self.backlog.pop_front();
+        let line = line.numbered(self.seq);
+        self.backlog_bytes += line.bytes();
+        self.backlog.push_back((now, line.clone()));
+        while self.backlog.len() > keep.messages || self.backlog_bytes > keep.bytes {
+            self.forget_oldest();
         }
-        self.backlog.push_back(frame.clone());
-        frame
+        line
+    }
+
+    /// Lets go of what a live connection has long delivered.
+    pub(super) fn forget_older_than(&mut self, age: Duration, now: Instant) {
+        if self.connection.is_none() {
+            return;
+        }
+        let old = |at: &Instant| now.saturating_duration_since(*at) > age;
+        while self.backlog.front().is_some_and(|(at, _)| old(at)) {
+            self.forget_oldest();
+        }
+        if self.backlog.is_empty() {
+            // An idle peer costs nothing but its place.
+            self.backlog.shrink_to_fit();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, line)) = self.backlog.pop_front() {
+            self.backlog_bytes -= line.bytes();
+        }
+    }
+
+    /// Whether everything after this number is still here.
+    pub(super) fn can_resume(&self, last: u64) -> bool {
+        let forgotten = self.seq - self.backlog.len() as u64;
+        (forgotten..=self.seq).contains(&last)
     }
 
     /// What was said after this number.
-    pub(super) fn after(&self, seq: u64) -> impl Iterator<Item = &ServerFrame> {
-        self.backlog
-            .iter()
-            .filter(move |frame| frame.seq.is_some_and(|own| own > seq))
+    pub(super) fn after(&self, last: u64) -> impl Iterator<Item = &Line> {
+        let lines = self.backlog.iter().map(|(_, line)| line);
+        lines.filter(move |line| line.seq().is_some_and(|seq| seq > last))
     }
 }
