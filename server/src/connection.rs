@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{SinkExt, StreamExt};
 use rtc_protocol::{
-    ClientFrame, ClientMessage, ErrorCode, Name, PeerId, Rejected, ServerFrame, ServerMessage,
-    Token, close, limits,
+    ClientFrame, ClientMessage, ErrorCode, PeerId, Rejected, ServerFrame, ServerMessage, Token,
+    close, limits,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::hub::ConnectionId;
+use crate::hub::{ConnectionId, Greeting};
 use crate::rate::Bucket;
 use crate::switchboard::{Input, Outgoing, Reach, Switchboard};
 
@@ -51,8 +51,8 @@ pub(crate) async fn serve(
     rules: Rules,
 ) {
     let patience = Duration::from_millis(limits::HELLO_MS);
-    let hello = match timeout(patience, hello(&mut socket)).await {
-        Ok(Ok(hello)) => hello,
+    let greeting = match timeout(patience, hello(&mut socket)).await {
+        Ok(Ok(greeting)) => greeting,
         Ok(Err(Some((code, reason)))) => return goodbye(&mut socket, code, reason).await,
         Ok(Err(None)) => return,
         Err(_) => return goodbye(&mut socket, close::HELLO_FIRST, "no hello in time").await,
@@ -68,10 +68,7 @@ pub(crate) async fn serve(
             waiting: Arc::clone(&waiting),
             kill: kill.clone(),
         },
-        id: hello.id,
-        token: hello.token,
-        last_seq: hello.last_seq,
-        name: hello.name,
+        greeting,
         peer: reply,
     };
     switchboard.send(input).await;
@@ -108,16 +105,8 @@ pub(crate) async fn serve(
         .await;
 }
 
-/// What the first message said.
-struct Hello {
-    id: Option<u64>,
-    token: Token,
-    last_seq: Option<u64>,
-    name: Option<Name>,
-}
-
 /// Reads the first message, which must be a hello; otherwise tells how to close, if anybody is there to be told.
-async fn hello(socket: &mut WebSocket) -> Result<Hello, Option<(u16, &'static str)>> {
+async fn hello(socket: &mut WebSocket) -> Result<Greeting, Option<(u16, &'static str)>> {
     let text = loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => break text,
@@ -139,7 +128,7 @@ async fn hello(socket: &mut WebSocket) -> Result<Hello, Option<(u16, &'static st
                 },
         }) => {
             tracing::debug!(?agent, "hello");
-            return Ok(Hello {
+            return Ok(Greeting {
                 id,
                 token: resume.unwrap_or_else(|| Token::from_random(rand::random())),
                 last_seq,

@@ -34,6 +34,19 @@ const DELIVERED_BEATS: u32 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub u64);
 
+/// What the first message of a connection said.
+#[derive(Clone, Debug)]
+pub struct Greeting {
+    /// The request's id.
+    pub id: Option<u64>,
+    /// The peer's secret.
+    pub token: Token,
+    /// The number of the last message that it had; absent when it begins anew.
+    pub last_seq: Option<u64>,
+    /// The name it goes by.
+    pub name: Option<Name>,
+}
+
 /// What is to be done for a connection.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -120,12 +133,15 @@ impl Hub {
         &mut self,
         now: Instant,
         connection: ConnectionId,
-        id: Option<u64>,
-        token: Token,
-        last_seq: Option<u64>,
-        name: Option<Name>,
+        greeting: Greeting,
         out: &mut Vec<Effect>,
     ) -> PeerId {
+        let Greeting {
+            id,
+            token,
+            last_seq,
+            name,
+        } = greeting;
         self.now = now;
         let peer = token.peer_id();
         let resumed = match (self.sessions.get_mut(&peer), last_seq) {

@@ -4,6 +4,7 @@
 //! - `switchboard`: the one task that owns the hub
 //! - `connection`: one actor for each WebSocket
 //! - `http`: the page, the WebSocket's door, health
+//! - [`testing`]: servers for tests
 //!
 //! Invariants: the hub knows no socket, task or clock; every queue is bounded; a peer that
 //! does not read is closed; every task ends with its [`Running`] server.
@@ -16,6 +17,7 @@ pub mod hub;
 mod page;
 mod rate;
 mod switchboard;
+pub mod testing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rtc_protocol::{ClientFrame, Name, PeerId, Token, limits};
+use rtc_protocol::{ClientFrame, PeerId, limits};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::hub::{ConnectionId, Effect, Hub, HubConfig, HubCounts, Line};
+use crate::hub::{ConnectionId, Effect, Greeting, Hub, HubConfig, HubCounts, Line};
 
 /// Inputs that wait for the hub; connections wait when there are more.
 const INPUTS: usize = 1024;
@@ -47,10 +47,7 @@ pub(crate) enum Input {
     Hello {
         connection: ConnectionId,
         reach: Reach,
-        id: Option<u64>,
-        token: Token,
-        last_seq: Option<u64>,
-        name: Option<Name>,
+        greeting: Greeting,
         peer: oneshot::Sender<PeerId>,
     },
     Said(PeerId, ClientFrame),
@@ -143,16 +140,11 @@ impl Task {
             Input::Hello {
                 connection,
                 reach,
-                id,
-                token,
-                last_seq,
-                name,
+                greeting,
                 peer,
             } => {
                 self.reach.insert(connection, reach);
-                let known = self
-                    .hub
-                    .hello(now, connection, id, token, last_seq, name, effects);
+                let known = self.hub.hello(now, connection, greeting, effects);
                 let _ = peer.send(known);
             }
             Input::Said(peer, frame) => self.hub.say(now, peer, frame, effects),

@@ -93,9 +93,13 @@ impl World {
         let link = ConnectionId(self.next);
         let mut out = Vec::new();
         let name = Some(Name::new(&who.to_string()).unwrap());
-        let peer = self
-            .hub
-            .hello(self.now, link, Some(1), token(who), last, name, &mut out);
+        let greeting = Greeting {
+            id: Some(1),
+            token: token(who),
+            last_seq: last,
+            name,
+        };
+        let peer = self.hub.hello(self.now, link, greeting, &mut out);
         assert_eq!(peer, id(who));
         self.links.insert(who, link);
         self.perform(out);
