@@ -5,15 +5,16 @@ mod hostile;
 mod playing;
 mod reading;
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use super::h264;
 use super::input::{Input, Problem};
 use super::source::{Demux, Unit};
+use super::{ebml, h264};
 use crate::media::capture::{AudioItem, VideoItem};
 use crate::media::frame::{EncodedPicture, EncodedSound};
 
@@ -99,74 +100,96 @@ fn encode(dir: &Path, name: &str, parts: &[&[&str]]) -> PathBuf {
     path
 }
 
-/// One of each kind of file, made once.
-struct Fixtures {
-    files: Vec<(&'static str, Vec<u8>)>,
-}
+/// How ffmpeg makes each kind of file.
+const RECIPES: &[(&str, &[&[&str]])] = &[
+    ("vp8.webm", &[VIDEO_IN, AUDIO_IN, VP8, OPUS]),
+    (
+        "live.webm",
+        &[
+            VIDEO_IN,
+            AUDIO_IN,
+            VP8,
+            OPUS,
+            &["-live", "1", "-cluster_time_limit", "500"],
+        ],
+    ),
+    ("h264.mkv", &[VIDEO_IN, AUDIO_IN, H264, OPUS]),
+    (
+        "pcm.mkv",
+        &[VIDEO_IN, AUDIO_IN, VP8, &["-c:a", "pcm_s16le"]],
+    ),
+    ("vp8.ivf", &[VIDEO_IN, VP8]),
+    ("h264.mp4", &[VIDEO_IN, AUDIO_IN, H264, OPUS]),
+    (
+        "fragmented.mp4",
+        &[
+            VIDEO_IN,
+            AUDIO_IN,
+            H264,
+            OPUS,
+            &["-movflags", "frag_keyframe+empty_moov+default_base_moof"],
+        ],
+    ),
+    (
+        "raw.y4m",
+        &[VIDEO_IN, &["-pix_fmt", "yuv420p", "-t", "0.5"]],
+    ),
+    ("tone.opus", &[AUDIO_IN, OPUS]),
+    ("tone.wav", &[AUDIO_IN, &["-c:a", "pcm_s16le"]]),
+];
+
+/// One of each kind of file, each made when it is first asked for.
+struct Fixtures;
 
 impl Fixtures {
-    fn get() -> &'static Self {
-        static FIXTURES: OnceLock<Fixtures> = OnceLock::new();
-        FIXTURES.get_or_init(|| {
-            let dir = folder();
-            let lists: &[(&str, &[&[&str]])] = &[
-                ("vp8.webm", &[VIDEO_IN, AUDIO_IN, VP8, OPUS]),
-                (
-                    "live.webm",
-                    &[
-                        VIDEO_IN,
-                        AUDIO_IN,
-                        VP8,
-                        OPUS,
-                        &["-live", "1", "-cluster_time_limit", "500"],
-                    ],
-                ),
-                ("h264.mkv", &[VIDEO_IN, AUDIO_IN, H264, OPUS]),
-                (
-                    "pcm.mkv",
-                    &[VIDEO_IN, AUDIO_IN, VP8, &["-c:a", "pcm_s16le"]],
-                ),
-                ("vp8.ivf", &[VIDEO_IN, VP8]),
-                ("h264.mp4", &[VIDEO_IN, AUDIO_IN, H264, OPUS]),
-                (
-                    "fragmented.mp4",
-                    &[
-                        VIDEO_IN,
-                        AUDIO_IN,
-                        H264,
-                        OPUS,
-                        &["-movflags", "frag_keyframe+empty_moov+default_base_moof"],
-                    ],
-                ),
-                (
-                    "raw.y4m",
-                    &[VIDEO_IN, &["-pix_fmt", "yuv420p", "-t", "0.5"]],
-                ),
-                ("tone.opus", &[AUDIO_IN, OPUS]),
-                ("tone.wav", &[AUDIO_IN, &["-c:a", "pcm_s16le"]]),
-            ];
-            let mut files: Vec<(&str, Vec<u8>)> = lists
+    fn bytes(name: &str) -> &'static [u8] {
+        type Made = BTreeMap<String, &'static [u8]>;
+        static MADE: Mutex<Made> = Mutex::new(BTreeMap::new());
+        if let Some(bytes) = MADE.lock().unwrap().get(name) {
+            return bytes;
+        }
+        let bytes = if name == "h264.ivf" {
+            h264_ivf(Self::bytes("h264.mkv"))
+        } else if name == "unsized.webm" {
+            without_cluster_sizes(Self::bytes("live.webm"))
+        } else {
+            let (_, parts) = RECIPES
                 .iter()
-                .map(|(name, parts)| {
-                    let path = encode(dir.path(), name, parts);
-                    (*name, std::fs::read(path).unwrap())
-                })
-                .collect();
-            let mkv = files.iter().find(|(name, _)| *name == "h264.mkv").unwrap();
-            let ivf = h264_ivf(&mkv.1);
-            files.push(("h264.ivf", ivf));
-            Fixtures { files }
-        })
+                .find(|(known, _)| *known == name)
+                .expect(name);
+            let dir = folder();
+            std::fs::read(encode(dir.path(), name, parts)).unwrap()
+        };
+        let bytes: &'static [u8] = bytes.leak();
+        MADE.lock().unwrap().insert(name.to_owned(), bytes);
+        bytes
     }
 
-    fn bytes(name: &str) -> &'static [u8] {
-        let files = &Self::get().files;
-        &files
+    fn all() -> Vec<(&'static str, &'static [u8])> {
+        let names = RECIPES
             .iter()
-            .find(|(found, _)| *found == name)
-            .expect(name)
-            .1
+            .map(|(name, _)| *name)
+            .chain(["h264.ivf", "unsized.webm"]);
+        names.map(|name| (name, Self::bytes(name))).collect()
     }
+}
+
+/// A live recording as browsers make it: neither segment nor clusters have a size.
+fn without_cluster_sizes(live: &[u8]) -> Vec<u8> {
+    let mut out = live.to_vec();
+    let clusters = |n: &usize| live[*n..].starts_with(&[0x1f, 0x43, 0xb6, 0x75]);
+    let places: Vec<usize> = (0..live.len()).filter(clusters).collect();
+    assert!(places.len() >= 3, "{places:?}");
+    for place in places {
+        let length = ebml::field_length(live[place + 4]).unwrap();
+        let field = &mut out[place + 4..][..length];
+        field.fill(0xff);
+        field[0] >>= length - 1;
+        assert_eq!(ebml::size_value(field), None);
+    }
+    let segment = [&[0x18, 0x53, 0x80, 0x67][..], &ebml::UNKNOWN_SIZE].concat();
+    assert!(out.windows(segment.len()).any(|w| w == segment));
+    out
 }
 
 /// H.264 in IVF, which ffmpeg reads and does not write. Key pictures but the first

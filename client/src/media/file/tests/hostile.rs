@@ -77,7 +77,7 @@ fn other_codecs_are_named() {
 
 #[test]
 fn a_file_cut_off_anywhere_gives_its_whole_frames_and_ends() {
-    for (name, bytes) in &Fixtures::get().files {
+    for (name, bytes) in Fixtures::all() {
         let all_video = video(bytes).ok().map(|mut d| drain(d.as_mut()).0);
         let all_audio = audio(bytes).ok().map(|mut d| drain(d.as_mut()).0);
         let step = (bytes.len() / 40).max(1);
@@ -101,7 +101,7 @@ fn a_file_cut_off_anywhere_gives_its_whole_frames_and_ends() {
             }
         }
         // An MP4 has its index at the end, unless it is fragmented.
-        assert!(longest > 10 || *name == "h264.mp4", "{name}: {longest}");
+        assert!(longest > 10 || name == "h264.mp4", "{name}: {longest}");
     }
 }
 
@@ -112,8 +112,8 @@ proptest! {
         changes in prop::collection::vec((any::<u32>(), any::<u8>(), any::<bool>()), 1..24),
         cut in prop::option::of(any::<u32>()),
     ) {
-        for (_, bytes) in &Fixtures::get().files {
-            let mut broken = bytes.clone();
+        for (_, bytes) in Fixtures::all() {
+            let mut broken = bytes.to_vec();
             for (place, value, early) in &changes {
                 // Half of the changes go where the headers and indexes are.
                 let range = if *early { broken.len().min(1_024) } else { broken.len() };

@@ -39,6 +39,7 @@ fn every_picture_of_every_container_comes_out_with_its_time() {
     for (name, codec, keys) in [
         ("vp8.webm", VideoCodec::Vp8, 2),
         ("live.webm", VideoCodec::Vp8, 2),
+        ("unsized.webm", VideoCodec::Vp8, 2),
         ("h264.mkv", VideoCodec::H264, 2),
         ("vp8.ivf", VideoCodec::Vp8, 2),
         ("h264.ivf", VideoCodec::H264, 2),
@@ -92,6 +93,7 @@ fn every_sound_packet_comes_out_right_behind_the_one_before() {
     for name in [
         "vp8.webm",
         "live.webm",
+        "unsized.webm",
         "h264.mkv",
         "h264.mp4",
         "fragmented.mp4",
@@ -178,6 +180,7 @@ fn both_tracks_count_the_same_length_for_looping() {
     for name in [
         "vp8.webm",
         "live.webm",
+        "unsized.webm",
         "h264.mkv",
         "h264.mp4",
         "fragmented.mp4",
@@ -194,8 +197,7 @@ fn both_tracks_count_the_same_length_for_looping() {
 
 #[test]
 fn a_rewound_file_gives_the_same_again() {
-    for (name, _) in &Fixtures::get().files {
-        let bytes = Fixtures::bytes(name);
+    for (name, bytes) in Fixtures::all() {
         if let Ok(mut demux) = video(bytes) {
             let (first, _) = drain(demux.as_mut());
             demux.rewind().unwrap();
