@@ -21,19 +21,20 @@ Exit codes: 0 stopped as asked, 1 failed (an address in use), 2 usage";
 #[derive(Debug, Parser)]
 #[command(name = "rtc-server", version, about, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
-    /// Where to listen; repeatable.
+    /// Where to listen, localhost:PORT for both of its addresses; repeatable.
     #[arg(
         long,
         value_name = "ADDR:PORT",
         default_value = "127.0.0.1:8080",
         env = "RTC_SERVER_LISTEN",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = listen
     )]
-    listen: Vec<SocketAddr>,
+    listen: Vec<Listen>,
 
     /// STUN or TURN server to hand out: URL[,user[,credential]]; repeatable.
-    #[arg(long, value_name = "URL[,USER[,CREDENTIAL]]")]
-    ice_server: Vec<String>,
+    #[arg(long, value_name = "URL[,USER[,CREDENTIAL]]", value_parser = ice_server)]
+    ice_server: Vec<IceServer>,
 
     /// Origin whose pages may connect beside the server's own; repeatable, * for all.
     #[arg(long, value_name = "ORIGIN")]
@@ -91,12 +92,8 @@ impl Cli {
     #[must_use]
     pub fn config(self) -> Config {
         Config {
-            listen: self.listen,
-            ice_servers: self
-                .ice_server
-                .iter()
-                .map(|text| ice_server(text))
-                .collect(),
+            listen: self.listen.into_iter().flat_map(|one| one.0).collect(),
+            ice_servers: self.ice_server,
             allow_origins: self.allow_origin,
             connections: self.max_connections,
             default_capacity: self.room_capacity,
@@ -106,18 +103,87 @@ impl Cli {
     }
 }
 
-fn ice_server(text: &str) -> IceServer {
-    let mut parts = text.splitn(3, ',').map(str::to_owned);
-    IceServer {
-        urls: parts.next().into_iter().collect(),
-        username: parts.next(),
-        credential: parts.next(),
+/// The addresses that one `--listen` means.
+#[derive(Clone, Debug)]
+struct Listen(Vec<SocketAddr>);
+
+fn listen(text: &str) -> Result<Listen, String> {
+    if let Some(port) = text.strip_prefix("localhost:") {
+        let port = port
+            .parse()
+            .map_err(|_| format!("{port:?} is no port; give a number from 0 to 65535"))?;
+        return Ok(Listen(Config::localhost(port).listen));
     }
+    text.parse()
+        .map(|address| Listen(vec![address]))
+        .map_err(|_| "give an IP address and a port, as in 127.0.0.1:8080 or [::1]:8080".to_owned())
+}
+
+/// Checks what browsers would otherwise refuse to make a connection with (W3C webrtc-pc, section 4.2.3).
+fn ice_server(text: &str) -> Result<IceServer, String> {
+    let mut parts = text.splitn(3, ',').map(str::to_owned);
+    let url = parts.next().unwrap_or_default();
+    let (username, credential) = (parts.next(), parts.next());
+    let (scheme, rest) = url.split_once(':').unwrap_or_default();
+    if rest.is_empty() || rest.starts_with('/') || rest.contains(char::is_whitespace) {
+        return Err("give a URL as in stun:stun.example.org:3478".into());
+    }
+    match scheme {
+        "stun" | "stuns" => {}
+        "turn" | "turns" if username.is_some() && credential.is_some() => {}
+        "turn" | "turns" => {
+            return Err(
+                "TURN needs a user and a credential: turn:HOST:PORT,USER,CREDENTIAL".into(),
+            );
+        }
+        _ => return Err(format!("{scheme:?} is none of stun, stuns, turn and turns")),
+    }
+    Ok(IceServer {
+        urls: vec![url],
+        username,
+        credential,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Config, clap::Error> {
+        let arguments = std::iter::once(&"rtc-server").chain(arguments);
+        Cli::try_parse_from(arguments).map(Cli::config)
+    }
+
+    #[test]
+    fn addresses_are_repeatable_and_localhost_means_itself() {
+        let config = parse(&["--listen", "127.0.0.1:8181", "--listen", "localhost:9090"]).unwrap();
+        let all: Vec<_> = config.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(all[..2], ["127.0.0.1:8181", "127.0.0.1:9090"]);
+        assert!(all[2..].iter().all(|one| one == "[::1]:9090"));
+        assert!(parse(&["--listen", "localhost:port"]).is_err());
+        assert!(parse(&["--listen", "8080"]).is_err());
+    }
+
+    #[test]
+    fn ice_servers_are_checked_before_anybody_gets_them() {
+        let config = parse(&["--ice-server", "turn:t.example:3478,ann,a,b"]).unwrap();
+        let server = &config.ice_servers[0];
+        assert_eq!(server.urls, ["turn:t.example:3478"]);
+        assert_eq!(server.username.as_deref(), Some("ann"));
+        assert_eq!(server.credential.as_deref(), Some("a,b"));
+        assert!(parse(&["--ice-server", "stun:s.example"]).is_ok());
+        for bad in [
+            "",
+            "stun:",
+            "s.example",
+            "http://s.example",
+            "stun://s",
+            "turn:t,ann",
+        ] {
+            assert!(parse(&["--ice-server", bad]).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

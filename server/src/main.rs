@@ -37,35 +37,40 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 async fn serve(cli: Cli) -> anyhow::Result<()> {
-    let server = Server::bind(cli.config()).await.context(
-        "the server cannot start; choose another address with --listen, or stop what is there",
-    )?;
+    // Listened for before anybody can know that we are here, so that no signal ends us in disorder.
+    let asked_to_stop = stop_signals().context("the system gives no signals")?;
+    let bound = Server::bind(cli.config()).await;
+    let server = bound.map_err(|error| {
+        anyhow::anyhow!("{error}; choose another address with --listen, or stop what is there")
+    })?;
     for address in server.local_addrs() {
         let _ = writeln!(std::io::stderr(), "listening at http://{address}/");
     }
     let running = server.start();
-    asked_to_stop()
-        .await
-        .context("the system gives no signals")?;
+    asked_to_stop.await;
     running.shutdown().await;
     Ok(())
 }
 
 #[cfg(unix)]
-async fn asked_to_stop() -> std::io::Result<()> {
+fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
-#[cfg(not(unix))]
-async fn asked_to_stop() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+#[cfg(windows)]
+fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        let _ = interrupt.recv().await;
+    })
 }
 
 fn log_to_stderr(verbose: u8) {

@@ -392,3 +392,35 @@ proptest! {
         let _ = ServerFrame::parse(&text);
     }
 }
+
+/// The page of the dialect has an example of every message, and each is one.
+#[test]
+fn every_documented_example_is_understood_and_every_type_has_one() {
+    let page = include_str!("../../docs/protocol/rtc.v1.md");
+    let blocks: Vec<&str> = page.split("```json\n").skip(1).collect();
+    assert_eq!(blocks.len(), 2, "what clients say, and what servers say");
+    let examples = |block: &'static str| block.split("```").next().unwrap_or_default().lines();
+    let kind = |json: &str| -> String {
+        let value: serde_json::Value = serde_json::from_str(json).unwrap();
+        value["type"].as_str().unwrap().to_owned()
+    };
+    let mut said = [Vec::new(), Vec::new()];
+    for line in examples(blocks[0]) {
+        assert_eq!(ClientFrame::parse(line).unwrap().to_json(), line);
+        said[0].push(kind(line));
+    }
+    for line in examples(blocks[1]) {
+        let frame = ServerFrame::parse(line).unwrap();
+        assert_eq!(frame.to_json(), line);
+        assert_eq!(frame.seq.is_some(), frame.message.is_sequenced(), "{line}");
+        said[1].push(kind(line));
+    }
+    let schema = crate::schema::schema();
+    for (frame, said) in ["ClientFrame", "ServerFrame"].iter().zip(said) {
+        let variants = schema["$defs"][frame]["oneOf"].as_array().unwrap();
+        for variant in variants {
+            let kind = variant["properties"]["type"]["const"].as_str().unwrap();
+            assert!(said.iter().any(|one| one == kind), "{kind} has no example");
+        }
+    }
+}
