@@ -174,6 +174,15 @@ impl CallOptions {
             (None, View::Screen) => Display::Terminal,
             (None, _) => Display::None,
         };
+        let codecs = codecs(&join.codec)?;
+        let webm = |path: &PathBuf| path.extension().is_some_and(|e| e == "webm");
+        if join.record.as_ref().is_some_and(webm) && !codecs.contains(&VideoCodec::Vp8) {
+            return Err(OptionError::new(
+                "--record",
+                "*.webm",
+                "WebM holds no H.264; add vp8 to --codec, or record into .mkv",
+            ));
+        }
         Ok(Self {
             name: match join.name {
                 Some(name) => rtc_protocol::Name::new(&name)
@@ -191,7 +200,7 @@ impl CallOptions {
             looped: join.looped,
             size: size(&join.size)?,
             fps: join.fps,
-            codecs: codecs(&join.codec)?,
+            codecs,
             bitrate: bitrate(&join.bitrate)?,
             stereo: join.stereo,
             display,

@@ -19,6 +19,8 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::event::{Event, Kind, Summary};
 use crate::exit::Ending;
 use crate::media::capture::SourceError;
+use crate::media::sink::record::RecordError;
+use crate::media::sink::wav::WavError;
 use crate::options::CallOptions;
 use crate::output::PictureBoard;
 use crate::signaling::SignalingError;
@@ -52,6 +54,12 @@ pub enum StartError {
     /// A source or the loudspeaker.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The recording.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The file for the others' sound.
+    #[error(transparent)]
+    Wav(#[from] WavError),
     /// The system gave no thread.
     #[error("the system gave no thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -63,7 +71,7 @@ impl StartError {
     pub fn ending(&self) -> Ending {
         match self {
             Self::Signaling(error) => signals::ending(error),
-            Self::Source(_) | Self::Thread(_) => Ending::Failed,
+            Self::Source(_) | Self::Record(_) | Self::Wav(_) | Self::Thread(_) => Ending::Failed,
         }
     }
 }

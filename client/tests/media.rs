@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 struct Seen(Arc<Mutex<(VideoMeter, u64)>>);
 
 impl PictureSink for Seen {
-    fn encoded(&mut self, _: &EncodedPicture, _: Option<(u32, u32)>) {}
+    fn encoded(&mut self, _: &EncodedPicture) {}
     fn picture(&mut self, picture: &Arc<Picture>, _: VideoCodec) {
         self.0.lock().unwrap().0.see(Timestamp::now(), picture);
     }

@@ -13,7 +13,15 @@ async fn pair(first: &[&str], second: &[&str]) -> (Ended, Ended) {
     let server = TestServer::start().await.expect("a server");
     let url = server.url();
     let arguments = |name: &'static str, more: &[&str]| {
-        let mut all = vec!["join", "pair", "--headless", "--server", url.as_str(), "--as", name];
+        let mut all = vec![
+            "join",
+            "pair",
+            "--headless",
+            "--server",
+            url.as_str(),
+            "--as",
+            name,
+        ];
         all.extend(more.iter().map(|s| -> &str { s }));
         all.into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
@@ -66,8 +74,21 @@ async fn two_clients_see_and_hear_each_other_in_vp8() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_clients_see_and_hear_each_other_in_h264() {
     let (a, b) = pair(
-        &["--codec", "h264,vp8", "--audio", "tone:440", "--until-alone"],
-        &["--codec", "h264,vp8", "--audio", "tone:660", "--duration", "6s"],
+        &[
+            "--codec",
+            "h264,vp8",
+            "--audio",
+            "tone:440",
+            "--until-alone",
+        ],
+        &[
+            "--codec",
+            "h264,vp8",
+            "--audio",
+            "tone:660",
+            "--duration",
+            "6s",
+        ],
     )
     .await;
     saw_and_heard(&a, "video/H264", 660.0);
@@ -109,10 +130,15 @@ async fn statistics_carry_their_w3c_names_and_are_not_zero() {
     };
     let inbound = find("inbound-rtp", "video");
     assert!(inbound["framesDecoded"].as_u64() > Some(50), "{inbound:#}");
-    assert!(inbound["jitter"].as_f64().is_some_and(|j| j < 1.0), "seconds: {inbound:#}");
+    assert!(
+        inbound["jitter"].as_f64().is_some_and(|j| j < 1.0),
+        "seconds: {inbound:#}"
+    );
     let remote = find("remote-inbound-rtp", "video");
     assert!(
-        remote["roundTripTime"].as_f64().is_some_and(|t| t > 0.0 && t < 5.0),
+        remote["roundTripTime"]
+            .as_f64()
+            .is_some_and(|t| t > 0.0 && t < 5.0),
         "{remote:#}"
     );
     find("outbound-rtp", "audio");
@@ -125,7 +151,17 @@ async fn three_clients_make_a_mesh_and_one_leaving_ends_no_other_call() {
     let url = server.url();
     let join = |name: &'static str, more: &[&str]| {
         let mut all = vec![
-            "join", "mesh", "--headless", "--server", &url, "--as", name, "--size", "320x180", "--bitrate", "300k",
+            "join",
+            "mesh",
+            "--headless",
+            "--server",
+            &url,
+            "--as",
+            name,
+            "--size",
+            "320x180",
+            "--bitrate",
+            "300k",
         ];
         all.extend(more);
         Client::start(&all).unwrap()
@@ -145,12 +181,19 @@ async fn three_clients_make_a_mesh_and_one_leaving_ends_no_other_call() {
     }
     let c = c.ended(Duration::from_secs(5)).await.unwrap();
     assert_eq!(c.code, Some(0), "{c:#?}");
-    b.wait_for("peer-left", |e| e["peer"]["name"] == "carol" && e["reason"] == "left")
+    b.wait_for("peer-left", |e| {
+        e["peer"]["name"] == "carol" && e["reason"] == "left"
+    })
+    .await
+    .unwrap();
+    b.wait_for("stats", |e| e["peer"]["name"] == "alice")
         .await
         .unwrap();
-    b.wait_for("stats", |e| e["peer"]["name"] == "alice").await.unwrap();
     let b = b.ended(Duration::from_secs(14)).await.unwrap();
     let a = a.ended(Duration::ZERO).await.unwrap();
     assert_eq!((a.code, b.code), (Some(0), Some(0)), "{a:#?} {b:#?}");
-    assert_eq!(a.summary().unwrap()["peers"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        a.summary().unwrap()["peers"].as_array().map(Vec::len),
+        Some(2)
+    );
 }

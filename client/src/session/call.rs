@@ -15,7 +15,7 @@ use super::local::{self};
 use super::outcome::{How, judge};
 use super::promise::Promise;
 use super::signals;
-use super::sinks::Sinks;
+use super::sinks::{Sinks, recordable};
 use super::{Action, StartError};
 use crate::event::{Event, Kind, PeerRef, Summary};
 use crate::exit::Ending;
@@ -449,7 +449,7 @@ impl Call {
         }
         let config = PeerConfig {
             ice_servers: self.ice_servers.clone(),
-            video_codecs: self.options.codecs.clone(),
+            video_codecs: recordable(&self.options),
             polite: newcomer,
             send_audio: self.audio.is_some(),
             send_video: self.video.is_some(),
@@ -690,8 +690,10 @@ impl Call {
         let Some((id, mut report)) = report else {
             return;
         };
-        let Some(far) = self.far.get(&id) else { return };
-        if let Some(link) = &far.link {
+        let Some(far) = self.far.get_mut(&id) else {
+            return;
+        };
+        if let Some(link) = &mut far.link {
             link.add_to(&mut report);
         }
         let peer = far.who.clone();
@@ -756,7 +758,9 @@ impl Call {
         let all = async { while self.closing.join_next().await.is_some() {} };
         let _ = timeout(GOODBYE * 2, all).await;
         self.far.clear();
-        for notice in self.sinks.finish() {
+        let sinks = self.sinks;
+        let finished = tokio::task::spawn_blocking(move || sinks.finish()).await;
+        for notice in finished.unwrap_or_default() {
             let _ = self.events.try_send(Event::Notice { text: notice });
         }
         if ending != Ending::NoServer {

@@ -121,8 +121,8 @@ struct Pictures {
 }
 
 impl PictureSink for Pictures {
-    fn encoded(&mut self, frame: &EncodedPicture, size: Option<(u32, u32)>) {
-        self.sinks.encoded_picture(frame, size);
+    fn encoded(&mut self, frame: &EncodedPicture) {
+        self.sinks.picture(frame);
     }
 
     fn picture(&mut self, picture: &Arc<Picture>, codec: VideoCodec) {
@@ -152,7 +152,7 @@ struct Sounds {
 
 impl SoundSink for Sounds {
     fn encoded(&mut self, packet: &EncodedSound) {
-        self.sinks.encoded_sound(packet);
+        self.sinks.packet(packet);
     }
 
     fn sound(&mut self, sound: &Sound) {

@@ -41,6 +41,8 @@ pub(super) struct Link {
     pub(super) chat_open: bool,
     /// When an unwell connection turned so.
     pub(super) unwell_since: Option<Instant>,
+    /// When frames were last counted, and how many there were.
+    rated: Option<(Instant, u64)>,
     _forward: AbortOnDropHandle<()>,
 }
 
@@ -73,6 +75,7 @@ impl Link {
             audio: Vec::new(),
             chat_open: false,
             unwell_since: None,
+            rated: None,
             _forward: AbortOnDropHandle::new(forward),
         })
     }
@@ -86,20 +89,31 @@ impl Link {
     }
 
     /// Adds what only we know to a report of the engine: what became of frames and packets.
-    pub(super) fn add_to(&self, report: &mut Value) {
+    pub(super) fn add_to(&mut self, report: &mut Value) {
         let Some(all) = report.as_object_mut() else {
             return;
         };
+        let decoded = self.sum(|counts| &counts.decoded);
+        let now = Instant::now();
+        let (then, before) = self.rated.replace((now, decoded)).unwrap_or((now, decoded));
+        let seconds = now.saturating_duration_since(then).as_secs_f64();
         let inbound = all.values_mut().filter(|s| s["type"] == "inbound-rtp");
         for stream in inbound.filter_map(Value::as_object_mut) {
             match stream.get("kind").and_then(Value::as_str) {
                 Some("video") => {
-                    let sum = |count: fn(&VideoCounts) -> &AtomicU64| -> u64 {
-                        let each = self.video.iter().map(|v| count(v.counts()));
-                        each.map(|count| count.load(Ordering::Relaxed)).sum()
-                    };
-                    stream.insert("framesDecoded".into(), sum(|c| &c.decoded).into());
-                    stream.insert("framesDropped".into(), sum(|c| &c.dropped).into());
+                    stream.insert("framesDecoded".into(), decoded.into());
+                    let dropped = self.sum(|counts| &counts.dropped);
+                    stream.insert("framesDropped".into(), dropped.into());
+                    if seconds > 0.0 {
+                        let fps = decoded.saturating_sub(before) as f64 / seconds;
+                        stream.insert("framesPerSecond".into(), fps.into());
+                    }
+                    if let Some(newest) = self.video.last().map(VideoReceive::counts) {
+                        let width = newest.width.load(Ordering::Relaxed);
+                        let height = newest.height.load(Ordering::Relaxed);
+                        stream.insert("frameWidth".into(), width.into());
+                        stream.insert("frameHeight".into(), height.into());
+                    }
                 }
                 Some("audio") => {
                     let late: u64 = self.audio.iter().map(|a| a.counts().late).sum();
@@ -108,6 +122,11 @@ impl Link {
                 _ => {}
             }
         }
+    }
+
+    fn sum(&self, count: fn(&VideoCounts) -> &AtomicU64) -> u64 {
+        let each = self.video.iter().map(|v| count(v.counts()));
+        each.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
     pub(super) fn connected(&self) -> bool {

@@ -11,13 +11,13 @@ use crate::media::file::{self, FileOptions};
 use crate::options::{AudioFrom, CallOptions, VideoFrom};
 
 /// What a call sends.
-pub struct Sources {
+pub(super) struct Sources {
     /// Our picture, if any.
-    pub video: Option<Box<dyn VideoSource>>,
+    pub(super) video: Option<Box<dyn VideoSource>>,
     /// Our sound, if any.
-    pub audio: Option<Box<dyn AudioSource>>,
+    pub(super) audio: Option<Box<dyn AudioSource>>,
     /// What is missing, and what to do about it.
-    pub notices: Vec<String>,
+    pub(super) notices: Vec<String>,
 }
 
 /// Opens what was asked for. Blocks: devices take their time.
@@ -25,7 +25,7 @@ pub struct Sources {
 /// # Errors
 /// When a source that was asked for by name cannot be opened. A default device that is
 /// missing is told as a notice, and the call goes on without it.
-pub fn open(options: &CallOptions) -> Result<Sources, SourceError> {
+pub(super) fn open(options: &CallOptions) -> Result<Sources, SourceError> {
     let files = FileOptions {
         looped: options.looped,
         ..FileOptions::default()

@@ -2,20 +2,20 @@
 
 /// Read from an SDP text (RFC 8866); unknown or broken lines are passed over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Promise {
+pub(super) struct Promise {
     /// User, id and address of the `o=` line: one `RTCPeerConnection` keeps them for its
     /// life (RFC 9429, section 5.2.1), so other ones mean a page that was loaded again.
-    pub origin: String,
+    pub(super) origin: String,
     /// Some media section will send pictures.
-    pub video: bool,
+    pub(super) video: bool,
     /// Some media section will send sound.
-    pub audio: bool,
+    pub(super) audio: bool,
 }
 
 impl Promise {
     /// Reads one description.
     #[must_use]
-    pub fn read(sdp: &str) -> Self {
+    pub(super) fn read(sdp: &str) -> Self {
         let mut promise = Self::default();
         let mut session_sends = true;
         let mut section: Option<Section> = None;
@@ -114,7 +114,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read(text in ".{0,400}") {
-            Promise::read(&text);
+            let _ = Promise::read(&text);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! missing is made good by a key frame, and the pictures in between are counted as dropped.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -29,8 +29,8 @@ const CLOCK_RATE: u32 = 90_000;
 
 /// What is done with a far peer's pictures; runs on the decoder thread.
 pub trait PictureSink: Send {
-    /// A frame as it came, before it is decoded, with the size of the last decoded picture.
-    fn encoded(&mut self, frame: &EncodedPicture, size: Option<(u32, u32)>);
+    /// A frame as it came.
+    fn encoded(&mut self, frame: &EncodedPicture);
     /// A decoded picture.
     fn picture(&mut self, picture: &Arc<Picture>, codec: VideoCodec);
 }
@@ -44,6 +44,10 @@ pub struct VideoCounts {
     pub dropped: AtomicU64,
     /// Frames that the decoder refused.
     pub refused: AtomicU64,
+    /// `frameWidth`
+    pub width: AtomicU32,
+    /// `frameHeight`
+    pub height: AtomicU32,
     /// Key frames asked for (`pliCount` counts those that left).
     pub key_frames_asked: AtomicU64,
 }
@@ -73,7 +77,6 @@ impl VideoReceive {
             stop: Arc::clone(&stop),
             sink,
             decoder: None,
-            size: None,
         };
         let decoder = std::thread::Builder::new()
             .name("video-decode".into())
@@ -219,7 +222,6 @@ struct Decode {
     stop: Arc<AtomicBool>,
     sink: Box<dyn PictureSink>,
     decoder: Option<(VideoCodec, Box<dyn VideoDecoder>)>,
-    size: Option<(u32, u32)>,
 }
 
 impl Decode {
@@ -229,20 +231,16 @@ impl Decode {
                 return;
             }
             let picture = self.decode(codec, &frame);
-            if let Some(picture) = &picture {
-                self.size = Some((picture.width, picture.height));
-            }
-            self.sink.encoded(
-                &EncodedPicture {
-                    codec,
-                    data: frame.data,
-                    key: frame.key,
-                    at,
-                },
-                self.size,
-            );
+            self.sink.encoded(&EncodedPicture {
+                codec,
+                data: frame.data,
+                key: frame.key,
+                at,
+            });
             if let Some(picture) = picture {
                 self.counts.decoded.fetch_add(1, Ordering::Relaxed);
+                self.counts.width.store(picture.width, Ordering::Relaxed);
+                self.counts.height.store(picture.height, Ordering::Relaxed);
                 self.sink.picture(&Arc::new(picture), codec);
             }
         }

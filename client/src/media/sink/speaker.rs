@@ -1,6 +1,6 @@
 //! A loudspeaker, by `cpal`: the voices of all far peers in one mix.
 
-mod mixer;
+pub(super) mod mixer;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -38,8 +38,8 @@ pub struct RecordSink {
     thread: Option<JoinHandle<Result<(), RecordError>>>,
 }
 
-/// Gives frames to a recording. Cheap to clone; may wait up to a quarter of a second,
-/// so it is for threads, not for tasks.
+/// Gives frames to a recording. Cheap to clone. Pictures may wait up to a quarter of a
+/// second, so they are for threads, not for tasks; sound never waits.
 #[derive(Clone)]
 pub struct RecordHandle(Arc<Shared>);
 
@@ -171,7 +171,7 @@ impl RecordHandle {
         self.0.push(Job::Video(track, picture))
     }
 
-    /// Gives a packet of sound; false where it is left out.
+    /// Gives a packet of sound, without ever waiting; false where it is left out.
     pub fn audio(&self, track: TrackId, sound: EncodedSound) -> bool {
         self.0.push(Job::Audio(track, sound))
     }
@@ -190,7 +190,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     fn push(&self, job: Job) -> bool {
-        let until = Instant::now() + self.patience;
+        // Sound comes from a task, which must not be held up; it is small and many.
+        let patience = if job.picture().is_some() {
+            self.patience
+        } else {
+            Duration::ZERO
+        };
+        let until = Instant::now() + patience;
         let mut state = lock(&self.state);
         state.counts.given += 1;
         let useless = |state: &State| {

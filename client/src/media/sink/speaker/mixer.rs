@@ -16,7 +16,7 @@ const WINDOW_MS: usize = 2_000;
 
 /// Which voice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct InputId(u64);
+pub(in crate::media::sink) struct InputId(u64);
 
 /// What became of one peer's sound, in frames (a sample for each ear).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct InputStats {
 
 /// Mixes; shared by the device's callback and those who push.
 #[derive(Debug)]
-pub(super) struct Mixer {
+pub(in crate::media::sink) struct Mixer {
     frames_per_ms: usize,
     voices: Vec<Voice>,
     next: u64,
@@ -56,7 +56,7 @@ struct Voice {
 }
 
 impl Mixer {
-    pub(super) fn new(rate: u32) -> Self {
+    pub(in crate::media::sink) fn new(rate: u32) -> Self {
         Self {
             frames_per_ms: (rate as usize / 1_000).max(1),
             voices: Vec::new(),
@@ -65,7 +65,7 @@ impl Mixer {
         }
     }
 
-    pub(super) fn add(&mut self) -> InputId {
+    pub(in crate::media::sink) fn add(&mut self) -> InputId {
         let id = InputId(self.next);
         self.next += 1;
         self.voices.push(Voice {
@@ -79,11 +79,11 @@ impl Mixer {
         id
     }
 
-    pub(super) fn remove(&mut self, id: InputId) {
+    pub(in crate::media::sink) fn remove(&mut self, id: InputId) {
         self.voices.retain(|voice| voice.id != id);
     }
 
-    pub(super) fn stats(&self, id: InputId) -> InputStats {
+    pub(in crate::media::sink) fn stats(&self, id: InputId) -> InputStats {
         let voice = self.voices.iter().find(|voice| voice.id == id);
         voice.map_or_else(InputStats::default, |voice| InputStats {
             buffered: (voice.samples.len() / 2) as u64,
@@ -93,7 +93,7 @@ impl Mixer {
 
     /// Adds sound of a voice. One that would hold too much is cut to its target: it crackles
     /// once and is in time again, instead of lagging for the rest of the call.
-    pub(super) fn push(&mut self, id: InputId, samples: &[i16]) {
+    pub(in crate::media::sink) fn push(&mut self, id: InputId, samples: &[i16]) {
         let (target, capacity) = (self.samples_in(TARGET_MS), self.samples_in(CAPACITY_MS));
         let Some(voice) = self.voices.iter_mut().find(|voice| voice.id == id) else {
             return;
@@ -111,7 +111,7 @@ impl Mixer {
     }
 
     /// Fills a device's period.
-    pub(super) fn fill(&mut self, out: &mut [i16]) {
+    pub(in crate::media::sink) fn fill(&mut self, out: &mut [i16]) {
         let target = self.samples_in(TARGET_MS);
         let (spare, window) = (self.samples_in(SPARE_MS), self.samples_in(WINDOW_MS));
         self.sum.clear();
