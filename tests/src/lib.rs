@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: real binaries, real browsers, real devices.
 
+pub mod alone;
 pub mod browser;
 pub mod process;
 pub mod server;

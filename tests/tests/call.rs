@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use rtc_e2e::alone::alone;
 use rtc_e2e::process::{Client, Ended};
 use rtc_e2e::server::TestServer;
 use serde_json::Value;
@@ -10,6 +11,7 @@ use serde_json::Value;
 const CALL: Duration = Duration::from_secs(8);
 
 async fn pair(first: &[&str], second: &[&str]) -> (Ended, Ended) {
+    let _alone = alone().await;
     let server = TestServer::start().await.expect("a server");
     let url = server.url();
     let arguments = |name: &'static str, more: &[&str]| {
@@ -147,6 +149,7 @@ async fn statistics_carry_their_w3c_names_and_are_not_zero() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_clients_make_a_mesh_and_one_leaving_ends_no_other_call() {
+    let _alone = alone().await;
     let server = TestServer::start().await.unwrap();
     let url = server.url();
     let join = |name: &'static str, more: &[&str]| {
