@@ -103,7 +103,8 @@ fn client_saw_and_heard(summary: &Value, peer: &str) {
         .unwrap_or_else(|| panic!("no {peer} in {summary:#}"));
     let marks = &peer["marks"];
     assert!(marks["read"].as_u64().unwrap_or(0) >= 60, "{peer:#}");
-    assert_eq!(marks["outOfOrder"], 0, "{peer:#}");
+    // The browser's camera is a short film in a loop: its numbers begin again.
+    assert_eq!(marks["unreadable"], 0, "{peer:#}");
     let tone = &peer["tone"];
     let hz = tone["frequencyHz"].as_f64().unwrap();
     assert!((hz - 440.0).abs() < 2.0, "{peer:#}");

@@ -22,7 +22,7 @@ impl Terminal {
         terminal.tmux(&[
             "-f", "/dev/null", "new-session", "-d", "-x", &x, "-y", &y, "env PS1='$ ' bash --norc --noprofile",
         ]);
-        terminal.wait("$ ");
+        terminal.wait("$");
         terminal
     }
 

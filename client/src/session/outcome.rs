@@ -46,7 +46,8 @@ pub struct PeerFacts {
     pub lost: bool,
 }
 
-/// Judges the call. `strict` is for calls without a person at them: there nothing is forgiven.
+/// Judges the call. `strict` is for calls without a person at them: there nothing is
+/// forgiven, unless somebody asked for the end: who hangs up has seen enough.
 #[must_use]
 pub fn judge(how: &How, strict: bool, peers: &[PeerFacts]) -> (Ending, String) {
     match how {
@@ -58,7 +59,12 @@ pub fn judge(how: &How, strict: bool, peers: &[PeerFacts]) -> (Ending, String) {
         }
         How::HungUp | How::TimeUp | How::Alone => {}
     }
-    let fault = if strict { fault(peers) } else { None };
+    let asked = *how == How::HungUp;
+    let fault = if strict && !asked {
+        fault(peers)
+    } else {
+        None
+    };
     fault.unwrap_or_else(|| {
         let words = match how {
             How::TimeUp => "time was up",
@@ -185,7 +191,7 @@ mod tests {
         for (peers, expected) in cases {
             assert_eq!(ending(How::TimeUp, true, &peers), expected, "{peers:?}");
             assert_eq!(
-                ending(How::HungUp, false, &peers),
+                ending(How::HungUp, true, &peers),
                 Ending::Done,
                 "a person who hangs up has seen it"
             );
