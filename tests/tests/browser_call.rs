@@ -51,7 +51,13 @@ impl Stage {
     fn client(&self, more: &[&str]) -> Client {
         let url = self.server.url();
         let mut all = vec![
-            "join", "mixed", "--headless", "--server", &url, "--audio", "tone:660",
+            "join",
+            "mixed",
+            "--headless",
+            "--server",
+            &url,
+            "--audio",
+            "tone:660",
         ];
         all.extend(more);
         Client::start(&all).unwrap()

@@ -10,8 +10,8 @@ use rtc_e2e::process::{Client, binary};
 use rtc_e2e::server::TestServer;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 const SHORT: Duration = Duration::from_secs(10);
 
@@ -48,7 +48,12 @@ fn a_wrong_command_line_is_2() {
 
 #[test]
 fn help_and_the_texts_are_0() {
-    for arguments in [&["--help"][..], &["join", "--help"], &["completions", "bash"], &["man"]] {
+    for arguments in [
+        &["--help"][..],
+        &["join", "--help"],
+        &["completions", "bash"],
+        &["man"],
+    ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
         assert!(output.stdout.len() > 500, "{arguments:?}");
@@ -64,13 +69,29 @@ fn what_cannot_be_opened_is_1() {
     std::fs::write(&text, "not a film at all, only words").unwrap();
     for file in [empty.as_path(), &text, &folder.path().join("missing.ivf")] {
         let source = format!("file:{}", file.display());
-        let arguments = ["join", "foo", "--headless", "--server", "http://127.0.0.1:9", "--video", &source];
+        let arguments = [
+            "join",
+            "foo",
+            "--headless",
+            "--server",
+            "http://127.0.0.1:9",
+            "--video",
+            &source,
+        ];
         let name = file.file_name().unwrap().to_str().unwrap().to_owned();
         refused(&arguments, 1, &name);
     }
     let nowhere = folder.path().join("no/such/folder/call.mkv");
     refused(
-        &["join", "foo", "--headless", "--server", "http://127.0.0.1:9", "--record", nowhere.to_str().unwrap()],
+        &[
+            "join",
+            "foo",
+            "--headless",
+            "--server",
+            "http://127.0.0.1:9",
+            "--record",
+            nowhere.to_str().unwrap(),
+        ],
         1,
         "call.mkv",
     );
@@ -80,7 +101,13 @@ fn what_cannot_be_opened_is_1() {
 fn no_server_is_3() {
     // Port 9 is discard: nobody listens there on a test machine.
     refused(
-        &["join", "foo", "--headless", "--server", "http://127.0.0.1:9"],
+        &[
+            "join",
+            "foo",
+            "--headless",
+            "--server",
+            "http://127.0.0.1:9",
+        ],
         3,
         "127.0.0.1:9",
     );
@@ -109,7 +136,11 @@ async fn a_full_room_is_4() {
     let server = TestServer::start().await.unwrap();
     let (mut socket, _) = raw(&server).await;
     say(&mut socket, r#"{"type":"hello","id":1}"#).await;
-    say(&mut socket, r#"{"type":"join","id":2,"room":"tiny","capacity":1}"#).await;
+    say(
+        &mut socket,
+        r#"{"type":"join","id":2,"room":"tiny","capacity":1}"#,
+    )
+    .await;
     let ended = Client::start(&["join", "tiny", "--headless", "--server", &server.url()])
         .unwrap()
         .ended(SHORT)
@@ -139,7 +170,15 @@ async fn being_put_out_of_the_room_is_5() {
 async fn nobody_there_and_nobody_connected_are_6() {
     let server = TestServer::start().await.unwrap();
     let url = server.url();
-    let alone = ["join", "empty", "--headless", "--server", &url, "--duration", "1s"];
+    let alone = [
+        "join",
+        "empty",
+        "--headless",
+        "--server",
+        &url,
+        "--duration",
+        "1s",
+    ];
     let ended = Client::start(&alone).unwrap().ended(SHORT).await.unwrap();
     assert_eq!(ended.code, Some(6), "{ended:#?}");
 
@@ -147,7 +186,15 @@ async fn nobody_there_and_nobody_connected_are_6() {
     let (mut socket, _) = raw(&server).await;
     say(&mut socket, r#"{"type":"hello","id":1}"#).await;
     say(&mut socket, r#"{"type":"join","id":2,"room":"mute"}"#).await;
-    let silent = ["join", "mute", "--headless", "--server", &url, "--duration", "3s"];
+    let silent = [
+        "join",
+        "mute",
+        "--headless",
+        "--server",
+        &url,
+        "--duration",
+        "3s",
+    ];
     let ended = Client::start(&silent).unwrap().ended(SHORT).await.unwrap();
     assert_eq!(ended.code, Some(6), "{ended:#?}");
 }
@@ -167,11 +214,34 @@ async fn a_promised_picture_that_never_comes_is_7() {
     // Alice's one picture is over before Bob comes, and black is all she has. Her sound is muted by
     // having none. Bob is promised a picture.
     let mut alice = Client::start(&[
-        "join", "film", "--headless", "--server", &url, "--video", &source, "--audio", "none", "--until-alone",
+        "join",
+        "film",
+        "--headless",
+        "--server",
+        &url,
+        "--video",
+        &source,
+        "--audio",
+        "none",
+        "--until-alone",
     ])
     .unwrap();
-    alice.wait_for("notice", |e| e["text"].as_str().is_some_and(|t| t.contains("end"))).await.unwrap();
-    let bob = Client::start(&["join", "film", "--headless", "--server", &url, "--duration", "6s"]).unwrap();
+    alice
+        .wait_for("notice", |e| {
+            e["text"].as_str().is_some_and(|t| t.contains("end"))
+        })
+        .await
+        .unwrap();
+    let bob = Client::start(&[
+        "join",
+        "film",
+        "--headless",
+        "--server",
+        &url,
+        "--duration",
+        "6s",
+    ])
+    .unwrap();
     let bob = bob.ended(SHORT).await.unwrap();
     // The last picture of a file that is over is still shown to who comes later.
     assert_eq!(bob.code, Some(0), "{bob:#?}");
@@ -184,7 +254,14 @@ async fn a_call_whose_other_end_dies_is_8() {
     let server = TestServer::start().await.unwrap();
     let url = server.url();
     let mut alice = Client::start(&[
-        "join", "storm", "--headless", "--server", &url, "--duration", "50s", "--until-alone",
+        "join",
+        "storm",
+        "--headless",
+        "--server",
+        &url,
+        "--duration",
+        "50s",
+        "--until-alone",
     ])
     .unwrap();
     alice.wait_for("joined", |_| true).await.unwrap();
@@ -216,7 +293,14 @@ async fn ctrl_c_hangs_up_and_is_0() {
 async fn a_closed_standard_output_hangs_up_quietly() {
     let server = TestServer::start().await.unwrap();
     let mut child = tokio::process::Command::new(binary("rtc-client").unwrap())
-        .args(["join", "pipe", "--headless", "--plain", "--server", &server.url()])
+        .args([
+            "join",
+            "pipe",
+            "--headless",
+            "--plain",
+            "--server",
+            &server.url(),
+        ])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -238,7 +322,15 @@ async fn a_call_outlives_broken_and_hostile_signals() {
     let _alone = alone().await;
     let server = TestServer::start().await.unwrap();
     let url = server.url();
-    let mut alice = Client::start(&["join", "siege", "--headless", "--server", &url, "--until-alone"]).unwrap();
+    let mut alice = Client::start(&[
+        "join",
+        "siege",
+        "--headless",
+        "--server",
+        &url,
+        "--until-alone",
+    ])
+    .unwrap();
     let joined = alice.wait_for("joined", |_| true).await.unwrap();
     let target = joined["me"]["id"].as_str().unwrap().to_owned();
     let (mut socket, _) = raw(&server).await;
@@ -256,12 +348,27 @@ async fn a_call_outlives_broken_and_hostile_signals() {
         "17".to_owned(),
     ];
     for signal in &signals {
-        let text = format!(r#"{{"type":"signal","id":9,"room":"siege","to":"{target}","signal":{signal}}}"#);
+        let text = format!(
+            r#"{{"type":"signal","id":9,"room":"siege","to":"{target}","signal":{signal}}}"#
+        );
         say(&mut socket, &text).await;
     }
-    let bob = Client::start(&["join", "siege", "--headless", "--server", &url, "--as", "bob", "--duration", "4s"]).unwrap();
+    let bob = Client::start(&[
+        "join",
+        "siege",
+        "--headless",
+        "--server",
+        &url,
+        "--as",
+        "bob",
+        "--duration",
+        "4s",
+    ])
+    .unwrap();
     alice
-        .wait_for("first-frame", |e| e["peer"]["name"] == "bob" && e["kind"] == "video")
+        .wait_for("first-frame", |e| {
+            e["peer"]["name"] == "bob" && e["kind"] == "video"
+        })
         .await
         .unwrap();
     bob.ended(SHORT).await.unwrap();
@@ -290,7 +397,9 @@ async fn say(socket: &mut Socket, text: &str) {
     let id = serde_json::from_str::<serde_json::Value>(text).unwrap()["id"].clone();
     loop {
         let message = socket.next().await.unwrap().unwrap();
-        let Ok(text) = message.to_text() else { continue };
+        let Ok(text) = message.to_text() else {
+            continue;
+        };
         if serde_json::from_str::<serde_json::Value>(text).is_ok_and(|v| v["id"] == id) {
             return;
         }

@@ -12,7 +12,15 @@ use serde_json::Value;
 
 fn probe(path: &Path) -> Value {
     let output = Command::new("ffprobe")
-        .args(["-v", "error", "-count_frames", "-show_streams", "-show_format", "-of", "json"])
+        .args([
+            "-v",
+            "error",
+            "-count_frames",
+            "-show_streams",
+            "-show_format",
+            "-of",
+            "json",
+        ])
         .arg(path)
         .output()
         .expect("ffprobe is there: apt-get install ffmpeg");
@@ -39,12 +47,30 @@ async fn record(codec: &str, name: &str, kill: bool) -> (tempfile::TempDir, Valu
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     let mut alice = Client::start(&[
-        "join", "film", "--headless", "--server", &url, "--codec", codec, "--record", path.to_str().unwrap(),
+        "join",
+        "film",
+        "--headless",
+        "--server",
+        &url,
+        "--codec",
+        codec,
+        "--record",
+        path.to_str().unwrap(),
     ])
     .unwrap();
     alice.wait_for("joined", |_| true).await.unwrap();
     let mut bob = Client::start(&[
-        "join", "film", "--headless", "--server", &url, "--codec", codec, "--as", "bob", "--duration", "6s",
+        "join",
+        "film",
+        "--headless",
+        "--server",
+        &url,
+        "--codec",
+        codec,
+        "--as",
+        "bob",
+        "--duration",
+        "6s",
     ])
     .unwrap();
     bob.wait_for("first-frame", |_| true).await.unwrap();
@@ -77,7 +103,11 @@ async fn a_recording_holds_each_peers_picture_and_sound() {
         let audio = stream(&probed, "audio");
         assert_eq!(audio["codec_name"], "opus", "{probed:#}");
         assert!(frames(audio) >= 200, "{probed:#}");
-        let seconds: f64 = probed["format"]["duration"].as_str().unwrap().parse().unwrap();
+        let seconds: f64 = probed["format"]["duration"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
         assert!((4.5..7.5).contains(&seconds), "{probed:#}");
     }
 }
@@ -105,15 +135,36 @@ async fn a_full_disk_is_told_and_the_call_goes_on() {
     assert!(mounted.success(), "a small disk needs root");
     let path = disk.join("call.mkv");
     let mut alice = Client::start(&[
-        "join", "full", "--headless", "--server", &url, "--record", path.to_str().unwrap(), "--until-alone",
+        "join",
+        "full",
+        "--headless",
+        "--server",
+        &url,
+        "--record",
+        path.to_str().unwrap(),
+        "--until-alone",
     ])
     .unwrap();
     alice.wait_for("joined", |_| true).await.unwrap();
-    let bob = Client::start(&["join", "full", "--headless", "--server", &url, "--duration", "9s"]).unwrap();
+    let bob = Client::start(&[
+        "join",
+        "full",
+        "--headless",
+        "--server",
+        &url,
+        "--duration",
+        "9s",
+    ])
+    .unwrap();
     let notice = alice
-        .wait_for("notice", |e| e["text"].as_str().is_some_and(|t| t.contains("call.mkv")))
+        .wait_for("notice", |e| {
+            e["text"].as_str().is_some_and(|t| t.contains("call.mkv"))
+        })
         .await;
-    let (bob, alice) = (bob.ended(Duration::from_secs(9)).await, alice.ended(Duration::ZERO).await);
+    let (bob, alice) = (
+        bob.ended(Duration::from_secs(9)).await,
+        alice.ended(Duration::ZERO).await,
+    );
     let probed = probe(&path);
     let unmounted = Command::new("umount").arg(&disk).status().unwrap();
     assert!(unmounted.success());

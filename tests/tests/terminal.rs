@@ -20,7 +20,15 @@ impl Terminal {
         };
         let (x, y) = (columns.to_string(), rows.to_string());
         terminal.tmux(&[
-            "-f", "/dev/null", "new-session", "-d", "-x", &x, "-y", &y, "env PS1='$ ' bash --norc --noprofile",
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            &x,
+            "-y",
+            &y,
+            "env PS1='$ ' bash --norc --noprofile",
         ]);
         terminal.wait("$");
         terminal
@@ -72,7 +80,11 @@ impl Terminal {
     fn settings(&self, mark: &str) -> String {
         self.run(&format!("clear; stty -a | grep -v rows; echo {mark}-$?"));
         let screen = self.wait(&format!("{mark}-0"));
-        screen.lines().filter(|l| l.contains(';') || l.starts_with(['-', 'i', 'o', 'e'])).collect::<Vec<_>>().join("\n")
+        screen
+            .lines()
+            .filter(|l| l.contains(';') || l.starts_with(['-', 'i', 'o', 'e']))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 
@@ -85,7 +97,15 @@ impl Drop for Terminal {
 async fn call_in(terminal: &Terminal, server: &TestServer) -> Client {
     let url = server.url();
     let mut robot = Client::start(&[
-        "join", "screen", "--headless", "--server", &url, "--as", "robot", "--size", "320x180",
+        "join",
+        "screen",
+        "--headless",
+        "--server",
+        &url,
+        "--as",
+        "robot",
+        "--size",
+        "320x180",
     ])
     .unwrap();
     robot.wait_for("joined", |_| true).await.unwrap();
@@ -125,13 +145,18 @@ async fn the_screen_shows_a_call_and_leaves_the_terminal_as_it_was() {
     // Mute is told to the others.
     terminal.key("m");
     let muted = robot.wait_for("peer-muted", |_| true).await.unwrap();
-    assert_eq!((&muted["kind"], &muted["muted"]), (&"audio".into(), &true.into()));
+    assert_eq!(
+        (&muted["kind"], &muted["muted"]),
+        (&"audio".into(), &true.into())
+    );
 
     // No size is too small.
     for (x, y) in [("1", "1"), ("20", "4"), ("120", "40")] {
         terminal.tmux(&["resize-window", "-x", x, "-y", y]);
     }
-    terminal.wait_until("picture after resizing", |s| s.contains("robot") && s.contains('▀'));
+    terminal.wait_until("picture after resizing", |s| {
+        s.contains("robot") && s.contains('▀')
+    });
 
     terminal.key("q");
     let ended = terminal.wait("ended-0");

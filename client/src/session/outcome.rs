@@ -60,11 +60,7 @@ pub fn judge(how: &How, strict: bool, peers: &[PeerFacts]) -> (Ending, String) {
         How::HungUp | How::TimeUp | How::Alone => {}
     }
     let asked = *how == How::HungUp;
-    let fault = if strict && !asked {
-        fault(peers)
-    } else {
-        None
-    };
+    let fault = if strict && !asked { fault(peers) } else { None };
     fault.unwrap_or_else(|| {
         let words = match how {
             How::TimeUp => "time was up",

@@ -6,6 +6,7 @@
 //! capture thread, to the peers whose codec they are in.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -400,7 +401,7 @@ fn encode_one(
     picture: &Picture,
     settings: VideoSettings,
 ) -> Option<EncodedPicture> {
-    if !encoders.contains_key(&format) {
+    if let Entry::Vacant(place) = encoders.entry(format) {
         let config = EncoderConfig {
             width: picture.width,
             height: picture.height,
@@ -408,7 +409,7 @@ fn encode_one(
             bitrate,
         };
         match open_encoder(format, config) {
-            Ok(inner) => encoders.insert(format, Encoder { inner, bitrate }),
+            Ok(inner) => place.insert(Encoder { inner, bitrate }),
             Err(error) => {
                 tracing::error!("{error}");
                 return None;
