@@ -124,14 +124,15 @@ impl VideoEncoder for H264Encoder {
     }
 }
 
-/// Frames are skipped when the rate is overrun: without it OpenH264 lets a hard scene
-/// take several times its rate, which costs more latency than a skipped picture.
+/// No picture is skipped to keep the rate: OpenH264 skips several in a row after every key
+/// frame, however much room there is later, and a call on a good network would stutter. A
+/// hard scene overruns its rate for a moment instead.
 fn open(config: &EncoderConfig, slices: Slices) -> Result<Encoder, CodecError> {
     let options = Options::new()
         .bitrate(BitRate::from_bps(config.bitrate.clamp(1_000, 1 << 30)))
         .max_frame_rate(FrameRate::from_hz(config.fps.clamp(1, 60) as f32))
         .rate_control_mode(RateControlMode::Bitrate)
-        .skip_frames(true)
+        .skip_frames(false)
         .usage_type(UsageType::CameraVideoRealTime)
         .profile(Profile::Baseline)
         .complexity(Complexity::Low)
