@@ -1,7 +1,7 @@
 //! The frames of `rtc.v1`: typed on both sides, one JSON object each, parsed in one pass.
 //!
-//! Parsing goes through a flat structure of optional fields ([`wire`]), not through serde's tagged enums: those buffer
-//! the whole message as a tree, and cannot carry [`Raw`] text.
+//! Parsing goes through a flat structure of optional fields (`wire`), not through serde's tagged enums: those buffer
+//! the whole message as a tree, and cannot carry `Raw` text.
 
 mod client;
 mod server;

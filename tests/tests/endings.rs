@@ -5,11 +5,14 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use rtc_client::peer::{Peer, PeerConfig, PeerEvent};
+use rtc_client::signaling::{Signaling, SignalingEvent, SignalingOptions, Target};
 use rtc_e2e::alone::alone;
 use rtc_e2e::process::{Client, binary};
 use rtc_e2e::server::TestServer;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
@@ -199,20 +202,72 @@ async fn nobody_there_and_nobody_connected_are_6() {
     assert_eq!(ended.code, Some(6), "{ended:#?}");
 }
 
+/// A peer that connects, promises picture and sound, and sends neither, until it is dropped.
+async fn silent_peer(url: &str, room: &str) -> tokio::task::JoinHandle<()> {
+    let (tell, mut server) = mpsc::channel(64);
+    let target = Target::parse(room, Some(url)).unwrap();
+    let signaling = Signaling::connect(SignalingOptions::new(target), tell)
+        .await
+        .unwrap();
+    tokio::spawn(async move {
+        let (tell, mut events) = mpsc::channel(64);
+        let peer = Peer::start(PeerConfig::default(), tell).await.unwrap();
+        let mut other = None;
+        loop {
+            tokio::select! {
+                event = server.recv() => match event {
+                    Some(SignalingEvent::Signal { from, signal }) => {
+                        other = Some(from);
+                        peer.handle_signal(signal).await;
+                    }
+                    Some(_) => {}
+                    None => return,
+                },
+                event = events.recv() => match (event, other) {
+                    (Some(PeerEvent::Signal(signal)), Some(to)) => {
+                        signaling.signal(to, signal).await.unwrap();
+                    }
+                    (Some(_), _) => {}
+                    (None, _) => return,
+                },
+            }
+        }
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_promised_picture_that_never_comes_is_7() {
+async fn promised_media_that_never_comes_is_7() {
+    let _alone = alone().await;
+    let server = TestServer::start().await.unwrap();
+    let url = server.url();
+    let silent = silent_peer(&url, "film").await;
+    let arguments = [
+        "join",
+        "film",
+        "--headless",
+        "--server",
+        &url,
+        "--duration",
+        "6s",
+    ];
+    let mut bob = Client::start(&arguments).unwrap();
+    bob.wait_for("connected", |_| true).await.unwrap();
+    let bob = bob.ended(SHORT).await.unwrap();
+    assert_eq!(bob.code, Some(7), "{bob:#?}");
+    silent.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_over_still_shows_its_last_picture_to_who_comes_later() {
     let _alone = alone().await;
     let folder = tempfile::tempdir().unwrap();
-    // A picture's file that has nothing but its header: it promises, and ends at once.
-    let file = folder.path().join("header.y4m");
+    let file = folder.path().join("one.y4m");
     let mut y4m = b"YUV4MPEG2 W64 H64 F30:1 Ip A1:1 C420jpeg\nFRAME\n".to_vec();
     y4m.extend(vec![128; 64 * 64 * 3 / 2]);
     std::fs::write(&file, y4m).unwrap();
     let server = TestServer::start().await.unwrap();
     let url = server.url();
     let source = format!("file:{}", file.display());
-    // Alice's one picture is over before Bob comes, and black is all she has. Her sound is muted by
-    // having none. Bob is promised a picture.
     let mut alice = Client::start(&[
         "join",
         "film",
@@ -223,7 +278,6 @@ async fn a_promised_picture_that_never_comes_is_7() {
         &source,
         "--audio",
         "none",
-        "--until-alone",
     ])
     .unwrap();
     alice
@@ -232,20 +286,18 @@ async fn a_promised_picture_that_never_comes_is_7() {
         })
         .await
         .unwrap();
-    let bob = Client::start(&[
+    let bob = [
         "join",
         "film",
         "--headless",
         "--server",
         &url,
         "--duration",
-        "6s",
-    ])
-    .unwrap();
-    let bob = bob.ended(SHORT).await.unwrap();
-    // The last picture of a file that is over is still shown to who comes later.
+        "4s",
+    ];
+    let bob = Client::start(&bob).unwrap().ended(SHORT).await.unwrap();
     assert_eq!(bob.code, Some(0), "{bob:#?}");
-    drop(alice);
+    assert_eq!(bob.summary().unwrap()["peers"][0]["frameWidth"], 64);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,7 +90,7 @@ fn is_unfit(variable: &impl Fn(&str) -> Option<String>) -> bool {
         || set("WEZTERM_EXECUTABLE")
 }
 
-/// Asks the terminal, for at most [`ANSWER_WITHIN`].
+/// Asks the terminal, for at most `ANSWER_WITHIN`.
 ///
 /// The last question, a status report, is answered by practically every terminal, so the wait is
 /// long only where nothing answers at all. An answer that comes too late is read as keys that mean nothing.
