@@ -14,16 +14,16 @@ use tokio::time::{Instant, timeout};
 /// How long any single thing may take on a busy machine before a test calls it a failure.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where cargo put a binary of the workspace: beside the test's own.
+/// Where cargo put a binary of the workspace: above a test's own folder, beside a program.
 ///
 /// # Errors
 /// When it was not built.
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let folder = test
-        .parent()
-        .and_then(|deps| deps.parent())
-        .context("the test has no folder")?;
+    let mut folder = test.parent().context("the test has no folder")?;
+    if folder.ends_with("deps") {
+        folder = folder.parent().context("the test has no folder")?;
+    }
     let path = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     if !path.is_file() {
         bail!(
