@@ -14,20 +14,19 @@ use super::link::{Far, Link, News};
 use super::local::{self};
 use super::outcome::{How, judge};
 use super::promise::Promise;
+use super::sending;
 use super::signals;
 use super::sinks::{Sinks, recordable};
 use super::{Action, StartError};
 use crate::event::{Event, Kind, PeerRef, Summary};
 use crate::exit::Ending;
-use crate::media::codec::opus::Content;
 use crate::media::receive::audio::AudioReceive;
 use crate::media::receive::video::VideoReceive;
 use crate::media::send::SourceEvent;
-use crate::media::send::audio::{AudioSend, AudioSettings};
-use crate::media::send::video::{VideoSend, VideoSettings};
+use crate::media::send::audio::AudioSend;
+use crate::media::send::video::VideoSend;
 use crate::options::CallOptions;
 use crate::output::PictureBoard;
-use crate::output::board::SELF;
 use crate::peer::{ConnectionState, IceServer, Peer, PeerConfig, PeerEvent, RemoteTrack, Signal};
 use crate::signaling::{Signaling, SignalingError, SignalingEvent};
 use rtc_protocol::{LeaveReason, Member, PeerId};
@@ -98,7 +97,7 @@ impl Call {
         .map_err(std::io::Error::other)??;
         let (sources, (sinks, sink_notices)) = opened;
         let (video, audio) =
-            start_sources(&options, &board, &media.0, sources.video, sources.audio)?;
+            sending::start(&options, &board, &media.0, sources.video, sources.audio)?;
         for text in sources.notices.into_iter().chain(sink_notices) {
             let _ = events.try_send(Event::Notice { text });
         }
@@ -769,51 +768,4 @@ impl Call {
         let _ = self.events.try_send(Event::Summary(summary.clone()));
         summary
     }
-}
-
-fn start_sources(
-    options: &CallOptions,
-    board: &PictureBoard,
-    news: &mpsc::Sender<MediaNews>,
-    video: Option<Box<dyn crate::media::capture::VideoSource>>,
-    audio: Option<Box<dyn crate::media::capture::AudioSource>>,
-) -> Result<(Option<VideoSend>, Option<AudioSend>), StartError> {
-    let tell = |kind: Kind| {
-        let news = news.clone();
-        Box::new(move |event| {
-            let _ = news.try_send(MediaNews::Source(kind, event));
-        })
-    };
-    let video = video
-        .map(|source| {
-            let board = board.clone();
-            VideoSend::start(
-                source,
-                VideoSettings {
-                    fps: options.fps,
-                    bitrate: options.bitrate,
-                },
-                Box::new(move |picture| board.put(SELF, picture)),
-                tell(Kind::Video),
-            )
-        })
-        .transpose()?;
-    let audio = audio
-        .map(|source| {
-            let board = board.clone();
-            AudioSend::start(
-                source,
-                AudioSettings {
-                    content: if options.stereo {
-                        Content::Music
-                    } else {
-                        Content::Voice
-                    },
-                },
-                Box::new(move |level| board.level(SELF, level)),
-                tell(Kind::Audio),
-            )
-        })
-        .transpose()?;
-    Ok((video, audio))
 }

@@ -1,0 +1,65 @@
+//! Our sources on their way: the threads that capture and encode, wired to the call.
+
+use tokio::sync::mpsc;
+
+use super::StartError;
+use super::far::MediaNews;
+use crate::event::Kind;
+use crate::media::capture::{AudioSource, VideoSource};
+use crate::media::codec::opus::Content;
+use crate::media::send::audio::{AudioSend, AudioSettings};
+use crate::media::send::video::{VideoSend, VideoSettings};
+use crate::options::CallOptions;
+use crate::output::PictureBoard;
+use crate::output::board::SELF;
+
+/// Starts what sends our picture and sound; our own picture and level go to the board.
+///
+/// # Errors
+/// When the system gives no thread.
+pub(super) fn start(
+    options: &CallOptions,
+    board: &PictureBoard,
+    news: &mpsc::Sender<MediaNews>,
+    video: Option<Box<dyn VideoSource>>,
+    audio: Option<Box<dyn AudioSource>>,
+) -> Result<(Option<VideoSend>, Option<AudioSend>), StartError> {
+    let tell = |kind: Kind| {
+        let news = news.clone();
+        Box::new(move |event| {
+            let _ = news.try_send(MediaNews::Source(kind, event));
+        })
+    };
+    let video = video
+        .map(|source| {
+            let board = board.clone();
+            VideoSend::start(
+                source,
+                VideoSettings {
+                    fps: options.fps,
+                    bitrate: options.bitrate,
+                },
+                Box::new(move |picture| board.put(SELF, picture)),
+                tell(Kind::Video),
+            )
+        })
+        .transpose()?;
+    let audio = audio
+        .map(|source| {
+            let board = board.clone();
+            AudioSend::start(
+                source,
+                AudioSettings {
+                    content: if options.stereo {
+                        Content::Music
+                    } else {
+                        Content::Voice
+                    },
+                },
+                Box::new(move |level| board.level(SELF, level)),
+                tell(Kind::Audio),
+            )
+        })
+        .transpose()?;
+    Ok((video, audio))
+}
