@@ -76,12 +76,14 @@ async fn main() -> anyhow::Result<()> {
     let player = play(&arguments, peers, board, Arc::clone(&stop));
     if let Some(after) = arguments.panic_after {
         std::thread::spawn(move || {
+            // The moment of the panic is what the caller asked for.
             std::thread::sleep(Duration::from_secs_f64(after));
             panic!("a panic as asked for");
         });
     }
 
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    // How long the example plays is what the caller asked for; nothing is waited for.
     let end = tokio::time::sleep(Duration::from_secs_f64(arguments.seconds));
     tokio::pin!(end);
     let (mut muted, mut camera_off) = (false, false);
