@@ -22,6 +22,13 @@ impl Terminal {
         terminal.tmux(&[
             "-f",
             "/dev/null",
+            // Shrunk under a program, tmux keeps pieces of the alternate screen in its history, and shows them
+            // when it grows again; what is looked at here is the program.
+            "set-option",
+            "-g",
+            "history-limit",
+            "0",
+            ";",
             "new-session",
             "-d",
             "-x",

@@ -11,8 +11,8 @@ use crossterm::cursor::{Hide, Show};
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::style::ResetColor;
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-    disable_raw_mode, enable_raw_mode,
+    BeginSynchronizedUpdate, DisableLineWrap, EnableLineWrap, EndSynchronizedUpdate,
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{execute, queue};
 
@@ -28,6 +28,9 @@ pub struct TerminalGuard(());
 
 impl TerminalGuard {
     /// Enters raw mode and the alternate screen, with bracketed paste and without a cursor.
+    ///
+    /// Lines do not wrap there: a frame drawn for the size of a moment ago would otherwise scroll a
+    /// window that has become smaller, and push pieces of pictures into the history that the shell has.
     ///
     /// # Errors
     /// When the terminal refuses, or is ours already.
@@ -46,6 +49,7 @@ impl TerminalGuard {
             io::stdout(),
             EnterAlternateScreen,
             EnableBracketedPaste,
+            DisableLineWrap,
             Hide
         );
         drop(ours);
@@ -80,6 +84,7 @@ pub fn restore() {
             io::stdout(),
             EndSynchronizedUpdate,
             ResetColor,
+            EnableLineWrap,
             DisableBracketedPaste,
             Show,
             LeaveAlternateScreen
