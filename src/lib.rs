@@ -1,11 +1,12 @@
 //! The language that clients, servers and the browser page speak.
 //!
 //! [`id`] holds checked names, [`message`] the frames of `rtc.v1`, [`signal`] what peers say to each other through the
-//! server, [`limits`] every bound with its reason, and [`schema`] the JSON Schema of it all.
+//! server, [`dialect`] translators for pages written for other servers, [`limits`] every bound with its reason, and [`schema`] the JSON Schema of it all.
 //!
 //! Invariants: no socket, task or clock; every parser takes any bytes and answers with a typed error; payloads of
 //! signals and application messages stay the sender's text ([`raw::Raw`]), so relaying them never builds a tree.
 
+pub mod dialect;
 pub mod id;
 pub mod limits;
 pub mod message;
@@ -15,7 +16,7 @@ pub mod signal;
 
 pub use id::{CallId, Name, NameError, PeerId, RoomId, Token};
 pub use message::{
-    ClientFrame, ClientMessage, ErrorCode, IceServer, Kind, LeaveReason, Limits, Member,
+    ClientFrame, ClientMessage, Dialect, ErrorCode, IceServer, Kind, LeaveReason, Limits, Member,
     ParseError, Rejected, Right, Role, ServerFrame, ServerMessage,
 };
 pub use raw::Raw;

@@ -158,6 +158,50 @@ pub struct Member {
     pub role: Role,
     /// What it, or a moderator, has muted.
     pub muted: Vec<Kind>,
+    /// How it speaks with the server, where that is not `rtc.v1`.
+    ///
+    /// The server translates for it, and sees to who offers: a native peer makes an offer to such a member only when a
+    /// `restart` signal asks for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
+}
+
+/// A dialect that the server translates to and from `rtc.v1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Dialect {
+    /// Socket.IO pages of the codelab's kind: `create or join` and `message`.
+    Codelab,
+    /// Socket.IO pages with a channel of two: `create or join`, `message`, `response`, `Bye`.
+    Book,
+    /// WebSocket pages where a name calls a name.
+    Login,
+    /// Socket.IO pages with rooms of many and acknowledgements.
+    Conference,
+    /// A publisher by HTTP (RFC 9725).
+    Whip,
+    /// A player by HTTP.
+    Whep,
+    /// One of a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Dialect {
+    /// Returns the dialect's name as it stands in messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Codelab => "codelab",
+            Self::Book => "book",
+            Self::Login => "login",
+            Self::Conference => "conference",
+            Self::Whip => "whip",
+            Self::Whep => "whep",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// A message that cannot be understood.

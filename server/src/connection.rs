@@ -1,22 +1,19 @@
 //! One WebSocket: an actor that reads, checks, writes and keeps the heart beating.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{SinkExt, StreamExt};
 use rtc_protocol::{
-    ClientFrame, ClientMessage, ErrorCode, PeerId, Rejected, ServerFrame, ServerMessage, Token,
-    close, limits,
+    ClientFrame, ClientMessage, ErrorCode, Rejected, ServerFrame, ServerMessage, Token, close,
+    limits,
 };
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
-use tokio_util::sync::CancellationToken;
 
-use crate::hub::{ConnectionId, Greeting};
+use crate::hub::Greeting;
 use crate::rate::Bucket;
-use crate::switchboard::{Input, Outgoing, Reach, Switchboard};
+use crate::seat::Seat;
+use crate::switchboard::{Outgoing, Switchboard};
 
 /// Messages written before the peer is listened to again.
 const BATCH: usize = 64;
@@ -44,12 +41,7 @@ enum End {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(
-    mut socket: WebSocket,
-    id: ConnectionId,
-    switchboard: Switchboard,
-    rules: Rules,
-) {
+pub(crate) async fn serve(mut socket: WebSocket, switchboard: Switchboard, rules: Rules) {
     let patience = Duration::from_millis(limits::HELLO_MS);
     let greeting = match timeout(patience, hello(&mut socket)).await {
         Ok(Ok(greeting)) => greeting,
@@ -57,37 +49,20 @@ pub(crate) async fn serve(
         Ok(Err(None)) => return,
         Err(_) => return goodbye(&mut socket, close::HELLO_FIRST, "no hello in time").await,
     };
-    let (outgoing, queue) = mpsc::channel(rules.queue);
-    let waiting = Arc::new(AtomicUsize::new(0));
-    let kill = CancellationToken::new();
-    let (reply, known) = oneshot::channel();
-    let input = Input::Hello {
-        connection: id,
-        reach: Reach {
-            outgoing,
-            waiting: Arc::clone(&waiting),
-            kill: kill.clone(),
-        },
-        greeting,
-        peer: reply,
-    };
-    switchboard.send(input).await;
-    let Ok(peer) = known.await else {
+    let Some(seat) = Seat::take(&switchboard, greeting, rules.queue).await else {
         return goodbye(&mut socket, close::GOING_AWAY, "going away").await;
     };
     let mut actor = Actor {
         socket,
-        peer,
-        switchboard: switchboard.clone(),
+        seat,
         rules,
-        waiting,
         bucket: Bucket::new(Instant::now(), limits::RATE_PER_SECOND, limits::RATE_BURST),
         bad: 0,
         heard: Instant::now(),
         started: Instant::now(),
         round_trip: None,
     };
-    let end = actor.run(queue, &kill).await;
+    let end = actor.run().await;
     let clean = match end {
         End::Clean => true,
         End::Broken => false,
@@ -96,13 +71,7 @@ pub(crate) async fn serve(
             false
         }
     };
-    switchboard
-        .send(Input::Gone {
-            peer,
-            connection: id,
-            clean,
-        })
-        .await;
+    actor.seat.leave(clean).await;
 }
 
 /// Reads the first message, which must be a hello; otherwise tells how to close, if anybody is there to be told.
@@ -133,6 +102,7 @@ async fn hello(socket: &mut WebSocket) -> Result<Greeting, Option<(u16, &'static
                 token: resume.unwrap_or_else(|| Token::from_random(rand::random())),
                 last_seq,
                 name,
+                dialect: None,
             });
         }
         Ok(ClientFrame { id, .. }) => (
@@ -180,10 +150,8 @@ async fn goodbye(socket: &mut WebSocket, code: u16, reason: &'static str) {
 
 struct Actor {
     socket: WebSocket,
-    peer: PeerId,
-    switchboard: Switchboard,
+    seat: Seat,
     rules: Rules,
-    waiting: Arc<AtomicUsize>,
     bucket: Bucket,
     bad: u32,
     heard: Instant,
@@ -192,7 +160,8 @@ struct Actor {
 }
 
 impl Actor {
-    async fn run(&mut self, mut queue: mpsc::Receiver<Outgoing>, kill: &CancellationToken) -> End {
+    async fn run(&mut self) -> End {
+        let kill = self.seat.too_slow();
         let beat = self.rules.heartbeat;
         let mut heart = interval_at(tokio::time::Instant::now() + beat, beat);
         heart.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -200,11 +169,11 @@ impl Actor {
             // Not biased: neither a flood to the peer nor one from it keeps the other waiting.
             tokio::select! {
                 () = kill.cancelled() => return End::Ours(SLOW_READER),
-                outgoing = queue.recv() => {
+                outgoing = self.seat.hear() => {
                     let Some(outgoing) = outgoing else {
                         return End::Ours((close::GOING_AWAY, "going away"));
                     };
-                    let written = timeout(beat, self.write(outgoing, &mut queue));
+                    let written = timeout(beat, self.write(outgoing));
                     tokio::select! {
                         biased;
                         () = kill.cancelled() => return End::Ours(SLOW_READER),
@@ -244,17 +213,12 @@ impl Actor {
     }
 
     /// Writes this and what else waits, and flushes once.
-    async fn write(
-        &mut self,
-        first: Outgoing,
-        queue: &mut mpsc::Receiver<Outgoing>,
-    ) -> Option<End> {
+    async fn write(&mut self, first: Outgoing) -> Option<End> {
         let mut next = Some(first);
         let mut left = BATCH;
         while let Some(outgoing) = next {
             match outgoing {
                 Outgoing::Line(line) => {
-                    self.waiting.fetch_sub(line.bytes(), Ordering::Relaxed);
                     let text = Message::Text(line.text().into());
                     if self.socket.feed(text).await.is_err() {
                         return Some(End::Broken);
@@ -266,7 +230,7 @@ impl Actor {
             next = if left == 0 {
                 None
             } else {
-                queue.try_recv().ok()
+                self.seat.hear_now()
             };
         }
         self.socket.flush().await.is_err().then_some(End::Broken)
@@ -321,7 +285,7 @@ impl Actor {
                 None
             }
             _ => {
-                self.switchboard.send(Input::Said(self.peer, frame)).await;
+                self.seat.say(frame).await;
                 None
             }
         }

@@ -1,7 +1,6 @@
 //! What is answered over HTTP: the page, the WebSocket, health.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -19,7 +18,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::connection::{self, Rules};
-use crate::hub::ConnectionId;
 use crate::page::{ASSETS, Asset, INDEX};
 use crate::switchboard::Switchboard;
 
@@ -42,7 +40,6 @@ pub(crate) struct Shared {
     pub(crate) switchboard: Switchboard,
     pub(crate) config: Arc<Config>,
     pub(crate) connections: TaskTracker,
-    pub(crate) next: Arc<AtomicU64>,
 }
 
 pub(crate) fn router(shared: Shared) -> Router {
@@ -141,7 +138,6 @@ async fn websocket(
         queue: shared.config.limits.queue_messages as usize,
         message_bytes: shared.config.limits.message_bytes,
     };
-    let id = ConnectionId(shared.next.fetch_add(1, Ordering::Relaxed));
     let token = shared.connections.token();
     if taken >= shared.config.connections {
         // A browser's page sees a close code, and never an HTTP status.
@@ -151,7 +147,7 @@ async fn websocket(
         });
     }
     upgrade.on_upgrade(move |socket| async move {
-        connection::serve(socket, id, shared.switchboard, rules).await;
+        connection::serve(socket, shared.switchboard, rules).await;
         drop(token);
     })
 }

@@ -16,8 +16,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rtc_protocol::{
-    CallId, ClientFrame, ClientMessage, ErrorCode, IceServer, LeaveReason, Limits, Name, PeerId,
-    Right, RoomId, ServerMessage, Token, close,
+    CallId, ClientFrame, ClientMessage, Dialect, ErrorCode, IceServer, LeaveReason, Limits, Name,
+    PeerId, Right, RoomId, ServerMessage, Token, close,
 };
 
 pub use line::Line;
@@ -45,6 +45,22 @@ pub struct Greeting {
     pub last_seq: Option<u64>,
     /// The name it goes by.
     pub name: Option<Name>,
+    /// The dialect it is translated from; none for `rtc.v1` itself.
+    pub dialect: Option<Dialect>,
+}
+
+impl Greeting {
+    /// Of a page that the server translates for: somebody new.
+    #[must_use]
+    pub const fn translated(token: Token, dialect: Dialect, name: Option<Name>) -> Self {
+        Self {
+            id: None,
+            token,
+            last_seq: None,
+            name,
+            dialect: Some(dialect),
+        }
+    }
 }
 
 /// What is to be done for a connection.
@@ -141,6 +157,7 @@ impl Hub {
             token,
             last_seq,
             name,
+            dialect,
         } = greeting;
         self.now = now;
         let peer = token.peer_id();
@@ -167,7 +184,7 @@ impl Hub {
             (None, _) => false,
         };
         if !resumed {
-            let session = Session::new(connection, name);
+            let session = Session::new(connection, name, dialect);
             self.sessions.insert(peer, session);
         }
         let welcome = ServerMessage::Welcome {
@@ -426,13 +443,14 @@ impl Hub {
             return;
         };
         let name = name.unwrap_or_else(|| session.name(peer));
+        let dialect = session.dialect();
         session.enter(room.clone());
         let inside = self
             .rooms
             .entry(room.clone())
             .or_insert_with(|| Room::new(capacity));
         let members = inside.members();
-        let member = inside.enter(peer, name);
+        let member = inside.enter(peer, name, dialect);
         let joined = ServerMessage::Joined {
             room: room.clone(),
             peer,

@@ -16,12 +16,12 @@ mod http;
 pub mod hub;
 mod page;
 mod rate;
+mod seat;
 mod switchboard;
 pub mod testing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
@@ -90,7 +90,6 @@ impl Server {
             switchboard: switchboard.clone(),
             config: Arc::new(self.config),
             connections: connections.clone(),
-            next: Arc::new(AtomicU64::new(0)),
         });
         let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(task))];
         for listener in self.listeners {

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rtc_protocol::{ClientFrame, PeerId, limits};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -65,6 +67,7 @@ pub(crate) enum Input {
 pub(crate) struct Switchboard {
     inputs: mpsc::Sender<Input>,
     slow_readers: Arc<AtomicU64>,
+    connections: Arc<AtomicU64>,
 }
 
 impl Switchboard {
@@ -81,6 +84,7 @@ impl Switchboard {
             Self {
                 inputs,
                 slow_readers,
+                connections: Arc::default(),
             },
             task.run(inbox),
         )
@@ -89,6 +93,21 @@ impl Switchboard {
     /// Waits for its turn; an input after the end is lost with everything else.
     pub(crate) async fn send(&self, input: Input) {
         let _ = self.inputs.send(input).await;
+    }
+
+    /// For destructors, which cannot wait: a task of its own waits where the hub is busy.
+    pub(crate) fn send_later(&self, input: Input) {
+        if let Err(TrySendError::Full(input)) = self.inputs.try_send(input)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let switchboard = self.clone();
+            runtime.spawn(async move { switchboard.send(input).await });
+        }
+    }
+
+    /// A number that no connection had before.
+    pub(crate) fn next_connection(&self) -> ConnectionId {
+        ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(crate) async fn counts(&self) -> HubCounts {

@@ -113,8 +113,10 @@ export class Mesh extends EventTarget {
     this.#tell('members');
   }
 
-  // `polite` is the newcomer, which makes the offer.
-  #meet(info, polite) {
+  // The newcomer is polite and makes the offer; a member that the server translates for offers by itself or asks.
+  #meet(info, newcomer) {
+    const offers = newcomer && !info.dialect;
+    const polite = newcomer || Boolean(info.dialect);
     const known = this.members.get(info.peer);
     if (known) {
       clearTimeout(known.awayTimer);
@@ -123,19 +125,20 @@ export class Mesh extends EventTarget {
       known.muted = new Set(info.muted ?? []);
       known.peer.polite = polite;
       if (known.peer.state === 'connected') known.peer.repeat();
-      else if (polite) known.peer.rebuild();
+      else if (offers) known.peer.rebuild();
       return known;
     }
     const member = { id: info.peer, name: info.name || 'Guest', role: info.role, muted: new Set(info.muted ?? []), awayTimer: 0 };
-    member.peer = this.#connect(member, polite);
+    member.peer = this.#connect(member, polite, offers);
     this.members.set(member.id, member);
     return member;
   }
 
-  #connect(member, polite) {
+  #connect(member, polite, offers) {
     const peer = new Peer({
       id: member.id,
       polite,
+      offers,
       media: this.#media,
       codec: this.#codec,
       config: { iceServers: this.#signaling.welcome.iceServers ?? [], bundlePolicy: 'max-bundle' },

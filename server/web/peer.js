@@ -22,7 +22,8 @@ export function preferCodec(codecs, name) {
 /**
  * Events: `state`, `track` (our `stream` got or lost a track), `chat` (detail: text), `chat-open`.
  *
- * The newcomer is polite and makes the first offer; the one that was there waits for it.
+ * The newcomer is polite and makes the first offer; the one that was there waits for it. To a member that the server
+ * translates for we are polite, and offer only when it asks (`restart`).
  */
 export class Peer extends EventTarget {
   id;
@@ -42,7 +43,7 @@ export class Peer extends EventTarget {
   #rescueTimer = 0;
   #closed = false;
 
-  constructor({ id, polite, media, config, codec, send }) {
+  constructor({ id, polite, offers = polite, media, config, codec, send }) {
     super();
     this.id = id;
     this.polite = polite;
@@ -50,7 +51,7 @@ export class Peer extends EventTarget {
     this.#config = config;
     this.#codec = codec;
     this.#send = send;
-    this.#build(polite);
+    this.#build(offers);
   }
 
   get state() {
@@ -115,10 +116,13 @@ export class Peer extends EventTarget {
     pc.ondatachannel = ({ channel }) => channel.label === 'chat' && this.#adopt(channel);
     pc.onconnectionstatechange = () => this.#stateChanged();
     pc.onnegotiationneeded = () => this.#offer();
-    if (!offers) return;
-    // All at once before the first offer: one negotiation sets up everything.
+    if (offers) this.#prepareOffer();
+  }
+
+  // All at once before the first offer: one negotiation sets up everything.
+  #prepareOffer() {
     for (const kind of KINDS) this.#addTransceiver(kind);
-    this.#adopt(pc.createDataChannel('chat'));
+    this.#adopt(this.pc.createDataChannel('chat'));
   }
 
   #tearDown() {
@@ -144,8 +148,13 @@ export class Peer extends EventTarget {
 
   async #handle({ description, candidate, restart }) {
     if (description) await this.#describe(description);
-    else if (restart) this.pc.restartIce();
+    else if (restart) this.#offerAgain();
     else if (candidate !== undefined) await this.#addCandidate(candidate);
+  }
+
+  #offerAgain() {
+    if (this.pc.remoteDescription || this.pc.localDescription) this.pc.restartIce();
+    else this.#prepareOffer();
   }
 
   async #describe(description) {

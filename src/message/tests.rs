@@ -48,6 +48,7 @@ fn server_frames_are_pinned() {
                 name: Name::new("Ann").unwrap(),
                 role: Role::Moderator,
                 muted: vec![Kind::Audio],
+                dialect: None,
             }],
         },
     };
@@ -257,10 +258,11 @@ fn client() -> impl Strategy<Value = ClientMessage> {
 
 prop_compose! {
     fn member()(
-        peer in peer(), name in name(), moderator in any::<bool>(), muted in vec(kind(), 0..2)
+        peer in peer(), name in name(), moderator in any::<bool>(), muted in vec(kind(), 0..2),
+        dialect in of(prop_oneof![Just(Dialect::Login), Just(Dialect::Whip)]),
     ) -> Member {
         let role = if moderator { Role::Moderator } else { Role::Member };
-        Member { peer, name, role, muted }
+        Member { peer, name, role, muted, dialect }
     }
 }
 

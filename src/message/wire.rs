@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{ErrorCode, IceServer, Kind, LeaveReason, Limits, Member, ParseError, Right, Role};
+use super::{
+    Dialect, ErrorCode, IceServer, Kind, LeaveReason, Limits, Member, ParseError, Right, Role,
+};
 use crate::id::{CallId, Name, PeerId, RoomId};
 use crate::limits;
 use crate::raw::Raw;
@@ -68,6 +70,7 @@ pub(super) struct WireMember<'a> {
     role: Role,
     #[serde(default)]
     muted: Vec<Kind>,
+    dialect: Option<Dialect>,
 }
 
 impl WireMember<'_> {
@@ -77,6 +80,7 @@ impl WireMember<'_> {
             name: Name::new(&self.name)?,
             role: self.role,
             muted: self.muted,
+            dialect: self.dialect,
         })
     }
 }

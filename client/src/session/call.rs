@@ -346,7 +346,10 @@ impl Call {
             };
             self.far
                 .insert(who.id.clone(), Far::new(who.clone(), media));
-            self.open_link(&who.id, newcomer).await;
+            // A member that the server translates for offers by itself, or has us asked for an offer; we give way.
+            let foreign = member.dialect.is_some();
+            self.open_link(&who.id, newcomer || foreign, newcomer && !foreign)
+                .await;
         }
         for kind in member.muted {
             self.muted_by(&who.id, kind, true);
@@ -423,7 +426,7 @@ impl Call {
                 // The same peer with another session: its page was loaded again.
                 let old = self.far.get_mut(from).and_then(|far| far.link.take());
                 self.close_link(from, old);
-                self.open_link(from, false).await;
+                self.open_link(from, false, false).await;
             }
         }
         let Some(far) = self.far.get_mut(from) else {
@@ -440,7 +443,7 @@ impl Call {
 
     // --- connections ---
 
-    async fn open_link(&mut self, id: &str, newcomer: bool) {
+    async fn open_link(&mut self, id: &str, polite: bool, offers: bool) {
         if self.far.values().filter(|far| far.link.is_some()).count() >= LINKS {
             return self.notice(format!(
                 "the room has more than {LINKS} others; no connection is opened to the rest"
@@ -449,7 +452,7 @@ impl Call {
         let config = PeerConfig {
             ice_servers: self.ice_servers.clone(),
             video_codecs: recordable(&self.options),
-            polite: newcomer,
+            polite,
             send_audio: self.audio.is_some(),
             send_video: self.video.is_some(),
             ..PeerConfig::default()
@@ -462,7 +465,7 @@ impl Call {
                 if let Some(far) = self.far.get_mut(id) {
                     far.link = Some(link);
                 }
-                if newcomer {
+                if offers {
                     peer.negotiate().await;
                 }
             }

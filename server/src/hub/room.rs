@@ -1,6 +1,6 @@
 //! Who is in a room, and who may do what there.
 
-use rtc_protocol::{Kind, Member, Name, PeerId, Role};
+use rtc_protocol::{Dialect, Kind, Member, Name, PeerId, Role};
 
 /// One room; its members in the order in which they came.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Room {
     }
 
     /// The first one in moderates.
-    pub(super) fn enter(&mut self, peer: PeerId, name: Name) -> Member {
+    pub(super) fn enter(&mut self, peer: PeerId, name: Name, dialect: Option<Dialect>) -> Member {
         let role = if self.members.is_empty() {
             Role::Moderator
         } else {
@@ -58,6 +58,7 @@ impl Room {
             name,
             role,
             muted: Vec::new(),
+            dialect,
         };
         self.members.push(member.clone());
         member

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use rtc_protocol::{Name, PeerId, RoomId};
+use rtc_protocol::{Dialect, Name, PeerId, RoomId};
 
 use super::ConnectionId;
 use super::line::Line;
@@ -20,6 +20,8 @@ pub(super) struct Session {
     connection: Option<ConnectionId>,
     lost_at: Option<Instant>,
     name: Option<Name>,
+    /// Spoken with by a translator; none where it speaks `rtc.v1`.
+    dialect: Option<Dialect>,
     rooms: BTreeSet<RoomId>,
     /// The number of the newest message.
     seq: u64,
@@ -29,11 +31,16 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) const fn new(connection: ConnectionId, name: Option<Name>) -> Self {
+    pub(super) const fn new(
+        connection: ConnectionId,
+        name: Option<Name>,
+        dialect: Option<Dialect>,
+    ) -> Self {
         Self {
             connection: Some(connection),
             lost_at: None,
             name,
+            dialect,
             rooms: BTreeSet::new(),
             seq: 0,
             backlog: VecDeque::new(),
@@ -64,6 +71,10 @@ impl Session {
     /// The name that it goes by: its own, or the beginning of its id.
     pub(super) fn name(&self, peer: PeerId) -> Name {
         self.name.clone().unwrap_or_else(|| peer.short_name())
+    }
+
+    pub(super) const fn dialect(&self) -> Option<Dialect> {
+        self.dialect
     }
 
     pub(super) fn enter(&mut self, room: RoomId) {

@@ -94,6 +94,7 @@ impl World {
         let mut out = Vec::new();
         let name = Some(Name::new(&who.to_string()).unwrap());
         let greeting = Greeting {
+            dialect: None,
             id: Some(1),
             token: token(who),
             last_seq: last,

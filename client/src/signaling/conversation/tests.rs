@@ -476,6 +476,7 @@ fn comings_and_goings_are_told() {
                     name: Name::new("peer 2").unwrap(),
                     role: Role::Member,
                     muted: vec![],
+                    dialect: None,
                 }
             },
             SignalingEvent::Muted {

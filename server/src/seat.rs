@@ -1,0 +1,113 @@
+//! A peer's place at the switchboard, whatever it is reached by: a WebSocket, Socket.IO, HTTP.
+//!
+//! What the room core says waits here in a bounded queue; a peer that does not take it is
+//! told so by [`Seat::too_slow`], and must be closed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rtc_protocol::{ClientFrame, PeerId};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::hub::{ConnectionId, Greeting};
+use crate::switchboard::{Input, Outgoing, Reach, Switchboard};
+
+/// See the module. Dropped without [`Seat::leave`], the peer counts as lost and may resume.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    switchboard: Switchboard,
+    connection: ConnectionId,
+    peer: PeerId,
+    queue: mpsc::Receiver<Outgoing>,
+    waiting: Arc<AtomicUsize>,
+    kill: CancellationToken,
+    left: bool,
+}
+
+impl Seat {
+    /// Says hello for a peer; none when the server has ended. `queue` is how many messages may wait.
+    pub(crate) async fn take(
+        switchboard: &Switchboard,
+        greeting: Greeting,
+        queue: usize,
+    ) -> Option<Self> {
+        let connection = switchboard.next_connection();
+        let (outgoing, queue) = mpsc::channel(queue);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let kill = CancellationToken::new();
+        let (reply, known) = oneshot::channel();
+        let input = Input::Hello {
+            connection,
+            reach: Reach {
+                outgoing,
+                waiting: Arc::clone(&waiting),
+                kill: kill.clone(),
+            },
+            greeting,
+            peer: reply,
+        };
+        switchboard.send(input).await;
+        let peer = known.await.ok()?;
+        Some(Self {
+            switchboard: switchboard.clone(),
+            connection,
+            peer,
+            queue,
+            waiting,
+            kill,
+            left: false,
+        })
+    }
+
+    /// Says something to the room core, which stamps the sender.
+    pub(crate) async fn say(&self, frame: ClientFrame) {
+        self.switchboard.send(Input::Said(self.peer, frame)).await;
+    }
+
+    /// What the room core says next; none when it has ended. Safe to be given up while waiting.
+    pub(crate) async fn hear(&mut self) -> Option<Outgoing> {
+        let heard = self.queue.recv().await;
+        self.took(heard)
+    }
+
+    /// What waits already.
+    pub(crate) fn hear_now(&mut self) -> Option<Outgoing> {
+        let heard = self.queue.try_recv().ok();
+        self.took(heard)
+    }
+
+    fn took(&self, heard: Option<Outgoing>) -> Option<Outgoing> {
+        if let Some(Outgoing::Line(line)) = &heard {
+            self.waiting.fetch_sub(line.bytes(), Ordering::Relaxed);
+        }
+        heard
+    }
+
+    /// Cancelled when the peer has not taken what was said to it.
+    pub(crate) fn too_slow(&self) -> CancellationToken {
+        self.kill.clone()
+    }
+
+    /// Gives the place up; `clean` tells that the peer went on purpose and will not come back.
+    pub(crate) async fn leave(mut self, clean: bool) {
+        self.left = true;
+        self.switchboard.send(self.gone(clean)).await;
+    }
+
+    const fn gone(&self, clean: bool) -> Input {
+        Input::Gone {
+            peer: self.peer,
+            connection: self.connection,
+            clean,
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if !self.left {
+            self.switchboard.send_later(self.gone(false));
+        }
+    }
+}
