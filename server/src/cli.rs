@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use rtc_protocol::IceServer;
 
-use crate::Config;
+use crate::{Config, Network, config};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,9 +40,21 @@ pub struct Cli {
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
 
-    /// Connections at once.
+    /// Peers on WebSockets at once.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     max_connections: usize,
+
+    /// Connections of any kind from one address (of IPv6: from one /64).
+    #[arg(long, value_name = "N", default_value_t = config::CONNECTIONS_PER_ADDRESS)]
+    max_per_address: usize,
+
+    /// Network that --max-per-address does not hold for, as a proxy's; repeatable, or none.
+    #[arg(long, value_name = "ADDR[/BITS]", default_value = "127.0.0.0/8,::1", value_delimiter = ',', value_parser = exempt)]
+    exempt: Vec<Exempt>,
+
+    /// Seconds for a request's headers to come; an idle connection is kept as long.
+    #[arg(long, value_name = "SECONDS", default_value_t = config::HEADER_TIME.as_secs(), value_parser = clap::value_parser!(u64).range(1..=300))]
+    header_timeout: u64,
 
     /// Members of a room where its maker says nothing.
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -96,6 +108,9 @@ impl Cli {
             ice_servers: self.ice_server,
             allow_origins: self.allow_origin,
             connections: self.max_connections,
+            connections_per_address: self.max_per_address,
+            exempt: self.exempt.into_iter().filter_map(|one| one.0).collect(),
+            header_time: Duration::from_secs(self.header_timeout),
             default_capacity: self.room_capacity,
             resume_window: Duration::from_secs(self.resume_window),
             ..Config::default()
@@ -117,6 +132,17 @@ fn listen(text: &str) -> Result<Listen, String> {
     text.parse()
         .map(|address| Listen(vec![address]))
         .map_err(|_| "give an IP address and a port, as in 127.0.0.1:8080 or [::1]:8080".to_owned())
+}
+
+/// A network, or none at all.
+#[derive(Clone, Debug)]
+struct Exempt(Option<Network>);
+
+fn exempt(text: &str) -> Result<Exempt, crate::listener::NetworkError> {
+    match text {
+        "none" => Ok(Exempt(None)),
+        network => network.parse().map(|network| Exempt(Some(network))),
+    }
 }
 
 /// Checks what browsers would otherwise refuse to make a connection with (W3C webrtc-pc, section 4.2.3).

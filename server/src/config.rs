@@ -6,9 +6,16 @@ use std::time::Duration;
 use rtc_protocol::{IceServer, Limits, limits};
 
 use crate::hub::HubConfig;
+use crate::listener::Network;
 
 /// The port where nothing else is said.
 pub const DEFAULT_PORT: u16 = 8080;
+
+/// An office behind one address fits in; a single machine cannot take all places.
+pub(crate) const CONNECTIONS_PER_ADDRESS: usize = 256;
+
+/// A phone on a bad link sends its request within this.
+pub(crate) const HEADER_TIME: Duration = Duration::from_secs(10);
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
@@ -25,8 +32,16 @@ pub struct Config {
     pub limits: Limits,
     /// Members of a room where its maker says nothing.
     pub default_capacity: u16,
-    /// Connections at once.
+    /// Peers on WebSockets at once.
     pub connections: usize,
+    /// Connections beside those of peers on WebSockets: pages, polls, publishers, whoever looks after the server.
+    pub connections_beside: usize,
+    /// Connections of any kind from one address: one of IPv4, or a /64 of IPv6.
+    pub connections_per_address: usize,
+    /// Networks whose addresses are not held to that.
+    pub exempt: Vec<Network>,
+    /// For a request's line and headers to come. An idle connection that speaks HTTP is closed after it, too.
+    pub header_time: Duration,
     /// Origins beside the server's own whose pages may connect; `*` for all.
     pub allow_origins: Vec<String>,
 }
@@ -49,6 +64,10 @@ impl Default for Config {
             },
             default_capacity: limits::DEFAULT_CAPACITY,
             connections: 10_000,
+            connections_beside: 1_000,
+            connections_per_address: CONNECTIONS_PER_ADDRESS,
+            exempt: Network::LOOPBACK.to_vec(),
+            header_time: HEADER_TIME,
             allow_origins: Vec::new(),
         }
     }

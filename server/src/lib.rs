@@ -3,6 +3,7 @@
 //! - [`hub`]: rooms, sessions and calls as pure rules
 //! - `switchboard`: the one task that owns the hub
 //! - `connection`: one actor for each WebSocket
+//! - `listener`: connections accepted, counted and bounded
 //! - `http`: the page, the WebSocket's door, health
 //! - [`testing`]: servers for tests
 //!
@@ -14,6 +15,7 @@ mod config;
 mod connection;
 mod http;
 pub mod hub;
+mod listener;
 mod page;
 mod rate;
 mod seat;
@@ -24,15 +26,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 pub use config::{Config, DEFAULT_PORT};
+pub use listener::{Network, NetworkError};
 
 use http::Shared;
+use listener::{Listener, Places, Rules};
 use switchboard::Switchboard;
 
 /// How long connections may take to say goodbye at the end.
@@ -83,36 +86,40 @@ impl Server {
     #[must_use]
     pub fn start(self) -> Running {
         let addresses = self.local_addrs();
-        let (switchboard, task) = Switchboard::new(self.config.hub());
+        let config = Arc::new(self.config);
+        let (switchboard, task) = Switchboard::new(config.hub());
         let connections = TaskTracker::new();
         let stop = CancellationToken::new();
         let router = http::router(Shared {
             switchboard: switchboard.clone(),
-            config: Arc::new(self.config),
+            config: Arc::clone(&config),
             connections: connections.clone(),
         });
-        let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(task))];
-        for listener in self.listeners {
-            let listener = listener.tap_io(|stream| {
-                // A small message must not wait for a larger one (Nagle).
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!("TCP_NODELAY: {error}");
-                }
-            });
-            let serve = axum::serve(listener, router.clone())
-                .with_graceful_shutdown(stop.clone().cancelled_owned());
-            tasks.push(AbortOnDropHandle::new(tokio::spawn(async move {
-                if let Err(error) = serve.await {
-                    tracing::error!("a listener ended: {error}");
-                }
-            })));
-        }
+        let places = Places::new(
+            config.connections.saturating_add(config.connections_beside),
+            config.connections_per_address,
+            config.exempt.clone(),
+        );
+        let rules = Rules {
+            header_time: config.header_time,
+        };
+        let listeners = self.listeners.into_iter().map(|socket| Listener {
+            socket,
+            router: router.clone(),
+            rules,
+            places: Arc::clone(&places),
+            stop: stop.clone(),
+        });
+        let listeners = listeners
+            .map(|listener| AbortOnDropHandle::new(tokio::spawn(listener.run())))
+            .collect();
         Running {
             addresses,
             switchboard,
             connections,
             stop,
-            _tasks: tasks,
+            listeners,
+            _switchboard: AbortOnDropHandle::new(tokio::spawn(task)),
         }
     }
 }
@@ -124,7 +131,8 @@ pub struct Running {
     switchboard: Switchboard,
     connections: TaskTracker,
     stop: CancellationToken,
-    _tasks: Vec<AbortOnDropHandle<()>>,
+    listeners: Vec<AbortOnDropHandle<()>>,
+    _switchboard: AbortOnDropHandle<()>,
 }
 
 impl Running {
@@ -139,6 +147,12 @@ impl Running {
         self.stop.cancel();
         self.switchboard.drain("the server stops").await;
         self.connections.close();
-        let _ = timeout(GOODBYE, self.connections.wait()).await;
+        let ended = async {
+            for listener in self.listeners {
+                let _ = listener.await;
+            }
+            self.connections.wait().await;
+        };
+        let _ = timeout(GOODBYE, ended).await;
     }
 }

@@ -94,3 +94,39 @@ fn a_signal_ends_it_in_order() {
         assert_eq!(rest, "", "nothing to complain about");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn it_lives_on_without_descriptors_and_says_so_once() {
+    use std::io::Write;
+    use std::net::TcpStream;
+    let mut command = Command::new("sh");
+    let script = "ulimit -n 32 && exec \"$0\" --listen 127.0.0.1:0";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_rtc-server")]);
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    command.env_remove("RTC_SERVER_LISTEN");
+    let mut server = Running(command.spawn().unwrap());
+    let mut stderr = BufReader::new(server.0.stderr.take().unwrap());
+    let mut line = || {
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        line
+    };
+    let listening = line();
+    let address = listening.split('/').nth(2).unwrap();
+    let crowd: Vec<_> = (0..64)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    let complaint = line();
+    assert!(complaint.contains("ulimit -n"), "{complaint}");
+    drop(crowd);
+    let recovered = line();
+    assert!(recovered.contains("accepted again"), "once: {recovered}");
+    let mut client = TcpStream::connect(address).unwrap();
+    client
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
