@@ -11,6 +11,7 @@ use rtc_protocol::{
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
 
 use crate::hub::Greeting;
+use crate::metrics::{CloseReason, Limit, Metrics, Refused};
 use crate::rate::Bucket;
 use crate::seat::Seat;
 use crate::switchboard::{Outgoing, Switchboard};
@@ -42,12 +43,24 @@ enum End {
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(mut socket: WebSocket, switchboard: Switchboard, rules: Rules) {
+    let metrics = switchboard.metrics().clone();
     let patience = Duration::from_millis(limits::HELLO_MS);
-    let greeting = match timeout(patience, hello(&mut socket)).await {
+    let greeting = match timeout(patience, hello(&mut socket, &metrics)).await {
         Ok(Ok(greeting)) => greeting,
-        Ok(Err(Some((code, reason)))) => return goodbye(&mut socket, code, reason).await,
-        Ok(Err(None)) => return,
-        Err(_) => return goodbye(&mut socket, close::HELLO_FIRST, "no hello in time").await,
+        Ok(Err(Some((code, reason)))) => {
+            let refused = match code {
+                close::HELLO_FIRST => Refused::HelloFirst,
+                _ => Refused::BadMessage,
+            };
+            metrics.connections_refused.inc(refused);
+            return goodbye(&mut socket, code, reason).await;
+        }
+        Ok(Err(None)) => return metrics.connections_refused.inc(Refused::Gone),
+        Err(_) => {
+            metrics.connections_refused.inc(Refused::HelloTimeout);
+            metrics.limits_hit.inc(Limit::HelloTime);
+            return goodbye(&mut socket, close::HELLO_FIRST, "no hello in time").await;
+        }
     };
     let Some(seat) = Seat::take(&switchboard, greeting, rules.queue).await else {
         return goodbye(&mut socket, close::GOING_AWAY, "going away").await;
@@ -55,6 +68,7 @@ pub(crate) async fn serve(mut socket: WebSocket, switchboard: Switchboard, rules
     let mut actor = Actor {
         socket,
         seat,
+        metrics,
         rules,
         bucket: Bucket::new(Instant::now(), limits::RATE_PER_SECOND, limits::RATE_BURST),
         bad: 0,
@@ -67,6 +81,7 @@ pub(crate) async fn serve(mut socket: WebSocket, switchboard: Switchboard, rules
         End::Clean => true,
         End::Broken => false,
         End::Ours((code, reason)) => {
+            actor.seat.ends(CloseReason::of_code(code));
             goodbye(&mut actor.socket, code, reason).await;
             false
         }
@@ -75,13 +90,19 @@ pub(crate) async fn serve(mut socket: WebSocket, switchboard: Switchboard, rules
 }
 
 /// Reads the first message, which must be a hello; otherwise tells how to close, if anybody is there to be told.
-async fn hello(socket: &mut WebSocket) -> Result<Greeting, Option<(u16, &'static str)>> {
+async fn hello(
+    socket: &mut WebSocket,
+    metrics: &Metrics,
+) -> Result<Greeting, Option<(u16, &'static str)>> {
     let text = loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => break text,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(Message::Binary(_))) => return Err(Some(TEXT_ONLY)),
-            Some(Err(error)) if is_too_large(&error) => return Err(Some(TOO_LARGE)),
+            Some(Err(error)) if is_too_large(&error) => {
+                metrics.limits_hit.inc(Limit::MessageBytes);
+                return Err(Some(TOO_LARGE));
+            }
             Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(None),
         }
     };
@@ -112,6 +133,7 @@ async fn hello(socket: &mut WebSocket) -> Result<Greeting, Option<(u16, &'static
         ),
         Err(Rejected { id, error }) => (id, error.code(), error.to_string()),
     };
+    metrics.refused(code);
     let _ = send(socket, &error(request, code, message)).await;
     Err(Some((close::HELLO_FIRST, "hello first")))
 }
@@ -151,6 +173,7 @@ async fn goodbye(socket: &mut WebSocket, code: u16, reason: &'static str) {
 struct Actor {
     socket: WebSocket,
     seat: Seat,
+    metrics: Metrics,
     rules: Rules,
     bucket: Bucket,
     bad: u32,
@@ -198,6 +221,7 @@ impl Actor {
                 }
                 _ = heart.tick() => {
                     if self.heard.elapsed() > beat * 5 / 2 {
+                        self.metrics.limits_hit.inc(Limit::Silence);
                         return End::Ours((close::SILENT, "silent"));
                     }
                     let ping = ServerMessage::Ping {
@@ -248,11 +272,13 @@ impl Actor {
             }
             Message::Ping(_) | Message::Pong(_) => return None,
         };
+        self.seat.received_bytes(text.len());
         let frame = match ClientFrame::parse(&text) {
             Ok(frame) => frame,
             Err(Rejected { id, error: why }) => {
                 self.bad += 1;
                 if self.bad > limits::BAD_MESSAGES {
+                    self.metrics.limits_hit.inc(Limit::BadMessages);
                     return Some(End::Ours((close::BAD_MESSAGES, "too many bad messages")));
                 }
                 return self.answer(&error(id, why.code(), why.to_string())).await;
@@ -301,6 +327,9 @@ impl Actor {
     }
 
     async fn answer(&mut self, frame: &ServerFrame) -> Option<End> {
+        if let ServerMessage::Error { code, .. } = &frame.message {
+            self.metrics.refused(*code);
+        }
         match timeout(self.rules.heartbeat, send(&mut self.socket, frame)).await {
             Ok(Ok(())) => None,
             Ok(Err(_)) => Some(End::Broken),

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::connection::{self, Rules};
+use crate::metrics::{self, Limit, Metrics, Refused};
 use crate::page::{ASSETS, Asset, INDEX};
 use crate::switchboard::Switchboard;
 
@@ -40,12 +41,14 @@ pub(crate) struct Shared {
     pub(crate) switchboard: Switchboard,
     pub(crate) config: Arc<Config>,
     pub(crate) connections: TaskTracker,
+    pub(crate) metrics: Metrics,
 }
 
 pub(crate) fn router(shared: Shared) -> Router {
     Router::new()
         .route(WEBSOCKET_PATH, get(websocket))
         .route("/healthz", get(health))
+        .route("/metrics", get(scrape))
         .route("/", get(index))
         .route("/_/{file}", get(asset))
         .route("/{room}", get(room))
@@ -61,6 +64,16 @@ async fn health(State(shared): State<Shared>) -> impl IntoResponse {
         shared.switchboard.slow_readers()
     );
     ([(CONTENT_TYPE, "application/json")], text)
+}
+
+async fn scrape(State(shared): State<Shared>) -> Response<Body> {
+    match shared.metrics.text() {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!("the metrics cannot be written: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 async fn index(headers: HeaderMap) -> Response<Body> {
@@ -114,11 +127,14 @@ async fn websocket(
     upgrade: WebSocketUpgrade,
 ) -> Response<Body> {
     if !own_page(&headers, &shared.config.allow_origins) {
+        shared.metrics.connections_refused.inc(Refused::Origin);
         let words = "pages of other sites may not connect here; --allow-origin lets one in\n";
         return (StatusCode::FORBIDDEN, words).into_response();
     }
     let taken = shared.connections.len();
     if taken >= shared.config.connections.saturating_add(TURNED_AWAY) {
+        shared.metrics.connections_refused.inc(Refused::Full);
+        shared.metrics.limits_hit.inc(Limit::Connections);
         let words = "the server holds as many peers as it was told to; try again later\n";
         return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
     }
@@ -130,6 +146,7 @@ async fn websocket(
         .write_buffer_size(BUFFER)
         .max_write_buffer_size(shared.config.limits.message_bytes as usize * 2 + BUFFER);
     if upgrade.selected_protocol().is_none() {
+        shared.metrics.connections_refused.inc(Refused::Protocol);
         let words = format!("this is a WebSocket of the subprotocol {SUBPROTOCOL}; ask for it\n");
         return (StatusCode::BAD_REQUEST, words).into_response();
     }
@@ -140,6 +157,8 @@ async fn websocket(
     };
     let token = shared.connections.token();
     if taken >= shared.config.connections {
+        shared.metrics.connections_refused.inc(Refused::Full);
+        shared.metrics.limits_hit.inc(Limit::Connections);
         // A browser's page sees a close code, and never an HTTP status.
         return upgrade.on_upgrade(|socket| async move {
             connection::turn_away(socket).await;

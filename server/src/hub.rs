@@ -22,6 +22,7 @@ use rtc_protocol::{
 
 pub use line::Line;
 
+use crate::metrics::{Begun, Limit, Metrics};
 use call::Call;
 use room::Room;
 use session::{Keep, Session};
@@ -115,6 +116,8 @@ pub struct Hub {
     calls: HashMap<CallId, Call>,
     next_call: u64,
     draining: bool,
+    /// Only ever written: no rule reads it.
+    metrics: Metrics,
 }
 
 /// Why a request was refused.
@@ -132,7 +135,15 @@ impl Hub {
             calls: HashMap::new(),
             next_call: 0,
             draining: false,
+            metrics: Metrics::default(),
         }
+    }
+
+    /// Counts what happens there.
+    #[must_use]
+    pub(crate) fn counting(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Counts of what is there.
@@ -161,6 +172,7 @@ impl Hub {
         } = greeting;
         self.now = now;
         let peer = token.peer_id();
+        let known = self.sessions.contains_key(&peer);
         let resumed = match (self.sessions.get_mut(&peer), last_seq) {
             (Some(session), Some(last)) if session.can_resume(last) => {
                 if let Some(old) = session.connect(connection) {
@@ -183,7 +195,18 @@ impl Hub {
             }
             (None, _) => false,
         };
-        if !resumed {
+        if resumed {
+            self.metrics.sessions_resumed.inc();
+        } else {
+            let begun = match (last_seq, known) {
+                (Some(_), _) => Begun::Missed,
+                (None, true) => Begun::Anew,
+                (None, false) => Begun::New,
+            };
+            if (last_seq.is_some(), known) == (true, true) {
+                self.metrics.limits_hit.inc(Limit::Backlog);
+            }
+            self.metrics.sessions_begun.inc(begun);
             let session = Session::new(connection, name, dialect);
             self.sessions.insert(peer, session);
         }
@@ -319,6 +342,7 @@ impl Hub {
     /// The server is about to stop: everybody is told, nobody is let in any more.
     pub fn drain(&mut self, reason: &str, out: &mut Vec<Effect>) {
         self.draining = true;
+        self.metrics.draining.set(1);
         for session in self.sessions.values() {
             if let Some(connection) = session.connection() {
                 let message = ServerMessage::GoAway {
@@ -360,6 +384,9 @@ impl Hub {
         message: ServerMessage,
         out: &mut Vec<Effect>,
     ) {
+        if let ServerMessage::Error { code, .. } = &message {
+            self.metrics.refused(*code);
+        }
         let sequenced = message.is_sequenced();
         let line = Line::new(id, message);
         if sequenced {
@@ -445,10 +472,11 @@ impl Hub {
         let name = name.unwrap_or_else(|| session.name(peer));
         let dialect = session.dialect();
         session.enter(room.clone());
-        let inside = self
-            .rooms
-            .entry(room.clone())
-            .or_insert_with(|| Room::new(capacity));
+        let inside = self.rooms.entry(room.clone()).or_insert_with(|| {
+            self.metrics.rooms_opened.inc();
+            Room::new(capacity)
+        });
+        self.metrics.room_joins.inc();
         let members = inside.members();
         let member = inside.enter(peer, name, dialect);
         let joined = ServerMessage::Joined {
@@ -513,8 +541,10 @@ impl Hub {
             return;
         };
         let heir = inside.exit(peer);
+        self.metrics.room_leaves.inc(reason);
         if inside.is_empty() {
             self.rooms.remove(room);
+            self.metrics.rooms_closed.inc();
             return;
         }
         let room = room.clone();
@@ -545,6 +575,7 @@ impl Hub {
         }
         self.end_calls(peer, out);
         self.sessions.remove(&peer);
+        self.metrics.sessions_ended.inc(reason);
     }
 }
 

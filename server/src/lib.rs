@@ -5,6 +5,7 @@
 //! - `connection`: one actor for each WebSocket
 //! - `listener`: connections accepted, counted and bounded
 //! - `http`: the page, the WebSocket's door, health
+//! - `metrics`: what is counted, and how Prometheus reads it
 //! - [`testing`]: servers for tests
 //!
 //! Invariants: the hub knows no socket, task or clock; every queue is bounded; a peer that
@@ -16,6 +17,7 @@ mod connection;
 mod http;
 pub mod hub;
 mod listener;
+mod metrics;
 mod page;
 mod rate;
 mod seat;
@@ -36,6 +38,7 @@ pub use listener::{Network, NetworkError};
 
 use http::Shared;
 use listener::{Listener, Places, Rules};
+use metrics::Metrics;
 use switchboard::Switchboard;
 
 /// How long connections may take to say goodbye at the end.
@@ -87,13 +90,15 @@ impl Server {
     pub fn start(self) -> Running {
         let addresses = self.local_addrs();
         let config = Arc::new(self.config);
-        let (switchboard, task) = Switchboard::new(config.hub());
+        let metrics = Metrics::default();
+        let (switchboard, task) = Switchboard::new(config.hub(), metrics.clone());
         let connections = TaskTracker::new();
         let stop = CancellationToken::new();
         let router = http::router(Shared {
             switchboard: switchboard.clone(),
             config: Arc::clone(&config),
             connections: connections.clone(),
+            metrics: metrics.clone(),
         });
         let places = Places::new(
             config.connections.saturating_add(config.connections_beside),
@@ -108,6 +113,7 @@ impl Server {
             router: router.clone(),
             rules,
             places: Arc::clone(&places),
+            metrics: metrics.clone(),
             stop: stop.clone(),
         });
         let listeners = listeners

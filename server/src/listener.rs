@@ -28,6 +28,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::{Limit, Metrics, Refused};
 pub(crate) use places::{Crowded, Place, Places};
 pub use places::{Network, NetworkError};
 pub(crate) use wire::Wire;
@@ -67,6 +68,7 @@ pub(crate) struct Listener {
     pub(crate) router: Router,
     pub(crate) rules: Rules,
     pub(crate) places: Arc<Places>,
+    pub(crate) metrics: Metrics,
     /// Cancelled when nobody is to be accepted any more.
     pub(crate) stop: CancellationToken,
 }
@@ -106,6 +108,7 @@ impl Listener {
                 }
                 Err(crowded) => {
                     tracing::debug!(?crowded, "a connection is turned away");
+                    count(&self.metrics, crowded);
                     if let Some(place) = self.places.take_to_refuse() {
                         let (status, words) = refused(crowded);
                         tasks.spawn(refusal::refuse(stream, status, words, place));
@@ -119,6 +122,15 @@ impl Listener {
             note(ended);
         }
     }
+}
+
+fn count(metrics: &Metrics, crowded: Crowded) {
+    let (refused, limit) = match crowded {
+        Crowded::Address => (Refused::Address, Limit::ConnectionsPerAddress),
+        Crowded::Server => (Refused::Full, Limit::Connections),
+    };
+    metrics.connections_refused.inc(refused);
+    metrics.limits_hit.inc(limit);
 }
 
 const fn refused(crowded: Crowded) -> (StatusCode, &'static str) {

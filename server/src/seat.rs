@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::{ConnectionId, Greeting};
+use crate::metrics::{Account, CloseReason, Limit, Refused};
 use crate::switchboard::{Input, Outgoing, Reach, Switchboard};
 
 /// See the module. Dropped without [`Seat::leave`], the peer counts as lost and may resume.
@@ -22,6 +23,7 @@ pub(crate) struct Seat {
     queue: mpsc::Receiver<Outgoing>,
     waiting: Arc<AtomicUsize>,
     kill: CancellationToken,
+    account: Account,
     left: bool,
 }
 
@@ -32,6 +34,7 @@ impl Seat {
         greeting: Greeting,
         queue: usize,
     ) -> Option<Self> {
+        let dialect = greeting.dialect;
         let connection = switchboard.next_connection();
         let (outgoing, queue) = mpsc::channel(queue);
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -48,8 +51,13 @@ impl Seat {
             peer: reply,
         };
         switchboard.send(input).await;
-        let peer = known.await.ok()?;
+        let Ok(peer) = known.await else {
+            let metrics = switchboard.metrics();
+            metrics.connections_refused.inc(Refused::GoingAway);
+            return None;
+        };
         Some(Self {
+            account: Account::open(switchboard.metrics().clone(), dialect, peer),
             switchboard: switchboard.clone(),
             connection,
             peer,
@@ -62,6 +70,7 @@ impl Seat {
 
     /// Says something to the room core, which stamps the sender.
     pub(crate) async fn say(&self, frame: ClientFrame) {
+        self.account.received();
         self.switchboard.send(Input::Said(self.peer, frame)).await;
     }
 
@@ -77,9 +86,14 @@ impl Seat {
         self.took(heard)
     }
 
-    fn took(&self, heard: Option<Outgoing>) -> Option<Outgoing> {
-        if let Some(Outgoing::Line(line)) = &heard {
-            self.waiting.fetch_sub(line.bytes(), Ordering::Relaxed);
+    fn took(&mut self, heard: Option<Outgoing>) -> Option<Outgoing> {
+        match &heard {
+            Some(Outgoing::Line(line)) => {
+                self.waiting.fetch_sub(line.bytes(), Ordering::Relaxed);
+                self.account.sent(line.bytes());
+            }
+            Some(Outgoing::Close(code, _)) => self.account.close(CloseReason::of_code(*code)),
+            None => {}
         }
         heard
     }
@@ -89,9 +103,29 @@ impl Seat {
         self.kill.clone()
     }
 
+    /// So many bytes came from the peer, understood or not; for the counters.
+    pub(crate) fn received_bytes(&self, bytes: usize) {
+        self.account.received_bytes(bytes);
+    }
+
+    /// Tells why the connection ends, where that is known better than [`Seat::leave`] can guess.
+    pub(crate) fn ends(&mut self, reason: CloseReason) {
+        if reason == CloseReason::SlowReader && !self.kill.is_cancelled() {
+            let metrics = self.switchboard.metrics();
+            metrics.slow_readers.inc();
+            metrics.limits_hit.inc(Limit::Queue);
+        }
+        self.account.close(reason);
+    }
+
     /// Gives the place up; `clean` tells that the peer went on purpose and will not come back.
     pub(crate) async fn leave(mut self, clean: bool) {
         self.left = true;
+        self.account.close(match clean {
+            _ if self.kill.is_cancelled() => CloseReason::SlowReader,
+            true => CloseReason::Left,
+            false => CloseReason::Lost,
+        });
         self.switchboard.send(self.gone(clean)).await;
     }
 

@@ -17,6 +17,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::{ConnectionId, Effect, Greeting, Hub, HubConfig, HubCounts, Line};
+use crate::metrics::{Limit, Metrics};
 
 /// Inputs that wait for the hub; connections wait when there are more.
 const INPUTS: usize = 1024;
@@ -66,24 +67,26 @@ pub(crate) enum Input {
 #[derive(Clone, Debug)]
 pub(crate) struct Switchboard {
     inputs: mpsc::Sender<Input>,
-    slow_readers: Arc<AtomicU64>,
+    metrics: Metrics,
     connections: Arc<AtomicU64>,
 }
 
 impl Switchboard {
     /// The handle, and the task to be run.
-    pub(crate) fn new(config: HubConfig) -> (Self, impl Future<Output = ()> + Send) {
+    pub(crate) fn new(
+        config: HubConfig,
+        metrics: Metrics,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (inputs, inbox) = mpsc::channel(INPUTS);
-        let slow_readers = Arc::new(AtomicU64::new(0));
         let task = Task {
-            hub: Hub::new(config, Instant::now()),
+            hub: Hub::new(config, Instant::now()).counting(metrics.clone()),
             reach: HashMap::new(),
-            slow_readers: Arc::clone(&slow_readers),
+            metrics: metrics.clone(),
         };
         (
             Self {
                 inputs,
-                slow_readers,
+                metrics,
                 connections: Arc::default(),
             },
             task.run(inbox),
@@ -118,7 +121,12 @@ impl Switchboard {
 
     /// Connections closed because they did not read what was sent to them.
     pub(crate) fn slow_readers(&self) -> u64 {
-        self.slow_readers.load(Ordering::Relaxed)
+        self.metrics.slow_readers.get()
+    }
+
+    /// What is counted.
+    pub(crate) const fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     pub(crate) async fn drain(&self, reason: &'static str) {
@@ -131,7 +139,7 @@ impl Switchboard {
 struct Task {
     hub: Hub,
     reach: HashMap<ConnectionId, Reach>,
-    slow_readers: Arc<AtomicU64>,
+    metrics: Metrics,
 }
 
 impl Task {
@@ -143,6 +151,8 @@ impl Task {
             tokio::select! {
                 input = inbox.recv() => {
                     let Some(input) = input else { return };
+                    self.metrics.core_inputs.inc();
+                    self.metrics.core_queue_highest.seen(inbox.len());
                     self.take(input, &mut effects);
                 }
                 _ = tick.tick() => self.hub.tick(Instant::now(), &mut effects),
@@ -198,10 +208,12 @@ impl Task {
             Outgoing::Close(..) => 0,
         };
         let waiting = reach.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.metrics.peer_queue_highest_bytes.seen(waiting);
         let fits = waiting <= limits::QUEUE_BYTES && reach.outgoing.try_send(outgoing).is_ok();
         // A connection that is ending by itself has closed its queue and reads nothing on purpose.
         if !fits && !reach.kill.is_cancelled() && !reach.outgoing.is_closed() {
-            self.slow_readers.fetch_add(1, Ordering::Relaxed);
+            self.metrics.slow_readers.inc();
+            self.metrics.limits_hit.inc(Limit::Queue);
             tracing::info!("a peer does not read what is sent to it and is closed");
             reach.kill.cancel();
         }

@@ -3,6 +3,7 @@
 use rtc_protocol::{CallId, ErrorCode, PeerId, RoomId, ServerMessage};
 
 use super::{Effect, Hub, Refusal, Session};
+use crate::metrics::CallEnd;
 
 /// A call from the ring to the end.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ impl Hub {
                     Some(session) => session.name(peer),
                     None => return,
                 };
+                self.metrics.calls_rung.inc();
                 self.calls.insert(
                     call.clone(),
                     Call {
@@ -118,6 +120,7 @@ impl Hub {
             .filter(|call| call.callee == peer && !call.accepted)
             .ok_or_else(|| no_such_call(id))?;
         call.accepted = true;
+        self.metrics.calls_accepted.inc();
         let caller = call.caller;
         self.tell(caller, ServerMessage::Accepted { call: id.clone() }, out);
         Ok(())
@@ -137,6 +140,7 @@ impl Hub {
             .map(|call| call.caller)
             .ok_or_else(|| no_such_call(id))?;
         self.calls.remove(id);
+        self.metrics.calls_ended.inc(CallEnd::Refused);
         let call = id.clone();
         self.tell(caller, ServerMessage::Refused { call, reason }, out);
         Ok(())
@@ -154,6 +158,7 @@ impl Hub {
             .and_then(|call| call.other(peer))
             .ok_or_else(|| no_such_call(id))?;
         self.calls.remove(id);
+        self.metrics.calls_ended.inc(CallEnd::HungUp);
         self.tell(other, ServerMessage::HungUp { call: id.clone() }, out);
         Ok(())
     }
@@ -167,6 +172,7 @@ impl Hub {
             .collect();
         for (call, other) in ended {
             self.calls.remove(&call);
+            self.metrics.calls_ended.inc(CallEnd::Gone);
             self.tell(other, ServerMessage::HungUp { call }, out);
         }
     }

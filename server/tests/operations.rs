@@ -1,0 +1,275 @@
+//! What is seen of the server from outside: metrics, health, the administrator's doors, draining.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use rtc_protocol::{ClientFrame, ClientMessage, RoomId, ServerFrame, ServerMessage, Token};
+use rtc_server::{Config, testing};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+/// Far more than anything here takes; only ever waited out by a failure.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn room(name: &str) -> RoomId {
+    RoomId::new(name).unwrap()
+}
+
+struct Peer(WebSocketStream<TcpStream>);
+
+impl Peer {
+    async fn greeted(address: SocketAddr, who: char, last: Option<u64>) -> Self {
+        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("sec-websocket-protocol", "rtc.v1".parse().unwrap());
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (socket, _) = tokio_tungstenite::client_async(request, stream)
+            .await
+            .unwrap();
+        let mut peer = Self(socket);
+        peer.say(ClientMessage::Hello {
+            resume: Some(Token::new(&who.to_string().repeat(24)).unwrap()),
+            last_seq: last,
+            name: None,
+            agent: None,
+        })
+        .await;
+        let welcome = peer.next().await;
+        assert!(
+            matches!(welcome, ServerMessage::Welcome { .. }),
+            "{welcome:?}"
+        );
+        peer
+    }
+
+    async fn inside(address: SocketAddr, who: char, name: &str) -> Self {
+        let mut peer = Self::greeted(address, who, None).await;
+        let joined = peer.join(name).await;
+        assert!(matches!(joined, ServerMessage::Joined { .. }), "{joined:?}");
+        peer
+    }
+
+    async fn join(&mut self, name: &str) -> ServerMessage {
+        let (name, capacity, room) = (None, Some(2), room(name));
+        self.say(ClientMessage::Join {
+            room,
+            name,
+            capacity,
+        })
+        .await;
+        self.next().await
+    }
+
+    async fn say(&mut self, message: ClientMessage) {
+        let id = Some(1);
+        let text = ClientFrame { id, message }.to_json();
+        self.0.send(Message::Text(text.into())).await.unwrap();
+    }
+
+    async fn raw(&mut self) -> Option<Message> {
+        let raw = timeout(PATIENCE, self.0.next()).await;
+        raw.expect("an answer in time").and_then(Result::ok)
+    }
+
+    /// The next message that is no heartbeat.
+    async fn next(&mut self) -> ServerMessage {
+        loop {
+            let Some(Message::Text(text)) = self.raw().await else {
+                panic!("the connection ended")
+            };
+            match ServerFrame::parse(&text).unwrap().message {
+                ServerMessage::Ping { .. } => {}
+                message => return message,
+            }
+        }
+    }
+
+    async fn close(mut self) {
+        self.0.close(None).await.unwrap();
+        while self.raw().await.is_some() {}
+    }
+}
+
+async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    let status = text.split(' ').nth(1).unwrap().parse().unwrap();
+    let body = text.split_once("\r\n\r\n").unwrap().1.to_owned();
+    (status, body)
+}
+
+/// The samples of a scrape that are not zero.
+async fn metrics(address: SocketAddr) -> HashMap<String, f64> {
+    let (status, text) = get(address, "/metrics").await;
+    assert_eq!(status, 200);
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        })
+        .filter(|(_, value)| *value != 0.0)
+        .collect()
+}
+
+/// Waits until the samples are these; those not named may be anything.
+async fn counted(address: SocketAddr, wanted: &[(&str, f64)]) {
+    let mut last = HashMap::new();
+    let all = async {
+        loop {
+            last = metrics(address).await;
+            let value = |name: &str| last.get(name).copied().unwrap_or(0.0);
+            if wanted.iter().all(|(name, it)| value(name) == *it) {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if timeout(PATIENCE, all).await.is_err() {
+        panic!("wanted {wanted:?}, counted {last:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_counted_from_its_first_connection_to_its_last() {
+    let (_server, address) = testing::start(testing::config()).await.unwrap();
+    let ann = Peer::inside(address, 'a', "r").await;
+    let mut bob = Peer::inside(address, 'b', "r").await;
+    let mut eve = Peer::greeted(address, 'e', None).await;
+    let refused = eve.join("r").await;
+    assert!(
+        matches!(refused, ServerMessage::Error { .. }),
+        "{refused:?}"
+    );
+    bob.say(ClientMessage::Message {
+        room: room("r"),
+        to: None,
+        data: rtc_protocol::Raw::parse("1").unwrap(),
+    })
+    .await;
+    assert!(matches!(bob.next().await, ServerMessage::Ack {}));
+    counted(
+        address,
+        &[
+            ("rtc_connections_opened_total{dialect=\"rtc.v1\"}", 3.0),
+            ("rtc_sessions_begun_total{how=\"new\"}", 3.0),
+            ("rtc_rooms_opened_total", 1.0),
+            ("rtc_rooms_closed_total", 0.0),
+            ("rtc_room_joins_total", 2.0),
+            ("rtc_messages_received_total{dialect=\"rtc.v1\"}", 4.0),
+            // Three welcomes, two joined, peer-joined, error, ack, message.
+            ("rtc_messages_sent_total{dialect=\"rtc.v1\"}", 9.0),
+            ("rtc_requests_refused_total{code=\"room-full\"}", 1.0),
+            ("rtc_limits_hit_total{limit=\"room-capacity\"}", 1.0),
+        ],
+    )
+    .await;
+    for peer in [ann, bob, eve] {
+        peer.close().await;
+    }
+    counted(
+        address,
+        &[
+            (
+                "rtc_connections_closed_total{dialect=\"rtc.v1\",reason=\"left\"}",
+                3.0,
+            ),
+            ("rtc_sessions_ended_total{reason=\"left\"}", 3.0),
+            ("rtc_rooms_closed_total", 1.0),
+            ("rtc_room_leaves_total{reason=\"left\"}", 2.0),
+        ],
+    )
+    .await;
+    let all = metrics(address).await;
+    assert!(all["rtc_bytes_received_total{dialect=\"rtc.v1\"}"] > 100.0);
+    assert!(all["rtc_bytes_sent_total{dialect=\"rtc.v1\"}"] > 1000.0);
+    assert!(all["rtc_peer_queue_highest_bytes"] > 0.0);
+    assert!(all["rtc_core_inputs_total"] >= 10.0);
+}
+
+#[tokio::test]
+async fn resumed_begun_anew_and_missed_sessions_are_told_apart() {
+    let config = Config {
+        resume_window: PATIENCE,
+        ..testing::config()
+    };
+    let (_server, address) = testing::start(config).await.unwrap();
+    drop(Peer::inside(address, 'a', "r").await);
+    let _resumed = Peer::greeted(address, 'a', Some(1)).await;
+    let _taken_over = Peer::greeted(address, 'a', Some(1)).await;
+    let _anew = Peer::greeted(address, 'a', None).await;
+    let _missed = Peer::greeted(address, 'm', Some(9)).await;
+    counted(
+        address,
+        &[
+            ("rtc_sessions_resumed_total", 2.0),
+            ("rtc_sessions_begun_total{how=\"new\"}", 1.0),
+            ("rtc_sessions_begun_total{how=\"anew\"}", 1.0),
+            ("rtc_sessions_begun_total{how=\"missed\"}", 1.0),
+            (
+                "rtc_connections_closed_total{dialect=\"rtc.v1\",reason=\"taken-over\"}",
+                2.0,
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn connections_that_never_said_hello_are_counted_by_reason() {
+    let config = Config {
+        connections: 0,
+        ..testing::config()
+    };
+    let (_server, address) = testing::start(config).await.unwrap();
+    let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+    let headers = request.headers_mut();
+    headers.insert("sec-websocket-protocol", "rtc.v1".parse().unwrap());
+    let stream = TcpStream::connect(address).await.unwrap();
+    let answered = tokio_tungstenite::client_async(request, stream).await;
+    let (mut socket, _) = answered.unwrap();
+    let message = timeout(PATIENCE, socket.next()).await.unwrap();
+    assert!(matches!(message, Some(Ok(Message::Close(Some(_))))));
+    counted(
+        address,
+        &[
+            ("rtc_connections_refused_total{reason=\"full\"}", 1.0),
+            ("rtc_limits_hit_total{limit=\"connections\"}", 1.0),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_with_too_many_connections_is_counted() {
+    let config = Config {
+        connections_per_address: 1,
+        exempt: Vec::new(),
+        ..testing::config()
+    };
+    let (_server, address) = testing::start(config).await.unwrap();
+    let only = Peer::greeted(address, 'a', None).await;
+    let (status, _) = get(address, "/metrics").await;
+    assert_eq!(status, 429);
+    only.close().await;
+    // The place is given back a moment after the last byte.
+    let served = async {
+        while get(address, "/healthz").await.0 != 200 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, served).await.unwrap();
+    let all = metrics(address).await;
+    assert!(all["rtc_connections_refused_total{reason=\"address\"}"] >= 1.0);
+    assert!(all["rtc_limits_hit_total{limit=\"connections-per-address\"}"] >= 1.0);
+}
