@@ -34,8 +34,12 @@ pub mod close {
     pub const NORMAL: u16 = 1000;
     /// The server shuts down; reconnect later or elsewhere.
     pub const GOING_AWAY: u16 = 1001;
+    /// A frame that breaks the rules of WebSocket itself (RFC 6455, section 5).
+    pub const PROTOCOL: u16 = 1002;
     /// Binary where text was due.
     pub const UNSUPPORTED: u16 = 1003;
+    /// Text that is not UTF-8.
+    pub const NOT_UTF8: u16 = 1007;
     /// A message over the size limit.
     pub const TOO_LARGE: u16 = 1009;
     /// The first message was no `hello`, or none came in time.

@@ -24,6 +24,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Handed out to every peer.
     pub ice_servers: Vec<IceServer>,
+    /// How long a connection may be there before it says hello.
+    pub hello_timeout: Duration,
     /// How often peers are pinged; one that says nothing for two and a half times as long is closed.
     pub heartbeat: Duration,
     /// How long a lost session waits for its peer.
@@ -54,6 +56,7 @@ impl Default for Config {
                 DEFAULT_PORT,
             )],
             ice_servers: Vec::new(),
+            hello_timeout: Duration::from_millis(limits::HELLO_MS),
             heartbeat: Duration::from_millis(limits::HEARTBEAT_MS),
             resume_window: Duration::from_millis(limits::RESUME_WINDOW_MS),
             limits: Limits {

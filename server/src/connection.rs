@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{Message, WebSocket};
 use futures_util::{SinkExt, StreamExt};
 use rtc_protocol::{
     ClientFrame, ClientMessage, ErrorCode, Rejected, ServerFrame, ServerMessage, Token, close,
@@ -14,18 +14,22 @@ use crate::hub::Greeting;
 use crate::metrics::{CloseReason, Limit, Metrics, Refused};
 use crate::rate::Bucket;
 use crate::seat::Seat;
+use crate::socket::{self, Reason, TOO_LARGE, closed_by_peer, goodbye};
 use crate::switchboard::{Outgoing, Switchboard};
 
 /// Messages written before the peer is listened to again.
 const BATCH: usize = 64;
 
-const TEXT_ONLY: (u16, &str) = (close::UNSUPPORTED, "text only");
-const TOO_LARGE: (u16, &str) = (close::TOO_LARGE, "message too large");
-const SLOW_READER: (u16, &str) = (close::SLOW_READER, "slow reader");
+const TEXT_ONLY: Reason = (close::UNSUPPORTED, "text only");
+const SLOW_READER: Reason = (close::SLOW_READER, "slow reader");
+const GOING_AWAY: Reason = (close::GOING_AWAY, "going away");
+const NO_HELLO: Reason = (close::HELLO_FIRST, "no hello in time");
 
 /// What one connection is held to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
+    /// For the first message to come.
+    pub(crate) hello: Duration,
     pub(crate) heartbeat: Duration,
     pub(crate) queue: usize,
     pub(crate) message_bytes: u32,
@@ -33,37 +37,51 @@ pub(crate) struct Rules {
 
 /// How a connection came to its end.
 enum End {
-    /// By a close frame of the peer.
-    Clean,
-    /// By a broken socket.
+    /// By a close frame of the peer; `clean` tells that it went on purpose.
+    Closed { clean: bool },
+    /// By a broken link.
     Broken,
     /// By us, with a code.
-    Ours((u16, &'static str)),
+    Ours(Reason),
+}
+
+impl End {
+    /// By a read that failed.
+    fn failed(error: &axum::Error) -> Self {
+        socket::fault(error).map_or(Self::Broken, Self::Ours)
+    }
+
+    /// Parts from a peer in order.
+    async fn part(self, socket: WebSocket) {
+        match self {
+            Self::Closed { .. } => closed_by_peer(socket).await,
+            Self::Ours(reason) => goodbye(socket, reason).await,
+            Self::Broken => {}
+        }
+    }
 }
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(mut socket: WebSocket, switchboard: Switchboard, rules: Rules) {
     let metrics = switchboard.metrics().clone();
-    let patience = Duration::from_millis(limits::HELLO_MS);
-    let greeting = match timeout(patience, hello(&mut socket, &metrics)).await {
+    let greeting = match timeout(rules.hello, hello(&mut socket, &metrics)).await {
         Ok(Ok(greeting)) => greeting,
-        Ok(Err(Some((code, reason)))) => {
-            let refused = match code {
-                close::HELLO_FIRST => Refused::HelloFirst,
-                _ => Refused::BadMessage,
-            };
-            metrics.connections_refused.inc(refused);
-            return goodbye(&mut socket, code, reason).await;
+        Ok(Err(end)) => {
+            metrics.connections_refused.inc(match end {
+                End::Closed { .. } | End::Broken => Refused::Gone,
+                End::Ours((close::HELLO_FIRST, _)) => Refused::HelloFirst,
+                End::Ours(_) => Refused::BadMessage,
+            });
+            return end.part(socket).await;
         }
-        Ok(Err(None)) => return metrics.connections_refused.inc(Refused::Gone),
         Err(_) => {
             metrics.connections_refused.inc(Refused::HelloTimeout);
             metrics.limits_hit.inc(Limit::HelloTime);
-            return goodbye(&mut socket, close::HELLO_FIRST, "no hello in time").await;
+            return goodbye(socket, NO_HELLO).await;
         }
     };
     let Some(seat) = Seat::take(&switchboard, greeting, rules.queue).await else {
-        return goodbye(&mut socket, close::GOING_AWAY, "going away").await;
+        return goodbye(socket, GOING_AWAY).await;
     };
     let mut actor = Actor {
         socket,
@@ -77,33 +95,33 @@ pub(crate) async fn serve(mut socket: WebSocket, switchboard: Switchboard, rules
         round_trip: None,
     };
     let end = actor.run().await;
-    let clean = match end {
-        End::Clean => true,
-        End::Broken => false,
-        End::Ours((code, reason)) => {
-            actor.seat.ends(CloseReason::of_code(code));
-            goodbye(&mut actor.socket, code, reason).await;
-            false
-        }
-    };
-    actor.seat.leave(clean).await;
+    let Actor {
+        socket, mut seat, ..
+    } = actor;
+    if let End::Ours((code, _)) = end {
+        seat.ends(CloseReason::of_code(code));
+    }
+    // First the place, and with it all that waits for the peer, then the manners.
+    seat.leave(matches!(end, End::Closed { clean: true })).await;
+    end.part(socket).await;
 }
 
-/// Reads the first message, which must be a hello; otherwise tells how to close, if anybody is there to be told.
-async fn hello(
-    socket: &mut WebSocket,
-    metrics: &Metrics,
-) -> Result<Greeting, Option<(u16, &'static str)>> {
+/// Reads the first message, which must be a hello; otherwise tells how it ends.
+async fn hello(socket: &mut WebSocket, metrics: &Metrics) -> Result<Greeting, End> {
     let text = loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => break text,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(Message::Binary(_))) => return Err(Some(TEXT_ONLY)),
-            Some(Err(error)) if is_too_large(&error) => {
-                metrics.limits_hit.inc(Limit::MessageBytes);
-                return Err(Some(TOO_LARGE));
+            Some(Ok(Message::Binary(_))) => return Err(End::Ours(TEXT_ONLY)),
+            Some(Ok(Message::Close(_))) => return Err(End::Closed { clean: true }),
+            Some(Err(error)) => {
+                let end = End::failed(&error);
+                if matches!(end, End::Ours(TOO_LARGE)) {
+                    metrics.limits_hit.inc(Limit::MessageBytes);
+                }
+                return Err(end);
             }
-            Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(None),
+            None => return Err(End::Broken),
         }
     };
     let (request, code, message) = match ClientFrame::parse(&text) {
@@ -135,7 +153,7 @@ async fn hello(
     };
     metrics.refused(code);
     let _ = send(socket, &error(request, code, message)).await;
-    Err(Some((close::HELLO_FIRST, "hello first")))
+    Err(End::Ours((close::HELLO_FIRST, "hello first")))
 }
 
 fn error(id: Option<u64>, code: ErrorCode, message: String) -> ServerFrame {
@@ -151,23 +169,8 @@ async fn send(socket: &mut WebSocket, frame: &ServerFrame) -> Result<(), axum::E
 }
 
 /// Closes a connection that there is no room for.
-pub(crate) async fn turn_away(mut socket: WebSocket) {
-    goodbye(&mut socket, close::FULL, "the server is full").await;
-}
-
-/// Says why and closes; a peer that does not read is not waited for.
-async fn goodbye(socket: &mut WebSocket, code: u16, reason: &'static str) {
-    let frame = CloseFrame {
-        code,
-        reason: reason.into(),
-    };
-    let said = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            // The peer's own close frame ends the exchange (RFC 6455, section 5.5.1).
-            while let Some(Ok(_)) = socket.next().await {}
-        }
-    };
-    let _ = timeout(Duration::from_secs(1), said).await;
+pub(crate) async fn turn_away(socket: WebSocket) {
+    goodbye(socket, (close::FULL, "the server is full")).await;
 }
 
 struct Actor {
@@ -194,7 +197,7 @@ impl Actor {
                 () = kill.cancelled() => return End::Ours(SLOW_READER),
                 outgoing = self.seat.hear() => {
                     let Some(outgoing) = outgoing else {
-                        return End::Ours((close::GOING_AWAY, "going away"));
+                        return End::Ours(GOING_AWAY);
                     };
                     let written = timeout(beat, self.write(outgoing));
                     tokio::select! {
@@ -211,8 +214,10 @@ impl Actor {
                 message = self.socket.next() => {
                     let end = match message {
                         Some(Ok(message)) => self.read(message).await,
-                        Some(Err(error)) if is_too_large(&error) => Some(self.too_large().await),
-                        Some(Err(_)) => Some(End::Broken),
+                        Some(Err(error)) => Some(match End::failed(&error) {
+                            End::Ours(TOO_LARGE) => self.too_large().await,
+                            end => end,
+                        }),
                         None => Some(End::Broken),
                     };
                     if let Some(end) = end {
@@ -268,7 +273,7 @@ impl Actor {
             Message::Close(frame) => {
                 // Going away (1001) is what a browser says when its page is closed or loaded again.
                 let clean = frame.is_none_or(|f| matches!(f.code, 1000 | 1001 | 1005));
-                return Some(if clean { End::Clean } else { End::Broken });
+                return Some(End::Closed { clean });
             }
             Message::Ping(_) | Message::Pong(_) => return None,
         };
@@ -340,13 +345,4 @@ impl Actor {
     fn now_ms(&self) -> f64 {
         self.started.elapsed().as_secs_f64() * 1000.0
     }
-}
-
-/// Whether reading ended at a message or frame over the limit.
-fn is_too_large(error: &axum::Error) -> bool {
-    use tokio_tungstenite::tungstenite;
-    let source = std::error::Error::source(error);
-    source
-        .and_then(|error| error.downcast_ref::<tungstenite::Error>())
-        .is_some_and(|error| matches!(error, tungstenite::Error::Capacity(_)))
 }

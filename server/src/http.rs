@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Path, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName,
@@ -18,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::connection::{self, Rules};
+use crate::handshake::Handshake;
 use crate::metrics::{self, Limit, Metrics, Refused};
 use crate::page::{ASSETS, Asset, INDEX};
 use crate::switchboard::Switchboard;
@@ -124,7 +124,7 @@ fn file(asset: &Asset, request: &HeaderMap) -> Response<Body> {
 async fn websocket(
     State(shared): State<Shared>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    Handshake(upgrade): Handshake,
 ) -> Response<Body> {
     if !own_page(&headers, &shared.config.allow_origins) {
         shared.metrics.connections_refused.inc(Refused::Origin);
@@ -151,6 +151,7 @@ async fn websocket(
         return (StatusCode::BAD_REQUEST, words).into_response();
     }
     let rules = Rules {
+        hello: shared.config.hello_timeout,
         heartbeat: shared.config.heartbeat,
         queue: shared.config.limits.queue_messages as usize,
         message_bytes: shared.config.limits.message_bytes,

@@ -14,6 +14,7 @@
 pub mod cli;
 mod config;
 mod connection;
+mod handshake;
 mod http;
 pub mod hub;
 mod listener;
@@ -21,6 +22,7 @@ mod metrics;
 mod page;
 mod rate;
 mod seat;
+mod socket;
 mod switchboard;
 pub mod testing;
 

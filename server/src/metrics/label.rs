@@ -56,6 +56,8 @@ labels! {
         Silent = "silent",
         /// A message over the limit.
         TooLarge = "too-large",
+        /// A frame against the rules of its transport, or text that is no UTF-8.
+        Protocol = "protocol",
         /// Binary where text was due, or the like.
         Unsupported = "unsupported",
         /// Too many messages in a row that could not be understood.
@@ -153,6 +155,7 @@ impl CloseReason {
         match code {
             close::NORMAL => Self::Ended,
             close::GOING_AWAY => Self::GoingAway,
+            close::PROTOCOL | close::NOT_UTF8 => Self::Protocol,
             close::UNSUPPORTED => Self::Unsupported,
             close::TOO_LARGE => Self::TooLarge,
             close::TAKEN_OVER => Self::TakenOver,
