@@ -65,3 +65,9 @@ pub const RATE_BURST: u32 = 1_000;
 
 /// Messages in a row that cannot be understood before the connection is closed.
 pub const BAD_MESSAGES: u32 = 32;
+
+/// Bytes of an event's name in Socket.IO: the longest known is under 20.
+pub const EVENT_NAME_BYTES: usize = 64;
+
+/// Arguments of one Socket.IO event: the most that any dialect has is three.
+pub const EVENT_ARGS: usize = 8;

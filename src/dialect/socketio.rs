@@ -1,7 +1,18 @@
-//! What a Socket.IO page says and is sent, without the packets it travels in.
+//! What all dialects over Socket.IO share: what a page says and is sent, and which translator is for whom.
+//!
+//! One Socket.IO connection is one page. Nobody says which kind of page it is: the first event that it says does
+//! ([`translator`]). The text of packets is in [`wire`]; the sockets are the server's business.
+
+pub mod wire;
 
 use std::borrow::Cow;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 
+use serde::Serialize;
+
+use super::{Step, Translator};
+use crate::message::{Dialect, ErrorCode};
 use crate::raw::Raw;
 
 /// An event from a page.
@@ -32,4 +43,63 @@ pub enum Emit {
         /// What it is called with.
         args: Vec<Raw>,
     },
+}
+
+impl Emit {
+    /// An event.
+    #[must_use]
+    pub fn event(name: impl Into<Cow<'static, str>>, args: Vec<Raw>) -> Self {
+        Self::Event {
+            name: name.into(),
+            args,
+        }
+    }
+
+    /// What a refused event is answered with where its dialect has no form of its own: the event `error` with one object.
+    #[must_use]
+    pub fn error(code: ErrorCode, message: &str) -> Self {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            code: ErrorCode,
+            message: &'a str,
+        }
+        // A code and a text: there is nothing in it that cannot be written.
+        let body = Raw::of(&Body { code, message });
+        Self::event("error", body.into_iter().collect())
+    }
+}
+
+/// A translator for pages that speak Socket.IO.
+pub trait SocketIoTranslator: Translator<Said = Event, Page = Emit> + Send {
+    /// What the page is, as the members of its room are told.
+    fn dialect(&self) -> Dialect;
+
+    /// Something that the page said was not taken, and changed nothing: too fast, too large, no Socket.IO. The event is
+    /// there where it could be read.
+    fn refused(
+        &mut self,
+        said: Option<Event>,
+        code: ErrorCode,
+        message: &str,
+        out: &mut Vec<Step<Emit>>,
+    ) {
+        drop(said);
+        out.push(Step::Page(Emit::error(code, message)));
+    }
+}
+
+/// What a translator may tell its page of the outside.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The id of the Socket.IO connection, which its page knows as `socket.id`.
+    pub socket: String,
+    /// Where the server can be reached: its IPv4 addresses that are not loopback.
+    pub addresses: Arc<[Ipv4Addr]>,
+}
+
+/// The translator for a page whose first event is this; none where no dialect has such an event.
+#[must_use]
+pub fn translator(first: &str, setting: &Setting) -> Option<Box<dyn SocketIoTranslator>> {
+    let _ = (first, setting);
+    None
 }
