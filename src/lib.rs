@@ -16,8 +16,8 @@ pub mod signal;
 
 pub use id::{CallId, Name, NameError, PeerId, RoomId, Token};
 pub use message::{
-    ClientFrame, ClientMessage, Dialect, ErrorCode, IceServer, Kind, LeaveReason, Limits, Member,
-    ParseError, Rejected, Right, Role, ServerFrame, ServerMessage,
+    Callee, ClientFrame, ClientMessage, Dialect, ErrorCode, IceServer, Kind, LeaveReason, Limits,
+    Member, ParseError, RefuseCode, Rejected, Right, Role, ServerFrame, ServerMessage,
 };
 pub use raw::Raw;
 pub use signal::{Candidate, Description, SdpType, Signal, SignalError};

@@ -47,6 +47,9 @@ pub const RINGING_CALLS: usize = 8;
 /// Calls, ringing or taken, that one peer may have at once; more would be a program's mistake or malice.
 pub const CALLS_PER_PEER: usize = 32;
 
+/// Milliseconds that a call rings: as long as telephones do, so that a person may come from the next room.
+pub const RING_MS: u64 = 60_000;
+
 /// Milliseconds that a lost peer's place is kept. Wi-Fi roaming and a laptop's short sleep fit in.
 pub const RESUME_WINDOW_MS: u64 = 30_000;
 

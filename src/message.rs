@@ -12,7 +12,7 @@ mod wire;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use client::{ClientFrame, ClientMessage};
+pub use client::{Callee, ClientFrame, ClientMessage};
 pub use server::{ServerFrame, ServerMessage};
 
 use crate::id::{Name, NameError, PeerId};
@@ -88,6 +88,8 @@ pub enum ErrorCode {
     TooManyRooms,
     /// As many calls ring at the callee as may.
     Busy,
+    /// Another peer has that name.
+    NameTaken,
     /// The first message must be `hello`, and only the first.
     HelloFirst,
     /// The server shuts down.
@@ -113,8 +115,38 @@ impl ErrorCode {
             Self::RateLimited => "rate-limited",
             Self::TooManyRooms => "too-many-rooms",
             Self::Busy => "busy",
+            Self::NameTaken => "name-taken",
             Self::HelloFirst => "hello-first",
             Self::GoingAway => "going-away",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Why a call was not taken. Stable: programs may compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum RefuseCode {
+    /// The callee does not want it.
+    Declined,
+    /// The callee is in a call, or another rings there.
+    Busy,
+    /// It rang for as long as the server lets it.
+    NoAnswer,
+    /// A code of a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+impl RefuseCode {
+    /// Returns the code as it stands in messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Declined => "declined",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no-answer",
             Self::Unknown => "unknown",
         }
     }

@@ -30,6 +30,8 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How long a lost session waits for its peer.
     pub resume_window: Duration,
+    /// How long a call rings before the caller is told that nobody answers.
+    pub ring: Duration,
     /// What peers are held to.
     pub limits: Limits,
     /// Members of a room where its maker says nothing.
@@ -59,6 +61,7 @@ impl Default for Config {
             hello_timeout: Duration::from_millis(limits::HELLO_MS),
             heartbeat: Duration::from_millis(limits::HEARTBEAT_MS),
             resume_window: Duration::from_millis(limits::RESUME_WINDOW_MS),
+            ring: Duration::from_millis(limits::RING_MS),
             limits: Limits {
                 message_bytes: clip(limits::MESSAGE_BYTES),
                 rooms_per_peer: clip(limits::ROOMS_PER_PEER),
@@ -101,6 +104,7 @@ impl Config {
             resume_window: self.resume_window,
             heartbeat: self.heartbeat,
             ice_servers: self.ice_servers.clone(),
+            ring: self.ring,
             ringing_calls: limits::RINGING_CALLS,
             calls_per_peer: limits::CALLS_PER_PEER,
             // A resume puts all of it into the new connection's queue at once, where more must fit.

@@ -7,6 +7,7 @@
 mod call;
 mod line;
 mod moderation;
+mod names;
 mod room;
 mod session;
 #[cfg(test)]
@@ -16,14 +17,15 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rtc_protocol::{
-    CallId, ClientFrame, ClientMessage, Dialect, ErrorCode, IceServer, LeaveReason, Limits, Name,
-    PeerId, Right, RoomId, ServerMessage, Token, close,
+    ClientFrame, ClientMessage, Dialect, ErrorCode, IceServer, LeaveReason, Limits, Name, PeerId,
+    Right, RoomId, ServerMessage, Token, close,
 };
 
 pub use line::Line;
 
 use crate::metrics::{Begun, Limit, Metrics};
-use call::Call;
+use call::Calls;
+use names::Names;
 use room::Room;
 use session::{Keep, Session};
 
@@ -86,6 +88,8 @@ pub struct HubConfig {
     pub heartbeat: Duration,
     /// Handed out in the welcome.
     pub ice_servers: Vec<IceServer>,
+    /// How long a call rings.
+    pub ring: Duration,
     /// Calls that may ring at one peer.
     pub ringing_calls: usize,
     /// Calls that one peer may have in all.
@@ -113,8 +117,8 @@ pub struct Hub {
     now: Instant,
     sessions: HashMap<PeerId, Session>,
     rooms: HashMap<RoomId, Room>,
-    calls: HashMap<CallId, Call>,
-    next_call: u64,
+    calls: Calls,
+    names: Names,
     draining: bool,
     /// Only ever written: no rule reads it.
     metrics: Metrics,
@@ -132,8 +136,8 @@ impl Hub {
             now,
             sessions: HashMap::new(),
             rooms: HashMap::new(),
-            calls: HashMap::new(),
-            next_call: 0,
+            calls: Calls::default(),
+            names: Names::default(),
             draining: false,
             metrics: Metrics::default(),
         }
@@ -262,9 +266,12 @@ impl Hub {
                 };
                 self.relay(peer, &room, to, message, out)
             }
-            ClientMessage::Ring { to, room } => return self.ring(peer, id, to, room, out),
+            ClientMessage::Register { name } => self.register(peer, name),
+            ClientMessage::Ring { whom, room } => return self.ring(peer, id, whom, room, out),
             ClientMessage::Accept { call } => self.accept(peer, &call, out),
-            ClientMessage::Refuse { call, reason } => self.refuse(peer, &call, reason, out),
+            ClientMessage::Refuse { call, code, reason } => {
+                self.refuse(peer, &call, code, reason, out)
+            }
             ClientMessage::HangUp { call } => self.hang_up(peer, &call, out),
             ClientMessage::Mute {
                 room,
@@ -320,9 +327,11 @@ impl Hub {
         }
     }
 
-    /// Ends the sessions whose resume window has passed, and forgets what has been delivered.
+    /// Ends the sessions whose resume window has passed and the calls that nobody answers, and forgets what has been
+    /// delivered.
     pub fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {
         self.now = now;
+        self.end_unanswered(out);
         let window = self.config.resume_window;
         let delivered = self.config.heartbeat * DELIVERED_BEATS;
         for session in self.sessions.values_mut() {
@@ -478,6 +487,7 @@ impl Hub {
         });
         self.metrics.room_joins.inc();
         let members = inside.members();
+        self.names.enters(&name, peer, &room);
         let member = inside.enter(peer, name, dialect);
         let joined = ServerMessage::Joined {
             room: room.clone(),
@@ -540,6 +550,9 @@ impl Hub {
         let Some(inside) = self.rooms.get_mut(room) else {
             return;
         };
+        if let Some(name) = inside.name(peer) {
+            self.names.exits(name, peer, room);
+        }
         let heir = inside.exit(peer);
         self.metrics.room_leaves.inc(reason);
         if inside.is_empty() {
@@ -574,7 +587,10 @@ impl Hub {
             self.remove(peer, &room, reason, out);
         }
         self.end_calls(peer, out);
-        self.sessions.remove(&peer);
+        let session = self.sessions.remove(&peer);
+        if let Some(name) = session.as_ref().and_then(Session::registered) {
+            self.names.give_back(name, peer);
+        }
         self.metrics.sessions_ended.inc(reason);
     }
 }

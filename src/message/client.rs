@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::wire::Wire;
-use super::{Kind, ParseError, Rejected, Right};
+use super::{Kind, ParseError, RefuseCode, Rejected, Right};
 use crate::id::{CallId, Name, PeerId, RoomId, Token};
 use crate::limits;
 use crate::raw::Raw;
@@ -19,6 +19,17 @@ pub struct ClientFrame {
     /// The message.
     #[serde(flatten)]
     pub message: ClientMessage,
+}
+
+/// Who is called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub enum Callee {
+    /// The peer of this id.
+    #[serde(rename = "to")]
+    Peer(PeerId),
+    /// Who registered this name; or else the one member of a room who goes by it.
+    #[serde(rename = "name")]
+    Name(Name),
 }
 
 /// What a client says.
@@ -82,11 +93,17 @@ pub enum ClientMessage {
         /// Any JSON, passed on as it is.
         data: Raw,
     },
-    /// Asks a peer into a room.
+    /// Takes a name that no other peer of the server has, to be called by it. Instead of the one had before.
+    Register {
+        /// Which.
+        name: Name,
+    },
+    /// Calls a peer, by `to` or by `name`: exactly one of them.
     Ring {
         /// Whom, by id.
-        to: PeerId,
-        /// Where the call is to be.
+        #[serde(flatten)]
+        whom: Callee,
+        /// Where the call is to be, should it have to ring.
         room: RoomId,
     },
     /// Takes a call that rings here.
@@ -98,6 +115,9 @@ pub enum ClientMessage {
     Refuse {
         /// Which.
         call: CallId,
+        /// Why, for programs; `declined` where it is absent.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<RefuseCode>,
         /// Why, for people.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -213,13 +233,25 @@ impl ClientMessage {
                 to: wire.maybe_to()?,
                 data: wire.data()?,
             },
+            "register" => Self::Register { name: wire.name()? },
             "ring" => Self::Ring {
-                to: wire.to()?,
+                whom: match (wire.maybe_to()?, wire.maybe_name()?) {
+                    (Some(peer), None) => Callee::Peer(peer),
+                    (None, Some(name)) => Callee::Name(name),
+                    (None, None) => return Err(ParseError::Missing { field: "to" }),
+                    (Some(_), Some(_)) => {
+                        return Err(ParseError::Range {
+                            field: "name",
+                            allowed: "absent where `to` is given",
+                        });
+                    }
+                },
                 room: wire.room()?,
             },
             "accept" => Self::Accept { call: wire.call()? },
             "refuse" => Self::Refuse {
                 call: wire.call()?,
+                code: wire.refuse_code()?,
                 reason: wire.reason()?,
             },
             "hang-up" => Self::HangUp { call: wire.call()? },

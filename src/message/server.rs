@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::wire::{Wire, WireMember, need};
 use super::{
-    ErrorCode, IceServer, Kind, LeaveReason, Limits, Member, ParseError, Rejected, Right, Role,
+    ErrorCode, IceServer, Kind, LeaveReason, Limits, Member, ParseError, RefuseCode, Rejected,
+    Right, Role,
 };
 use crate::id::{CallId, Name, PeerId, RoomId, Token};
 use crate::raw::Raw;
@@ -122,20 +123,29 @@ pub enum ServerMessage {
         /// The call.
         call: CallId,
     },
+    /// The answer to `ring` by name where nobody has to be rung: who goes by that name is in a room, and is met there.
+    Found {
+        /// Who.
+        peer: PeerId,
+        /// Which room; to be joined next.
+        room: RoomId,
+    },
     /// The callee takes the call.
     Accepted {
         /// Which.
         call: CallId,
     },
-    /// The callee refuses the call.
+    /// The callee refuses the call, or does not answer.
     Refused {
         /// Which.
         call: CallId,
+        /// Why, for programs.
+        code: RefuseCode,
         /// Why, for people.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// The other side ended the call.
+    /// The other side ended the call, or is gone, or it rang here for too long.
     HungUp {
         /// Which.
         call: CallId,
@@ -311,9 +321,14 @@ impl ServerMessage {
                 room: wire.room()?,
             },
             "ringing" => Self::Ringing { call: wire.call()? },
+            "found" => Self::Found {
+                peer: wire.peer()?,
+                room: wire.room()?,
+            },
             "accepted" => Self::Accepted { call: wire.call()? },
             "refused" => Self::Refused {
                 call: wire.call()?,
+                code: wire.refuse_code()?.unwrap_or(RefuseCode::Declined),
                 reason: wire.reason()?,
             },
             "hung-up" => Self::HungUp { call: wire.call()? },
@@ -352,7 +367,7 @@ impl ServerMessage {
             "pong" => Self::Pong { t: wire.t()? },
             "ack" => Self::Ack {},
             "error" => Self::Error {
-                code: need("code", wire.code)?,
+                code: wire.error_code()?,
                 message: wire.message.take().unwrap_or_default(),
             },
             other => return Err(ParseError::UnknownType(other.chars().take(64).collect())),

@@ -207,6 +207,18 @@ prop_compose! {
     }
 }
 
+fn callee() -> impl Strategy<Value = Callee> {
+    prop_oneof![peer().prop_map(Callee::Peer), name().prop_map(Callee::Name)]
+}
+
+fn refusal() -> impl Strategy<Value = RefuseCode> {
+    prop_oneof![
+        Just(RefuseCode::Declined),
+        Just(RefuseCode::Busy),
+        Just(RefuseCode::NoAnswer)
+    ]
+}
+
 fn kind() -> impl Strategy<Value = Kind> {
     prop_oneof![Just(Kind::Audio), Just(Kind::Video)]
 }
@@ -235,9 +247,14 @@ fn client() -> impl Strategy<Value = ClientMessage> {
         room().prop_map(|room| M::Leave { room }),
         (room(), of(peer()), raw()).prop_map(|(room, to, signal)| M::Signal { room, to, signal }),
         (room(), of(peer()), raw()).prop_map(|(room, to, data)| M::Message { room, to, data }),
-        (peer(), room()).prop_map(|(to, room)| M::Ring { to, room }),
+        name().prop_map(|name| M::Register { name }),
+        (callee(), room()).prop_map(|(whom, room)| M::Ring { whom, room }),
         call().prop_map(|call| M::Accept { call }),
-        (call(), of(".{0,256}")).prop_map(|(call, reason)| M::Refuse { call, reason }),
+        (call(), of(refusal()), of(".{0,256}")).prop_map(|(call, code, reason)| M::Refuse {
+            call,
+            code,
+            reason
+        }),
         call().prop_map(|call| M::HangUp { call }),
         (room(), peer(), kind()).prop_map(|(room, peer, kind)| M::Mute { room, peer, kind }),
         (room(), peer(), kind()).prop_map(|(room, peer, kind)| M::Unmute { room, peer, kind }),
@@ -321,7 +338,12 @@ fn server() -> impl Strategy<Value = ServerMessage> {
         }),
         call().prop_map(|call| M::Ringing { call }),
         call().prop_map(|call| M::Accepted { call }),
-        (call(), of(".{0,256}")).prop_map(|(call, reason)| M::Refused { call, reason }),
+        (call(), refusal(), of(".{0,256}")).prop_map(|(call, code, reason)| M::Refused {
+            call,
+            code,
+            reason
+        }),
+        (peer(), room()).prop_map(|(peer, room)| M::Found { peer, room }),
         call().prop_map(|call| M::HungUp { call }),
         (room(), peer(), kind(), peer()).prop_map(|(room, peer, kind, by)| M::Muted {
             room,

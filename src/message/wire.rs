@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::value::{Error as Unread, StrDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use super::{
-    Dialect, ErrorCode, IceServer, Kind, LeaveReason, Limits, Member, ParseError, Right, Role,
+    Dialect, ErrorCode, IceServer, Kind, LeaveReason, Limits, Member, ParseError, RefuseCode,
+    Right, Role,
 };
 use crate::id::{CallId, Name, PeerId, RoomId};
 use crate::limits;
@@ -52,7 +55,7 @@ pub(super) struct Wire<'a> {
     pub(super) limits: Option<Limits>,
     pub(super) members: Option<Vec<WireMember<'a>>>,
     pub(super) member: Option<WireMember<'a>>,
-    pub(super) code: Option<ErrorCode>,
+    code: Option<Cow<'a, str>>,
 }
 
 /// A payload of `null` is a payload, not an absent field.
@@ -97,10 +100,6 @@ impl<'a> Wire<'a> {
 
     pub(super) fn room(&self) -> Result<RoomId, ParseError> {
         Ok(RoomId::new(need("room", self.room.as_deref())?)?)
-    }
-
-    pub(super) fn to(&self) -> Result<PeerId, ParseError> {
-        Ok(PeerId::new(need("to", self.to.as_deref())?)?)
     }
 
     pub(super) fn maybe_to(&self) -> Result<Option<PeerId>, ParseError> {
@@ -152,6 +151,14 @@ impl<'a> Wire<'a> {
         }
     }
 
+    pub(super) fn error_code(&self) -> Result<ErrorCode, ParseError> {
+        word(need("code", self.code.as_deref())?)
+    }
+
+    pub(super) fn refuse_code(&self) -> Result<Option<RefuseCode>, ParseError> {
+        self.code.as_deref().map(word).transpose()
+    }
+
     pub(super) fn kind(&self) -> Result<Kind, ParseError> {
         need("kind", self.sense)
     }
@@ -175,6 +182,12 @@ impl<'a> Wire<'a> {
     pub(super) fn data(&mut self) -> Result<Raw, ParseError> {
         shallow("data", self.data.take())
     }
+}
+
+/// One of the words of an enum; words of a later version have a place in it.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, ParseError> {
+    let text: StrDeserializer<'_, Unread> = text.into_deserializer();
+    T::deserialize(text).map_err(|error| ParseError::Json(error.to_string()))
 }
 
 fn shallow(field: &'static str, raw: Option<Raw>) -> Result<Raw, ParseError> {

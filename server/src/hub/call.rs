@@ -1,20 +1,28 @@
-//! One peer asks another into a room: ring, accept, refuse, hang up.
+//! One peer asks another into a room: ring, accept, refuse, hang up, no answer.
 
-use rtc_protocol::{CallId, ErrorCode, PeerId, RoomId, ServerMessage};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
+use rtc_protocol::{CallId, Callee, ErrorCode, PeerId, RefuseCode, RoomId, ServerMessage};
+
+use super::names::Lead;
 use super::{Effect, Hub, Refusal, Session};
 use crate::metrics::CallEnd;
 
 /// A call from the ring to the end.
 #[derive(Debug)]
-pub(super) struct Call {
+struct Call {
     caller: PeerId,
     callee: PeerId,
-    accepted: bool,
+    /// Its place among those that ring; none once it is accepted.
+    rings: Option<Rings>,
 }
 
+/// Until when a call rings, and its number.
+type Rings = (Instant, u64);
+
 impl Call {
-    pub(super) fn other(&self, peer: PeerId) -> Option<PeerId> {
+    fn other(&self, peer: PeerId) -> Option<PeerId> {
         if peer == self.caller {
             Some(self.callee)
         } else if peer == self.callee {
@@ -25,83 +33,180 @@ impl Call {
     }
 }
 
+/// All calls, and whose they are. Nothing here looks at every call.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    all: HashMap<CallId, Call>,
+    /// A peer has few, as the configuration bounds them.
+    of: HashMap<PeerId, Vec<CallId>>,
+    /// Those that ring, the one that has rung longest first.
+    ringing: BTreeMap<Rings, CallId>,
+    next: u64,
+}
+
+impl Calls {
+    fn begin(&mut self, caller: PeerId, callee: PeerId, until: Instant) -> Option<CallId> {
+        self.next += 1;
+        // The caller's id makes it unlike any other server's.
+        let id = CallId::new(&format!("{}-{}", caller.as_str(), self.next)).ok()?;
+        let rings = (until, self.next);
+        let call = Call {
+            caller,
+            callee,
+            rings: Some(rings),
+        };
+        self.all.insert(id.clone(), call);
+        for peer in [caller, callee] {
+            self.of.entry(peer).or_default().push(id.clone());
+        }
+        self.ringing.insert(rings, id.clone());
+        Some(id)
+    }
+
+    fn finish(&mut self, id: &CallId) -> Option<Call> {
+        let call = self.all.remove(id)?;
+        if let Some(rings) = &call.rings {
+            self.ringing.remove(rings);
+        }
+        for peer in [call.caller, call.callee] {
+            if let Some(own) = self.of.get_mut(&peer) {
+                own.retain(|one| one != id);
+                if own.is_empty() {
+                    self.of.remove(&peer);
+                }
+            }
+        }
+        Some(call)
+    }
+
+    fn of(&self, peer: PeerId) -> &[CallId] {
+        self.of.get(&peer).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many ring at a peer.
+    fn ringing_at(&self, peer: PeerId) -> usize {
+        let own = self.of(peer).iter().filter_map(|id| self.all.get(id));
+        own.filter(|call| call.callee == peer && call.rings.is_some())
+            .count()
+    }
+
+    /// Takes out the next call that nobody answered in time.
+    fn unanswered(&mut self, now: Instant) -> Option<(CallId, Call)> {
+        let (_, id) = self
+            .ringing
+            .first_key_value()
+            .filter(|((until, _), _)| *until <= now)?;
+        let id = id.clone();
+        self.finish(&id).map(|call| (id, call))
+    }
+
+    /// The call that rings at this peer.
+    fn ringing(&self, peer: PeerId, id: &CallId) -> Result<&Call, Refusal> {
+        let call = self.all.get(id);
+        call.filter(|call| call.callee == peer && call.rings.is_some())
+            .ok_or_else(|| no_such_call(id))
+    }
+
+    /// A call that rings at this peer is taken; gives the caller.
+    fn accept(&mut self, peer: PeerId, id: &CallId) -> Result<PeerId, Refusal> {
+        let caller = self.ringing(peer, id)?.caller;
+        let rings = self.all.get_mut(id).and_then(|call| call.rings.take());
+        if let Some(rings) = rings {
+            self.ringing.remove(&rings);
+        }
+        Ok(caller)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.of.is_empty() && self.ringing.is_empty()
+    }
+
+    /// A call that rings at this peer.
+    #[cfg(test)]
+    pub(super) fn ringing_now(&self, peer: PeerId) -> Option<CallId> {
+        let mut own = self.of(peer).iter();
+        own.find(|id| self.ringing(peer, id).is_ok()).cloned()
+    }
+
+    /// Every peer that has a call.
+    #[cfg(test)]
+    pub(super) fn peers(&self) -> impl Iterator<Item = PeerId> {
+        self.all
+            .values()
+            .flat_map(|call| [call.caller, call.callee])
+    }
+}
+
 impl Hub {
     pub(super) fn ring(
         &mut self,
         peer: PeerId,
         id: Option<u64>,
-        to: PeerId,
+        whom: Callee,
         room: RoomId,
         out: &mut Vec<Effect>,
     ) {
-        match self.may_ring(peer, to) {
-            Err((code, message)) => {
-                self.answer(peer, id, ServerMessage::Error { code, message }, out);
-            }
-            Ok(()) => {
-                self.next_call += 1;
-                // The caller's id makes it unlike any other server's.
-                let text = format!("{}-{}", peer.as_str(), self.next_call);
-                let Ok(call) = CallId::new(&text) else { return };
-                let name = match self.sessions.get(&peer) {
-                    Some(session) => session.name(peer),
-                    None => return,
-                };
-                self.metrics.calls_rung.inc();
-                self.calls.insert(
-                    call.clone(),
-                    Call {
-                        caller: peer,
-                        callee: to,
-                        accepted: false,
-                    },
-                );
-                let ring = ServerMessage::Ring {
-                    call: call.clone(),
-                    from: peer,
-                    name,
-                    room,
-                };
-                self.tell(to, ring, out);
-                self.answer(peer, id, ServerMessage::Ringing { call }, out);
-            }
-        }
+        let lead = self.lead(peer, whom);
+        let answer = match lead {
+            Ok(Lead::Ring(to)) => self.ring_at(peer, to, room, out),
+            Ok(Lead::Room(who, room)) => Ok(ServerMessage::Found { peer: who, room }),
+            Err(refusal) => Err(refusal),
+        };
+        let answer =
+            answer.unwrap_or_else(|(code, message)| ServerMessage::Error { code, message });
+        self.answer(peer, id, answer, out);
+    }
+
+    fn ring_at(
+        &mut self,
+        peer: PeerId,
+        to: PeerId,
+        room: RoomId,
+        out: &mut Vec<Effect>,
+    ) -> Result<ServerMessage, Refusal> {
+        self.may_ring(peer, to)?;
+        let name = self
+            .sessions
+            .get(&peer)
+            .map_or_else(|| peer.short_name(), |session| session.name(peer));
+        let until = self.now + self.config.ring;
+        let call = self.calls.begin(peer, to, until).ok_or_else(|| {
+            let words = "the server has no number for another call";
+            (ErrorCode::Busy, words.to_owned())
+        })?;
+        let ring = ServerMessage::Ring {
+            call: call.clone(),
+            from: peer,
+            name,
+            room,
+        };
+        self.metrics.calls_rung.inc();
+        self.tell(to, ring, out);
+        Ok(ServerMessage::Ringing { call })
     }
 
     fn may_ring(&self, peer: PeerId, to: PeerId) -> Result<(), Refusal> {
-        if peer == to
-            || self
-                .sessions
-                .get(&to)
-                .and_then(Session::connection)
-                .is_none()
-        {
+        let there = |session: &Session| session.connection().is_some();
+        if peer == to || !self.sessions.get(&to).is_some_and(there) {
             return Err((
                 ErrorCode::NoSuchPeer,
                 format!("nobody else called {to} is here"),
             ));
         }
-        let ringing = self
-            .calls
-            .values()
-            .filter(|call| call.callee == to && !call.accepted)
-            .count();
+        let ringing = self.calls.ringing_at(to);
         if ringing >= self.config.ringing_calls {
             return Err((
                 ErrorCode::Busy,
                 format!("{ringing} calls ring at {to} already; try again later"),
             ));
         }
-        for (whose, one) in [("you", peer), ("the other side", to)] {
-            let calls = self
-                .calls
-                .values()
-                .filter(|call| call.other(one).is_some())
-                .count();
+        for (whose, one) in [("you have", peer), ("the other side has", to)] {
+            let calls = self.calls.of(one).len();
             if calls >= self.config.calls_per_peer {
                 return Err((
                     ErrorCode::Busy,
-                    format!("{whose} has {calls} calls already, which is the most; hang up one"),
+                    format!("{whose} {calls} calls already, which is the most; hang up one"),
                 ));
             }
         }
@@ -114,14 +219,8 @@ impl Hub {
         id: &CallId,
         out: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
-        let call = self
-            .calls
-            .get_mut(id)
-            .filter(|call| call.callee == peer && !call.accepted)
-            .ok_or_else(|| no_such_call(id))?;
-        call.accepted = true;
+        let caller = self.calls.accept(peer, id)?;
         self.metrics.calls_accepted.inc();
-        let caller = call.caller;
         self.tell(caller, ServerMessage::Accepted { call: id.clone() }, out);
         Ok(())
     }
@@ -130,19 +229,19 @@ impl Hub {
         &mut self,
         peer: PeerId,
         id: &CallId,
+        code: Option<RefuseCode>,
         reason: Option<String>,
         out: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
-        let caller = self
-            .calls
-            .get(id)
-            .filter(|call| call.callee == peer && !call.accepted)
-            .map(|call| call.caller)
-            .ok_or_else(|| no_such_call(id))?;
-        self.calls.remove(id);
+        let caller = self.calls.ringing(peer, id)?.caller;
+        self.calls.finish(id);
         self.metrics.calls_ended.inc(CallEnd::Refused);
-        let call = id.clone();
-        self.tell(caller, ServerMessage::Refused { call, reason }, out);
+        let refused = ServerMessage::Refused {
+            call: id.clone(),
+            code: code.unwrap_or(RefuseCode::Declined),
+            reason,
+        };
+        self.tell(caller, refused, out);
         Ok(())
     }
 
@@ -152,12 +251,11 @@ impl Hub {
         id: &CallId,
         out: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
-        let other = self
-            .calls
-            .get(id)
+        let call = self.calls.all.get(id);
+        let other = call
             .and_then(|call| call.other(peer))
             .ok_or_else(|| no_such_call(id))?;
-        self.calls.remove(id);
+        self.calls.finish(id);
         self.metrics.calls_ended.inc(CallEnd::HungUp);
         self.tell(other, ServerMessage::HungUp { call: id.clone() }, out);
         Ok(())
@@ -165,15 +263,26 @@ impl Hub {
 
     /// A peer is gone: its calls end for the other side.
     pub(super) fn end_calls(&mut self, peer: PeerId, out: &mut Vec<Effect>) {
-        let ended: Vec<(CallId, PeerId)> = self
-            .calls
-            .iter()
-            .filter_map(|(id, call)| Some((id.clone(), call.other(peer)?)))
-            .collect();
-        for (call, other) in ended {
-            self.calls.remove(&call);
-            self.metrics.calls_ended.inc(CallEnd::Gone);
-            self.tell(other, ServerMessage::HungUp { call }, out);
+        for call in self.calls.of(peer).to_vec() {
+            let other = self.calls.finish(&call).and_then(|call| call.other(peer));
+            if let Some(other) = other {
+                self.metrics.calls_ended.inc(CallEnd::Gone);
+                self.tell(other, ServerMessage::HungUp { call }, out);
+            }
+        }
+    }
+
+    /// What has rung for too long, rings no more.
+    pub(super) fn end_unanswered(&mut self, out: &mut Vec<Effect>) {
+        while let Some((id, call)) = self.calls.unanswered(self.now) {
+            self.metrics.calls_ended.inc(CallEnd::NoAnswer);
+            let refused = ServerMessage::Refused {
+                call: id.clone(),
+                code: RefuseCode::NoAnswer,
+                reason: None,
+            };
+            self.tell(call.caller, refused, out);
+            self.tell(call.callee, ServerMessage::HungUp { call: id }, out);
         }
     }
 }

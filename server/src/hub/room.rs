@@ -64,6 +64,11 @@ impl Room {
         member
     }
 
+    /// The name that a member goes by here.
+    pub(super) fn name(&self, peer: PeerId) -> Option<&Name> {
+        self.member(peer).map(|member| &member.name)
+    }
+
     /// Takes a member out; gives who moderates from now on, where nobody did.
     pub(super) fn exit(&mut self, peer: PeerId) -> Option<PeerId> {
         self.members.retain(|member| member.peer != peer);

@@ -20,6 +20,8 @@ pub(super) struct Session {
     connection: Option<ConnectionId>,
     lost_at: Option<Instant>,
     name: Option<Name>,
+    /// The name that is its alone.
+    registered: Option<Name>,
     /// Spoken with by a translator; none where it speaks `rtc.v1`.
     dialect: Option<Dialect>,
     rooms: BTreeSet<RoomId>,
@@ -40,6 +42,7 @@ impl Session {
             connection: Some(connection),
             lost_at: None,
             name,
+            registered: None,
             dialect,
             rooms: BTreeSet::new(),
             seq: 0,
@@ -68,9 +71,19 @@ impl Session {
             .is_some_and(|at| now.saturating_duration_since(at) >= window)
     }
 
-    /// The name that it goes by: its own, or the beginning of its id.
+    /// The name that it goes by: the one it registered, the one it said hello with, or the beginning of its id.
     pub(super) fn name(&self, peer: PeerId) -> Name {
-        self.name.clone().unwrap_or_else(|| peer.short_name())
+        let own = self.registered.as_ref().or(self.name.as_ref());
+        own.cloned().unwrap_or_else(|| peer.short_name())
+    }
+
+    /// Gives the name that it had registered until now.
+    pub(super) const fn register(&mut self, name: Name) -> Option<Name> {
+        self.registered.replace(name)
+    }
+
+    pub(super) const fn registered(&self) -> Option<&Name> {
+        self.registered.as_ref()
     }
 
     pub(super) const fn dialect(&self) -> Option<Dialect> {

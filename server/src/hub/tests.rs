@@ -4,10 +4,13 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use rtc_protocol::{Kind, Role, ServerFrame};
+use rtc_protocol::{Callee, Kind, Role, ServerFrame};
+
+mod calls;
 
 use super::*;
 use ServerMessage as M;
+use calls::{call, name};
 
 /// A hub, peers named by a letter, and what each connection was sent and not yet looked at.
 struct World {
@@ -31,6 +34,7 @@ fn config() -> HubConfig {
         resume_window: Duration::from_secs(30),
         heartbeat: Duration::from_secs(15),
         ice_servers: Vec::new(),
+        ring: Duration::from_secs(60),
         ringing_calls: 2,
         calls_per_peer: 4,
         backlog: 8,
@@ -555,87 +559,6 @@ fn moderation_is_granted_and_never_dies_out() {
     );
 }
 
-/// Rings and gives the call.
-fn ring(world: &mut World, from: char, to: char) -> CallId {
-    let (to, room) = (id(to), room("r"));
-    world.say(from, ClientMessage::Ring { to, room });
-    match world.read(from).pop() {
-        Some(M::Ringing { call }) => call,
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn a_call_rings_and_is_accepted_and_ended() {
-    let mut world = World::with("ab");
-    let call = ring(&mut world, 'a', 'b');
-    assert!(
-        matches!(&world.read('b')[..], [M::Ring { call: c, from, .. }] if *c == call && *from == id('a'))
-    );
-    world.say('a', ClientMessage::Accept { call: call.clone() });
-    assert_eq!(
-        world.refusal('a'),
-        ErrorCode::NoSuchRoom,
-        "only the callee accepts"
-    );
-    world.say('b', ClientMessage::Accept { call: call.clone() });
-    assert!(matches!(world.read('b')[..], [M::Ack {}]));
-    assert!(matches!(world.read('a')[..], [M::Accepted { .. }]));
-    world.say('b', ClientMessage::HangUp { call: call.clone() });
-    assert!(matches!(world.read('a')[..], [M::HungUp { .. }]));
-    world.read_all();
-    world.say('a', ClientMessage::HangUp { call });
-    assert_eq!(world.refusal('a'), ErrorCode::NoSuchRoom);
-}
-
-#[test]
-fn a_call_is_refused_with_its_reason_and_strangers_have_no_say() {
-    let mut world = World::with("abc");
-    let call = ring(&mut world, 'a', 'b');
-    world.say('c', ClientMessage::HangUp { call: call.clone() });
-    assert_eq!(world.refusal('c'), ErrorCode::NoSuchRoom);
-    let reason = Some("later".to_owned());
-    world.say('b', ClientMessage::Refuse { call, reason });
-    assert!(
-        matches!(&world.read('a')[..], [M::Refused { reason: Some(why), .. }] if why == "later")
-    );
-    assert!(world.hub.calls.is_empty());
-}
-
-#[test]
-fn who_cannot_be_rung_is_told_and_leaves_nothing() {
-    let mut world = World::with("abc");
-    world.gone('c', false);
-    for to in ['a', 'c', 'x'] {
-        let (to, room) = (id(to), room("r"));
-        world.say('a', ClientMessage::Ring { to, room });
-        assert_eq!(world.refusal('a'), ErrorCode::NoSuchPeer);
-    }
-    ring(&mut world, 'a', 'b');
-    ring(&mut world, 'a', 'b');
-    let (to, room) = (id('b'), room("r"));
-    world.say('a', ClientMessage::Ring { to, room });
-    assert_eq!(world.refusal('a'), ErrorCode::Busy);
-    world.gone('b', true);
-    let told = world.read('a');
-    let ended = told.iter().filter(|m| matches!(m, M::HungUp { .. }));
-    assert_eq!(ended.count(), 2);
-    assert!(world.hub.calls.is_empty());
-}
-
-#[test]
-fn taken_calls_are_bounded() {
-    let mut world = World::with("ab");
-    for _ in 0..4 {
-        let call = ring(&mut world, 'a', 'b');
-        world.say('b', ClientMessage::Accept { call });
-    }
-    world.read_all();
-    let (to, room) = (id('b'), room("r"));
-    world.say('a', ClientMessage::Ring { to, room });
-    assert_eq!(world.refusal('a'), ErrorCode::Busy);
-}
-
 #[test]
 fn a_draining_server_tells_everybody_and_lets_nobody_in() {
     let mut world = World::with("ab");
@@ -671,7 +594,7 @@ proptest! {
     /// Whatever peers do, rooms hold no more than they may, nobody is in two minds about where it is, and every
     /// request has exactly one answer.
     #[test]
-    fn the_books_balance(steps in proptest::collection::vec((0_usize..5, 0_u8..9, 0_usize..3, 0_usize..5), 1..80)) {
+    fn the_books_balance(steps in proptest::collection::vec((0_usize..5, 0_u8..12, 0_usize..3, 0_usize..5), 1..80)) {
         let mut world = World::new();
         let peers = ['a', 'b', 'c', 'd', 'e'];
         let rooms = ["r", "s", "t"];
@@ -688,7 +611,14 @@ proptest! {
                 3 => world.say(who, ClientMessage::Leave { room: room(place) }),
                 4 => world.say(who, ClientMessage::Kick { room: room(place), peer: id(other), reason: None }),
                 5 => world.signal(who, Some(other), "{}"),
-                6 => world.say(who, ClientMessage::Ring { to: id(other), room: room(place) }),
+                6 => call(&mut world, who, Callee::Peer(id(other))),
+                8 => world.say(who, ClientMessage::Register { name: name(place) }),
+                9 => call(&mut world, who, Callee::Name(name(place))),
+                10 => {
+                    let heard = world.hub.calls.ringing_now(id(who));
+                    let Some(call) = heard else { continue };
+                    world.say(who, ClientMessage::Accept { call });
+                }
                 7 => { world.gone(who, place == "r"); continue }
                 _ => { world.pass(16); continue }
             }
@@ -707,9 +637,24 @@ proptest! {
                     prop_assert!(world.hub.rooms[&name].has(*peer));
                 }
             }
-            for call in world.hub.calls.values() {
-                prop_assert!(peers.iter().any(|peer| call.other(id(*peer)).is_some()));
+            for peer in world.hub.calls.peers() {
+                prop_assert!(world.hub.sessions.contains_key(&peer));
+            }
+            for place in rooms {
+                if let Some(owner) = world.hub.names.owner(&name(place)) {
+                    let known = world.hub.sessions[&owner].registered();
+                    prop_assert_eq!(known, Some(&name(place)));
+                }
             }
         }
+        world.pass(61);
+        for who in peers {
+            if world.hub.sessions.contains_key(&id(who)) {
+                world.gone(who, true);
+            }
+        }
+        world.pass(61);
+        prop_assert!(world.hub.sessions.is_empty() && world.hub.rooms.is_empty());
+        prop_assert!(world.hub.calls.is_empty() && world.hub.names.is_empty());
     }
 }

@@ -142,6 +142,8 @@ labels! {
     CallEnd = "how" {
         /// The callee refused it.
         Refused = "refused",
+        /// It rang for as long as a call may.
+        NoAnswer = "no-answer",
         /// Either side hung up.
         HungUp = "hung-up",
         /// The session of either side ended.

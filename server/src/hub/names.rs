@@ -1,0 +1,119 @@
+//! Who can be called by which name: names that sessions registered, and names that members of rooms go by.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rtc_protocol::{Callee, ErrorCode, Name, PeerId, RoomId};
+
+use super::{Hub, Refusal};
+
+/// Both kinds of names. A look-up costs the same however many there are.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// Each belongs to one session.
+    registered: HashMap<Name, PeerId>,
+    /// Any number of members may go by the same.
+    members: HashMap<Name, BTreeSet<(PeerId, RoomId)>>,
+}
+
+/// Where a name leads.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Lead {
+    /// To a session that can be rung.
+    Ring(PeerId),
+    /// Into a room.
+    Room(PeerId, RoomId),
+}
+
+impl Names {
+    /// Whose name it is.
+    pub(super) fn owner(&self, name: &Name) -> Option<PeerId> {
+        self.registered.get(name).copied()
+    }
+
+    /// Gives a free name away, or the owner's own again; whether it could.
+    pub(super) fn take(&mut self, name: &Name, peer: PeerId) -> bool {
+        *self.registered.entry(name.clone()).or_insert(peer) == peer
+    }
+
+    /// Takes a name back from its owner.
+    pub(super) fn give_back(&mut self, name: &Name, peer: PeerId) {
+        if self.owner(name) == Some(peer) {
+            self.registered.remove(name);
+        }
+    }
+
+    /// A member goes by this name in this room from now on.
+    pub(super) fn enters(&mut self, name: &Name, peer: PeerId, room: &RoomId) {
+        let places = self.members.entry(name.clone()).or_default();
+        places.insert((peer, room.clone()));
+    }
+
+    /// It does so no more.
+    pub(super) fn exits(&mut self, name: &Name, peer: PeerId, room: &RoomId) {
+        if let Some(places) = self.members.get_mut(name) {
+            places.remove(&(peer, room.clone()));
+            if places.is_empty() {
+                self.members.remove(name);
+            }
+        }
+    }
+
+    /// Where a name leads somebody else than its own bearer.
+    fn lead(&self, name: &Name, caller: PeerId) -> Result<Lead, Refusal> {
+        if let Some(peer) = self.owner(name) {
+            return Ok(Lead::Ring(peer));
+        }
+        let places = self.members.get(name);
+        let first = places.and_then(BTreeSet::first);
+        let last = places.and_then(BTreeSet::last);
+        match (first, last) {
+            (Some((one, room)), Some((other, _))) if one == other && *one != caller => {
+                Ok(Lead::Room(*one, room.clone()))
+            }
+            (Some((one, _)), Some((other, _))) if one != other => Err((
+                ErrorCode::NoSuchPeer,
+                format!("several peers go by the name {name:?}; call one of them by id"),
+            )),
+            _ => Err((
+                ErrorCode::NoSuchPeer,
+                format!("nobody else here goes by the name {:?}", name.as_str()),
+            )),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.registered.is_empty() && self.members.is_empty()
+    }
+}
+
+impl Hub {
+    /// Gives a session the name it asks for, instead of the one that it has.
+    pub(super) fn register(&mut self, peer: PeerId, name: Name) -> Result<(), Refusal> {
+        let Some(session) = self.sessions.get_mut(&peer) else {
+            return Ok(());
+        };
+        if !self.names.take(&name, peer) {
+            return Err((
+                ErrorCode::NameTaken,
+                format!(
+                    "another peer has the name {:?}; choose another one",
+                    name.as_str()
+                ),
+            ));
+        }
+        match session.register(name.clone()) {
+            Some(old) if old != name => self.names.give_back(&old, peer),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Where a callee is to be found.
+    pub(super) fn lead(&self, caller: PeerId, whom: Callee) -> Result<Lead, Refusal> {
+        match whom {
+            Callee::Peer(peer) => Ok(Lead::Ring(peer)),
+            Callee::Name(name) => self.names.lead(&name, caller),
+        }
+    }
+}
