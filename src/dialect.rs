@@ -4,6 +4,7 @@
 //! task or clock, and whatever it is fed it answers in the page's own form. To the room core its page is a peer like any
 //! other; to the page the room core is the server it was written for.
 
+pub mod conference;
 pub mod socketio;
 
 use crate::message::{ClientFrame, ClientMessage, ServerFrame};

@@ -74,3 +74,10 @@ pub const EVENT_NAME_BYTES: usize = 64;
 
 /// Arguments of one Socket.IO event: the most that any dialect has is three.
 pub const EVENT_ARGS: usize = 8;
+
+/// Candidates of one peer that a translator holds back until the description came that they belong to; a browser with
+/// many addresses gathers a few dozen.
+pub const HELD_CANDIDATES: usize = 64;
+
+/// Requests of one page that a translator has passed on and not heard the answer to: as many as may come at once.
+pub const OPEN_REQUESTS: usize = 1_000;

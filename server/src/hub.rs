@@ -293,6 +293,10 @@ impl Hub {
                 peer: whom,
                 right,
             } => self.grant(peer, room, whom, right, out),
+            ClientMessage::Broadcast { .. } => Err((
+                ErrorCode::NotAllowed,
+                "only an administrator may speak to everybody".into(),
+            )),
             // Heartbeats belong to the connection and end there.
             _ => Ok(()),
         };

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::conference::Conference;
 use super::{Step, Translator};
 use crate::message::{Dialect, ErrorCode};
 use crate::raw::Raw;
@@ -100,6 +101,9 @@ pub struct Setting {
 /// The translator for a page whose first event is this; none where no dialect has such an event.
 #[must_use]
 pub fn translator(first: &str, setting: &Setting) -> Option<Box<dyn SocketIoTranslator>> {
-    let _ = (first, setting);
-    None
+    let _ = setting;
+    match first {
+        name if Conference::knows(name) => Some(Box::new(Conference::default())),
+        _ => None,
+    }
 }

@@ -164,6 +164,11 @@ pub enum ClientMessage {
         /// Which.
         right: Right,
     },
+    /// Says something to every peer of the server, in whatever room; only as administrator.
+    Broadcast {
+        /// Any JSON, passed on as it is.
+        data: Raw,
+    },
     /// Asks for a `pong` with the same `t`.
     Ping {
         /// Any number, a time of the client's own clock as a rule.
@@ -275,6 +280,7 @@ impl ClientMessage {
                 peer: wire.peer()?,
                 right: wire.right()?,
             },
+            "broadcast" => Self::Broadcast { data: wire.data()? },
             "ping" => Self::Ping { t: wire.t()? },
             "pong" => Self::Pong { t: wire.t()? },
             other => return Err(ParseError::UnknownType(other.chars().take(64).collect())),

@@ -193,6 +193,11 @@ pub enum ServerMessage {
         /// From whom.
         by: PeerId,
     },
+    /// The administrator says something to every peer of the server.
+    Broadcast {
+        /// The JSON as it was sent.
+        data: Raw,
+    },
     /// The server will close this connection.
     GoAway {
         /// Why, for people.
@@ -355,6 +360,7 @@ impl ServerMessage {
                 right: wire.right()?,
                 by: wire.by()?,
             },
+            "broadcast" => Self::Broadcast { data: wire.data()? },
             "go-away" => Self::GoAway {
                 reason: wire.reason()?.unwrap_or_default(),
                 reconnect_ms: wire.reconnect_ms,

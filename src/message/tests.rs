@@ -268,6 +268,7 @@ fn client() -> impl Strategy<Value = ClientMessage> {
             peer,
             right: Right::Moderator
         }),
+        raw().prop_map(|data| M::Broadcast { data }),
         t().prop_map(|t| M::Ping { t }),
         t().prop_map(|t| M::Pong { t }),
     ]
@@ -337,6 +338,7 @@ fn server() -> impl Strategy<Value = ServerMessage> {
             room
         }),
         call().prop_map(|call| M::Ringing { call }),
+        raw().prop_map(|data| M::Broadcast { data }),
         call().prop_map(|call| M::Accepted { call }),
         (call(), refusal(), of(".{0,256}")).prop_map(|(call, code, reason)| M::Refused {
             call,
