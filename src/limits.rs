@@ -38,8 +38,9 @@ pub const ROOM_CAPACITY: u16 = 64;
 /// of a full default room; beyond it the peer is not reading.
 pub const QUEUE_MESSAGES: usize = 512;
 
-/// Bytes that wait for one peer, for the same reason: 512 messages of the largest size would be 32 MiB.
-pub const QUEUE_BYTES: usize = 1024 * 1024;
+/// Bytes that wait for one peer, for the same reason: 512 messages of the largest size would be 32 MiB. With what the
+/// socket's own buffers hold, a peer that does not read costs less than a megabyte.
+pub const QUEUE_BYTES: usize = 512 * 1024;
 
 /// Calls that may ring at one peer at once; the next caller is told `busy`.
 pub const RINGING_CALLS: usize = 8;

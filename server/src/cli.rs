@@ -1,5 +1,7 @@
 //! The command line of `rtc-server`.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -64,6 +66,9 @@ pub struct Cli {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     resume_window: u64,
 
+    #[command(flatten)]
+    limits: limits::Limits,
+
     /// Say more on standard error: -v, -vv, -vvv.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -103,7 +108,7 @@ impl Cli {
     /// What was asked for.
     #[must_use]
     pub fn config(self) -> Config {
-        Config {
+        let config = Config {
             listen: self.listen.into_iter().flat_map(|one| one.0).collect(),
             ice_servers: self.ice_server,
             allow_origins: self.allow_origin,
@@ -114,7 +119,8 @@ impl Cli {
             default_capacity: self.room_capacity,
             resume_window: Duration::from_secs(self.resume_window),
             ..Config::default()
-        }
+        };
+        self.limits.apply(config)
     }
 }
 

@@ -14,6 +14,12 @@ pub const DEFAULT_PORT: u16 = 8080;
 /// An office behind one address fits in; a single machine cannot take all places.
 pub(crate) const CONNECTIONS_PER_ADDRESS: usize = 256;
 
+/// Ten seconds' worth are more than an address may have at once, so that all of an office comes back after a restart.
+pub(crate) const ARRIVALS_PER_ADDRESS: u32 = 30;
+
+/// Ten peers that say all they may.
+pub(crate) const RATE_PER_ADDRESS: u32 = 2_000;
+
 /// A phone on a bad link sends its request within this.
 pub(crate) const HEADER_TIME: Duration = Duration::from_secs(10);
 
@@ -42,7 +48,13 @@ pub struct Config {
     pub connections_beside: usize,
     /// Connections of any kind from one address: one of IPv4, or a /64 of IPv6.
     pub connections_per_address: usize,
-    /// Networks whose addresses are not held to that.
+    /// Connections a second from one address in the long run; ten seconds' worth may come at once.
+    pub arrivals_per_address: u32,
+    /// Things a second that the peers of one address may say together; five seconds' worth at once.
+    pub rate_per_address: u32,
+    /// Things a second that one peer may say; five seconds' worth at once.
+    pub rate: u32,
+    /// Networks whose addresses are not held to what one address may do.
     pub exempt: Vec<Network>,
     /// For a request's line and headers to come. An idle connection that speaks HTTP is closed after it, too.
     pub header_time: Duration,
@@ -72,6 +84,9 @@ impl Default for Config {
             connections: 10_000,
             connections_beside: 1_000,
             connections_per_address: CONNECTIONS_PER_ADDRESS,
+            arrivals_per_address: ARRIVALS_PER_ADDRESS,
+            rate_per_address: RATE_PER_ADDRESS,
+            rate: limits::RATE_PER_SECOND,
             exempt: Network::LOOPBACK.to_vec(),
             header_time: HEADER_TIME,
             allow_origins: Vec::new(),

@@ -1,5 +1,6 @@
 //! One WebSocket: an actor that reads, checks, writes and keeps the heart beating.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{Message, WebSocket};
@@ -8,11 +9,12 @@ use rtc_protocol::{
     ClientFrame, ClientMessage, ErrorCode, Rejected, ServerFrame, ServerMessage, Token, close,
     limits,
 };
-use tokio::time::{MissedTickBehavior, interval_at, timeout};
+use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::hub::Greeting;
 use crate::metrics::{CloseReason, Limit, Metrics, Refused};
-use crate::rate::Bucket;
+use crate::rate::{Bucket, Rate, Share};
 use crate::seat::Seat;
 use crate::socket::{self, Reason, TOO_LARGE, closed_by_peer, goodbye};
 use crate::switchboard::{Outgoing, Switchboard};
@@ -33,6 +35,8 @@ pub(crate) struct Rules {
     pub(crate) heartbeat: Duration,
     pub(crate) queue: usize,
     pub(crate) message_bytes: u32,
+    /// What the peer may say.
+    pub(crate) rate: Rate,
 }
 
 /// How a connection came to its end.
@@ -61,8 +65,13 @@ impl End {
     }
 }
 
-/// Serves one connection until it ends.
-pub(crate) async fn serve(mut socket: WebSocket, switchboard: Switchboard, rules: Rules) {
+/// Serves one connection until it ends; `share` is what its address may say, where that is bounded.
+pub(crate) async fn serve(
+    mut socket: WebSocket,
+    switchboard: Switchboard,
+    rules: Rules,
+    share: Option<Arc<Share>>,
+) {
     let metrics = switchboard.metrics().clone();
     let greeting = match timeout(rules.hello, hello(&mut socket, &metrics)).await {
         Ok(Ok(greeting)) => greeting,
@@ -85,10 +94,13 @@ pub(crate) async fn serve(mut socket: WebSocket, switchboard: Switchboard, rules
     };
     let mut actor = Actor {
         socket,
+        too_slow: seat.too_slow(),
         seat,
         metrics,
         rules,
-        bucket: Bucket::new(Instant::now(), limits::RATE_PER_SECOND, limits::RATE_BURST),
+        bucket: Bucket::new(Instant::now(), rules.rate),
+        share,
+        rests_until: None,
         bad: 0,
         heard: Instant::now(),
         started: Instant::now(),
@@ -156,6 +168,12 @@ async fn hello(socket: &mut WebSocket, metrics: &Metrics) -> Result<Greeting, En
     Err(End::Ours((close::HELLO_FIRST, "hello first")))
 }
 
+async fn rest(until: Option<Instant>) {
+    if let Some(until) = until {
+        sleep_until(until.into()).await;
+    }
+}
+
 fn error(id: Option<u64>, code: ErrorCode, message: String) -> ServerFrame {
     ServerFrame {
         seq: None,
@@ -178,7 +196,11 @@ struct Actor {
     seat: Seat,
     metrics: Metrics,
     rules: Rules,
+    too_slow: CancellationToken,
     bucket: Bucket,
+    share: Option<Arc<Share>>,
+    /// Until then nothing is read, since the peer said more than it may.
+    rests_until: Option<Instant>,
     bad: u32,
     heard: Instant,
     started: Instant,
@@ -187,7 +209,7 @@ struct Actor {
 
 impl Actor {
     async fn run(&mut self) -> End {
-        let kill = self.seat.too_slow();
+        let kill = self.too_slow.clone();
         let beat = self.rules.heartbeat;
         let mut heart = interval_at(tokio::time::Instant::now() + beat, beat);
         heart.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -211,7 +233,8 @@ impl Actor {
                         },
                     }
                 }
-                message = self.socket.next() => {
+                () = rest(self.rests_until), if self.rests_until.is_some() => self.rests_until = None,
+                message = self.socket.next(), if self.rests_until.is_none() => {
                     let end = match message {
                         Some(Ok(message)) => self.read(message).await,
                         Some(Err(error)) => Some(match End::failed(&error) {
@@ -275,9 +298,14 @@ impl Actor {
                 let clean = frame.is_none_or(|f| matches!(f.code, 1000 | 1001 | 1005));
                 return Some(End::Closed { clean });
             }
-            Message::Ping(_) | Message::Pong(_) => return None,
+            // The library has answered; the work counts all the same.
+            Message::Ping(_) | Message::Pong(_) => {
+                self.may_say();
+                return None;
+            }
         };
         self.seat.received_bytes(text.len());
+        let refused = self.may_say();
         let frame = match ClientFrame::parse(&text) {
             Ok(frame) => frame,
             Err(Rejected { id, error: why }) => {
@@ -290,14 +318,9 @@ impl Actor {
             }
         };
         self.bad = 0;
-        if !self.bucket.take(Instant::now()) {
-            let words = format!(
-                "more than {} messages a second; slow down",
-                limits::RATE_PER_SECOND
-            );
-            return self
-                .answer(&error(frame.id, ErrorCode::RateLimited, words))
-                .await;
+        if let Some(words) = refused {
+            let refusal = error(frame.id, ErrorCode::RateLimited, words);
+            return self.answer(&refusal).await;
         }
         match frame.message {
             ClientMessage::Ping { t } => {
@@ -322,6 +345,25 @@ impl Actor {
         }
     }
 
+    /// Whether the peer may say one more thing; otherwise why not. Then it is not listened to for as long as one thing
+    /// more takes to be allowed: who floods waits in its own socket, and costs no more than who does not.
+    fn may_say(&mut self) -> Option<String> {
+        let now = Instant::now();
+        let (whose, rate) = if !self.bucket.take(now) {
+            ("you", self.rules.rate)
+        } else if let Some(share) = self.share.as_ref().filter(|share| !share.speaks(now)) {
+            self.metrics.limits_hit.inc(Limit::RatePerAddress);
+            ("the peers of your address", share.rate())
+        } else {
+            return None;
+        };
+        self.rests_until = Some(now + rate.gap());
+        Some(format!(
+            "{whose} may say {} things a second, and no more; slow down",
+            rate.per_second()
+        ))
+    }
+
     async fn too_large(&mut self) -> End {
         let words = format!(
             "a message may have {} bytes at most; send less at once",
@@ -335,10 +377,15 @@ impl Actor {
         if let ServerMessage::Error { code, .. } = &frame.message {
             self.metrics.refused(*code);
         }
-        match timeout(self.rules.heartbeat, send(&mut self.socket, frame)).await {
-            Ok(Ok(())) => None,
-            Ok(Err(_)) => Some(End::Broken),
-            Err(_) => Some(End::Ours(SLOW_READER)),
+        let written = timeout(self.rules.heartbeat, send(&mut self.socket, frame));
+        tokio::select! {
+            biased;
+            () = self.too_slow.cancelled() => Some(End::Ours(SLOW_READER)),
+            written = written => match written {
+                Ok(Ok(())) => None,
+                Ok(Err(_)) => Some(End::Broken),
+                Err(_) => Some(End::Ours(SLOW_READER)),
+            },
         }
     }
 

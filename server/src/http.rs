@@ -1,8 +1,8 @@
 //! What is answered over HTTP: the page, the WebSocket, health.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{
@@ -12,14 +12,17 @@ use axum::http::header::{
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Extension, Router};
 use rtc_protocol::{RoomId, SUBPROTOCOL, WEBSOCKET_PATH};
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::connection::{self, Rules};
 use crate::handshake::Handshake;
+use crate::listener::Visitor;
 use crate::metrics::{self, Limit, Metrics, Refused};
 use crate::page::{ASSETS, Asset, INDEX};
+use crate::rate::{Addresses, Rate};
 use crate::switchboard::Switchboard;
 
 /// Buffers of one WebSocket. The library's own default is 128 KiB, for every idle peer.
@@ -41,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) switchboard: Switchboard,
     pub(crate) config: Arc<Config>,
     pub(crate) connections: TaskTracker,
+    pub(crate) addresses: Arc<Addresses>,
     pub(crate) metrics: Metrics,
 }
 
@@ -123,6 +127,7 @@ fn file(asset: &Asset, request: &HeaderMap) -> Response<Body> {
 
 async fn websocket(
     State(shared): State<Shared>,
+    Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
     Handshake(upgrade): Handshake,
 ) -> Response<Body> {
@@ -155,7 +160,9 @@ async fn websocket(
         heartbeat: shared.config.heartbeat,
         queue: shared.config.limits.queue_messages as usize,
         message_bytes: shared.config.limits.message_bytes,
+        rate: Rate::bursting(shared.config.rate),
     };
+    let share = shared.addresses.share(Instant::now(), visitor.address.ip());
     let token = shared.connections.token();
     if taken >= shared.config.connections {
         shared.metrics.connections_refused.inc(Refused::Full);
@@ -167,7 +174,7 @@ async fn websocket(
         });
     }
     upgrade.on_upgrade(move |socket| async move {
-        connection::serve(socket, shared.switchboard, rules).await;
+        connection::serve(socket, shared.switchboard, rules, share).await;
         drop(token);
     })
 }

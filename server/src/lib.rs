@@ -41,6 +41,7 @@ pub use listener::{Network, NetworkError};
 use http::Shared;
 use listener::{Listener, Places, Rules};
 use metrics::Metrics;
+use rate::{Addresses, Rate, Rates};
 use switchboard::Switchboard;
 
 /// How long connections may take to say goodbye at the end.
@@ -90,16 +91,25 @@ impl Server {
     /// Serves from now on; needs a running tokio runtime.
     #[must_use]
     pub fn start(self) -> Running {
-        let addresses = self.local_addrs();
+        let listening = self.local_addrs();
         let config = Arc::new(self.config);
         let metrics = Metrics::default();
         let (switchboard, task) = Switchboard::new(config.hub(), metrics.clone());
         let connections = TaskTracker::new();
+        let rates = Rates {
+            arrivals: Rate::of(
+                config.arrivals_per_address,
+                config.arrivals_per_address.saturating_mul(10),
+            ),
+            messages: Rate::bursting(config.rate_per_address),
+        };
+        let addresses = Addresses::new(rates, config.exempt.clone());
         let stop = CancellationToken::new();
         let router = http::router(Shared {
             switchboard: switchboard.clone(),
             config: Arc::clone(&config),
             connections: connections.clone(),
+            addresses: Arc::clone(&addresses),
             metrics: metrics.clone(),
         });
         let places = Places::new(
@@ -115,6 +125,7 @@ impl Server {
             router: router.clone(),
             rules,
             places: Arc::clone(&places),
+            addresses: Arc::clone(&addresses),
             metrics: metrics.clone(),
             stop: stop.clone(),
         });
@@ -122,7 +133,7 @@ impl Server {
             .map(|listener| AbortOnDropHandle::new(tokio::spawn(listener.run())))
             .collect();
         Running {
-            addresses,
+            addresses: listening,
             switchboard,
             connections,
             stop,

@@ -12,7 +12,7 @@ mod wire;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -29,6 +29,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Limit, Metrics, Refused};
+use crate::rate::Addresses;
 pub(crate) use places::{Crowded, Place, Places};
 pub use places::{Network, NetworkError};
 pub(crate) use wire::Wire;
@@ -68,6 +69,7 @@ pub(crate) struct Listener {
     pub(crate) router: Router,
     pub(crate) rules: Rules,
     pub(crate) places: Arc<Places>,
+    pub(crate) addresses: Arc<Addresses>,
     pub(crate) metrics: Metrics,
     /// Cancelled when nobody is to be accepted any more.
     pub(crate) stop: CancellationToken,
@@ -102,7 +104,12 @@ impl Listener {
             };
             trouble.over();
             let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-            match self.places.take(address.ip()) {
+            let from = address.ip();
+            let place = match self.addresses.arrives(Instant::now(), from) {
+                true => self.places.take(from),
+                false => Err(Crowded::Often),
+            };
+            match place {
                 Ok(place) => {
                     tasks.spawn(Arc::clone(&door).serve(stream, address, place));
                 }
@@ -126,7 +133,7 @@ impl Listener {
 
 fn count(metrics: &Metrics, crowded: Crowded) {
     let (refused, limit) = match crowded {
-        Crowded::Address => (Refused::Address, Limit::ConnectionsPerAddress),
+        Crowded::Address | Crowded::Often => (Refused::Address, Limit::ConnectionsPerAddress),
         Crowded::Server => (Refused::Full, Limit::Connections),
     };
     metrics.connections_refused.inc(refused);
@@ -138,6 +145,10 @@ const fn refused(crowded: Crowded) -> (StatusCode, &'static str) {
         Crowded::Address => (
             StatusCode::TOO_MANY_REQUESTS,
             "your address has as many connections here as it may; close one first",
+        ),
+        Crowded::Often => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "your address connects more often than it may; wait some seconds",
         ),
         Crowded::Server => (
             StatusCode::SERVICE_UNAVAILABLE,

@@ -56,6 +56,13 @@ impl Network {
         Some(Self { base, bits })
     }
 
+    /// What counts as one address: an IPv4 address, or a /64 of IPv6.
+    pub(crate) fn of_one(address: IpAddr) -> Self {
+        let base = address.to_canonical();
+        let bits = if base.is_ipv4() { 32 } else { 64 };
+        Self::of(base, bits).unwrap_or(Self { base, bits })
+    }
+
     /// Whether an address is one of them.
     #[must_use]
     pub fn holds(&self, address: IpAddr) -> bool {
@@ -91,6 +98,8 @@ impl fmt::Display for Network {
 pub(crate) enum Crowded {
     /// The address has as many as one may have.
     Address,
+    /// The address connects more often than one may.
+    Often,
     /// The server has.
     Server,
 }
@@ -159,8 +168,7 @@ impl Places {
         if self.exempt.iter().any(|network| network.holds(from)) {
             return None;
         }
-        let bits = if from.is_ipv4() { 32 } else { 64 };
-        Network::of(from, bits)
+        Some(Network::of_one(from))
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {

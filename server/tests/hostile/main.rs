@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod handshake;
+mod limits;
 mod rfc6455;
 mod rig;

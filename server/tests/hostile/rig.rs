@@ -351,3 +351,15 @@ impl Watch {
         assert_eq!(guest.end().await, End::Closed(1000));
     }
 }
+
+/// What `/healthz` says.
+pub(crate) async fn health(address: SocketAddr) -> serde_json::Value {
+    let mut wire = Wire::connect(address).await;
+    let request = "GET /healthz HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    let head = wire.ask(request).await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let mut body = String::new();
+    let read = timeout(PATIENCE, wire.stream.read_to_string(&mut body)).await;
+    read.expect("the whole answer").unwrap();
+    serde_json::from_str(&body).unwrap()
+}
