@@ -34,6 +34,8 @@ Exit codes:
 pub(crate) enum Command {
     /// Join a room and call everybody in it.
     Join(Box<Join>),
+    /// Pass UDP on over a path as bad as you like, between any two programs.
+    Impair(Impair),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -146,6 +148,45 @@ pub(crate) struct Join {
     /// Added to what the server hands out.
     #[arg(long, value_name = "URL[,USER[,CREDENTIAL]]", help_heading = "Network")]
     pub(crate) ice_server: Vec<String>,
+
+    /// Make our network worse, such as loss=5%,delay=80ms,jitter=20ms,rate=1mbit,queue=200ms,seed=7;
+    /// up: or down: in front for one direction, ;10s:rate=300kbit behind for later; repeatable.
+    #[arg(long, value_name = "SPEC", help_heading = "Network")]
+    pub(crate) impair: Vec<String>,
+}
+
+const IMPAIR_EXAMPLES: &str = "\
+Examples:
+  rtc-client impair --listen 127.0.0.1:5000 --to 127.0.0.1:6000 --impair loss=5%,delay=80ms
+  rtc-client impair --listen 127.0.0.1:5000 --to 127.0.0.1:6000 \\
+      --impair 'up:rate=1mbit,queue=200ms' --impair 'down:burst=1%:25%,seed=7'
+  rtc-client impair --listen 127.0.0.1:5000 --to 127.0.0.1:6000 \\
+      --impair 'rate=2.5mbit;10s:rate=500kbit;20s:rate=2.5mbit' --duration 30s --json
+
+What a SPEC may say: docs/impair.md";
+
+#[derive(Debug, Args)]
+#[command(after_help = IMPAIR_EXAMPLES)]
+pub(crate) struct Impair {
+    /// Where to listen (UDP).
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: std::net::SocketAddr,
+
+    /// Where to pass on to; what comes back goes to whom it answers.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) to: std::net::SocketAddr,
+
+    /// How bad the path is; up: is towards --to. Repeatable.
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) impair: Vec<String>,
+
+    /// End after this long: 10s, 2m, 1h.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Print JSON instead of lines.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Where far pictures go.

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod event;
 pub mod exit;
+mod impair;
 pub mod measure;
 pub mod media;
 pub mod net;

@@ -1,22 +1,24 @@
 //! Sockets under the engine: what happens to datagrams between the engine and the wire.
 
-mod impairment;
+pub mod impair;
+mod impaired;
+pub mod relay;
 
 use std::future::Future;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use webrtc::runtime::{
-    AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, RecvMeta, Runtime,
-    TokioRuntime, Transmit,
+    AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime,
+    TokioRuntime,
 };
 
-pub use impairment::Impairment;
+pub use impair::Impairment;
+use impaired::ImpairedSocket;
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -44,8 +46,8 @@ impl Hurry {
     }
 }
 
-/// Tokio for the engine, with a driver that can be hurried and, where asked, sockets that
-/// lose what an [`Impairment`] says.
+/// Tokio for the engine, with a driver that can be hurried and, where asked, sockets behind
+/// an impaired path.
 #[derive(Debug)]
 pub(crate) struct EngineRuntime {
     pub(crate) hurry: Hurry,
@@ -60,10 +62,7 @@ impl Runtime for EngineRuntime {
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let inner = TokioRuntime.wrap_udp_socket(socket)?;
         Ok(match &self.impairment {
-            Some(impairment) => Arc::new(ImpairedSocket {
-                inner,
-                impairment: impairment.clone(),
-            }),
+            Some(impairment) => Arc::new(ImpairedSocket::new(inner, impairment.clone())),
             None => inner,
         })
     }
@@ -97,39 +96,6 @@ impl Runtime for EngineRuntime {
 
     fn yield_now(&self) -> Boxed<'static, ()> {
         TokioRuntime.yield_now()
-    }
-}
-
-#[derive(Debug)]
-struct ImpairedSocket {
-    inner: Arc<dyn AsyncUdpSocket>,
-    impairment: Impairment,
-}
-
-impl AsyncUdpSocket for ImpairedSocket {
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.local_addr()
-    }
-
-    // One datagram a call (`max_gso_segments` stays 1), so that each has its own luck.
-    fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
-        if self.impairment.loses() {
-            return Poll::Ready(Ok(transmit.contents.len()));
-        }
-        self.inner.poll_send(cx, transmit)
-    }
-
-    fn poll_recv(
-        &self,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-        meta: &mut [RecvMeta],
-    ) -> Poll<io::Result<usize>> {
-        self.inner.poll_recv(cx, bufs, meta)
-    }
-
-    fn max_gro_segments(&self) -> usize {
-        self.inner.max_gro_segments()
     }
 }
 

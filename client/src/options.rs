@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::cli::{Display, Graphics, Join};
 use crate::media::frame::VideoCodec;
+use crate::net::impair::Spec;
 
 /// Where our picture comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +105,8 @@ pub struct CallOptions {
     pub until_alone: bool,
     /// `--ice-server`.
     pub ice_servers: Vec<IceServerOption>,
+    /// `--impair`.
+    pub impairment: Option<Spec>,
 }
 
 /// One `--ice-server`.
@@ -216,8 +219,20 @@ impl CallOptions {
                 .iter()
                 .map(|text| ice_server(text))
                 .collect::<Result<_, _>>()?,
+            impairment: impairment(&join.impair)?,
         })
     }
+}
+
+/// All of `--impair` together; none where it was not given, so that nothing stands in the way.
+pub(crate) fn impairment(texts: &[String]) -> Result<Option<Spec>, OptionError> {
+    let mut spec: Option<Spec> = None;
+    for text in texts {
+        spec.get_or_insert_default()
+            .add(text, |path| std::fs::read_to_string(path))
+            .map_err(|error| OptionError::new("--impair", text, error.to_string()))?;
+    }
+    Ok(spec)
 }
 
 /// The tone where none was asked for: the chamber A.

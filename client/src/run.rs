@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use crate::cli::{self, Cli, Command, Display, Join};
 use crate::event::{Event, Kind};
 use crate::exit::Ending;
+use crate::impair;
 #[cfg(target_os = "macos")]
 use crate::media::sink::window;
 use crate::media::sink::window::Window;
@@ -30,6 +31,7 @@ pub fn run(cli: Cli) -> Ending {
     log_to_stderr(cli.verbose);
     let result = match cli.command {
         Command::Join(join) => return join_call(*join),
+        Command::Impair(arguments) => return impair::run(&arguments),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "rtc-client", &mut text);
@@ -72,7 +74,7 @@ fn print(text: &[u8]) -> anyhow::Result<()> {
 }
 
 /// One line on standard error, with nothing in it that steers a terminal.
-fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     use std::io::Write;
     let text = output::text::clean(text);
     let _ = writeln!(std::io::stderr(), "rtc-client: {text}");

@@ -25,6 +25,7 @@ use crate::media::receive::video::VideoReceive;
 use crate::media::send::SourceEvent;
 use crate::media::send::audio::AudioSend;
 use crate::media::send::video::VideoSend;
+use crate::net::Impairment;
 use crate::options::CallOptions;
 use crate::output::PictureBoard;
 use crate::peer::{ConnectionState, IceServer, Peer, PeerConfig, PeerEvent, RemoteTrack, Signal};
@@ -62,6 +63,8 @@ pub(super) struct Call {
     signaling_lost: Option<(Instant, String)>,
     server_news: mpsc::Receiver<SignalingEvent>,
     ice_servers: Vec<IceServer>,
+    /// One path for all connections: they share its rate.
+    impairment: Option<Impairment>,
     room: String,
     /// What a browser opens to join us.
     page: String,
@@ -112,6 +115,10 @@ impl Call {
             },
             room: signaling.room().to_string(),
             page,
+            impairment: options
+                .impairment
+                .as_ref()
+                .map(|spec| Impairment::new(spec, std::time::Instant::now())),
             options,
             board,
             events,
@@ -455,6 +462,7 @@ impl Call {
             polite,
             send_audio: self.audio.is_some(),
             send_video: self.video.is_some(),
+            impairment: self.impairment.clone(),
             ..PeerConfig::default()
         };
         self.links_opened += 1;

@@ -1,7 +1,7 @@
 //! Media and its feedback between two real peers.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -10,6 +10,7 @@ use crate::event::Kind;
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, VideoCodec};
 use crate::net::Impairment;
+use crate::net::impair::{Direction, Spec};
 use crate::peer::{PeerConfig, PeerEvent, RemoteCodec, RemoteTrack};
 
 /// The track of the far side's pictures, sent by `from`.
@@ -30,7 +31,8 @@ async fn video_track(to: &mut End, from: &mut End) -> RemoteTrack {
 
 #[tokio::test]
 async fn lost_packets_are_sent_again_and_each_arrives_once() {
-    let path = Impairment::new(11);
+    let spec = |text| Spec::parse(text, |_| Ok(String::new())).unwrap();
+    let path = Impairment::new(&spec("seed=11"), Instant::now());
     let mut a = End::open(PeerConfig {
         impairment: Some(path.clone()),
         ..config(true)
@@ -45,7 +47,7 @@ async fn lost_packets_are_sent_again_and_each_arrives_once() {
         .unwrap()
         .unwrap();
 
-    path.set_loss(0.05);
+    path.change(&spec("up:loss=5%"), Instant::now());
     let pictures = 150_u16;
     let packets = pictures * 10;
     let video = a.peer.video().clone();
@@ -70,8 +72,8 @@ async fn lost_packets_are_sent_again_and_each_arrives_once() {
         }
     }
     feeder.await.unwrap();
-    path.set_loss(0.0);
-    let lost = path.lost();
+    path.change(&spec(""), Instant::now());
+    let lost = path.counts(Direction::Up).lost;
     let report = b.peer.stats().await;
     let nacks: u64 = of_type(&report, "inbound-rtp")
         .iter()
