@@ -209,7 +209,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::super::spec::Spec;
     use super::*;
 
