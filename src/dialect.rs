@@ -5,6 +5,7 @@
 //! other; to the page the room core is the server it was written for.
 
 pub mod conference;
+pub mod login;
 pub mod socketio;
 
 use crate::message::{ClientFrame, ClientMessage, ServerFrame};
