@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rtc_protocol::{ClientMessage, ErrorCode, Raw, ServerMessage, close};
+use rtc_protocol::{Callee, ClientMessage, ErrorCode, Raw, ServerMessage, close};
 use rtc_server::Config;
 
 use crate::rig::*;
@@ -228,7 +228,7 @@ async fn a_peer_is_rung_by_so_many_and_calls_so_many() {
     for number in 0..10 {
         caller
             .say(ClientMessage::Ring {
-                to: id("callee"),
+                whom: Callee::Peer(id("callee")),
                 room: room("r"),
             })
             .await;
@@ -253,7 +253,6 @@ async fn who_asks_and_never_reads_the_answers_is_closed() {
         ..calm()
     };
     let (_running, address) = serve(config).await;
-    let mut watch = Watch::over(address).await;
     let a = Wire::greeted(address, "a").await;
     let (_reading, mut writing) = a.stream.into_split();
     let asking = async {
@@ -264,7 +263,7 @@ async fn who_asks_and_never_reads_the_answers_is_closed() {
     let gone = tokio::time::timeout(PATIENCE, asking).await;
     gone.expect("the server gives up on it");
     assert_eq!(health(address).await["slowReadersClosed"], 1);
-    watch.all_is_well().await;
+    Watch::over(address).await.all_is_well().await;
 }
 
 /// The program itself, so that its memory is its own. Ends with the test.
