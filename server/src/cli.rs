@@ -3,21 +3,26 @@
 mod limits;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, Subcommand};
 use rtc_protocol::IceServer;
 
-use crate::{Config, Network, config};
+use crate::Config;
+use limits::LimitFlags;
 
 const EXAMPLES: &str = "\
 Examples:
   rtc-server                                   listen at 127.0.0.1:8080
   rtc-server --listen 0.0.0.0:8080             for other machines, too
   rtc-server --ice-server stun:stun.example.org:3478
+  rtc-server --config /etc/rtc-server.toml     settings from a file
+  rtc-server --config FILE config show         what they amount to, and where each comes from
   rtc-client join foo --server http://localhost:8080
 
-Exit codes: 0 stopped as asked, 1 failed (an address in use), 2 usage";
+Every flag is a variable, too (--room-capacity: RTC_SERVER_ROOM_CAPACITY), and a key of the file.
+
+Exit codes: 0 stopped as asked, 1 failed (an address in use), 2 usage, settings";
 
 /// WebRTC signaling in one small binary, with a browser peer inside.
 #[derive(Debug, Parser)]
@@ -28,58 +33,59 @@ pub struct Cli {
         long,
         value_name = "ADDR:PORT",
         default_value = "127.0.0.1:8080",
-        env = "RTC_SERVER_LISTEN",
         value_delimiter = ',',
         value_parser = listen
     )]
     listen: Vec<Listen>,
 
     /// STUN or TURN server to hand out: URL[,user[,credential]]; repeatable.
-    #[arg(long, value_name = "URL[,USER[,CREDENTIAL]]", value_parser = ice_server)]
+    #[arg(long, value_name = "URL[,USER[,CREDENTIAL]]", hide_env_values = true, value_parser = ice_server)]
     ice_server: Vec<IceServer>,
 
     /// Origin whose pages may connect beside the server's own; repeatable, * for all.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
 
-    /// Peers on WebSockets at once.
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    max_connections: usize,
-
-    /// Connections of any kind from one address (of IPv6: from one /64).
-    #[arg(long, value_name = "N", default_value_t = config::CONNECTIONS_PER_ADDRESS)]
-    max_per_address: usize,
-
-    /// Network that --max-per-address does not hold for, as a proxy's; repeatable, or none.
-    #[arg(long, value_name = "ADDR[/BITS]", default_value = "127.0.0.0/8,::1", value_delimiter = ',', value_parser = exempt)]
-    exempt: Vec<Exempt>,
-
-    /// Seconds for a request's headers to come; an idle connection is kept as long.
-    #[arg(long, value_name = "SECONDS", default_value_t = config::HEADER_TIME.as_secs(), value_parser = clap::value_parser!(u64).range(1..=300))]
-    header_timeout: u64,
-
-    /// Members of a room where its maker says nothing.
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=64))]
-    room_capacity: u16,
-
-    /// Seconds that a lost peer's place is kept.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    resume_window: u64,
-
-    #[command(flatten)]
-    limits: limits::Limits,
-
     /// Say more on standard error: -v, -vv, -vvv.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
+    /// Read settings from this file (TOML); flags and variables win over it.
+    #[arg(long, value_name = "FILE", hide_env = true)]
+    config: Option<PathBuf>,
+
     /// Print a completion script for a shell and end.
-    #[arg(long, value_name = "SHELL")]
+    #[arg(long, value_name = "SHELL", hide_env = true)]
     completions: Option<clap_complete::Shell>,
 
     /// Print the manual page (troff) and end.
-    #[arg(long)]
+    #[arg(long, hide_env = true)]
     man: bool,
+
+    // Groups of flags with a heading of their own come last: it would hold for all that follow.
+    #[command(flatten)]
+    limits: LimitFlags,
+
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+/// What to do instead of serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Task {
+    /// Look at the settings that would be used; they are given before this word.
+    #[command(subcommand)]
+    Config(ConfigTask),
+}
+
+/// What to do with the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum ConfigTask {
+    /// Say whether they are right.
+    Check,
+    /// Print them as a file of settings, and where each came from. Secrets are not shown.
+    Show,
 }
 
 impl Cli {
@@ -87,6 +93,12 @@ impl Cli {
     #[must_use]
     pub const fn verbosity(&self) -> u8 {
         self.verbose
+    }
+
+    /// What is to be done instead of serving.
+    #[must_use]
+    pub fn task(&self) -> Option<&Task> {
+        self.task.as_ref()
     }
 
     /// A text that is to be printed instead of serving.
@@ -108,19 +120,12 @@ impl Cli {
     /// What was asked for.
     #[must_use]
     pub fn config(self) -> Config {
-        let config = Config {
+        Config {
             listen: self.listen.into_iter().flat_map(|one| one.0).collect(),
             ice_servers: self.ice_server,
             allow_origins: self.allow_origin,
-            connections: self.max_connections,
-            connections_per_address: self.max_per_address,
-            exempt: self.exempt.into_iter().filter_map(|one| one.0).collect(),
-            header_time: Duration::from_secs(self.header_timeout),
-            default_capacity: self.room_capacity,
-            resume_window: Duration::from_secs(self.resume_window),
-            ..Config::default()
-        };
-        self.limits.apply(config)
+            ..self.limits.config()
+        }
     }
 }
 
@@ -138,17 +143,6 @@ fn listen(text: &str) -> Result<Listen, String> {
     text.parse()
         .map(|address| Listen(vec![address]))
         .map_err(|_| "give an IP address and a port, as in 127.0.0.1:8080 or [::1]:8080".to_owned())
-}
-
-/// A network, or none at all.
-#[derive(Clone, Debug)]
-struct Exempt(Option<Network>);
-
-fn exempt(text: &str) -> Result<Exempt, crate::listener::NetworkError> {
-    match text {
-        "none" => Ok(Exempt(None)),
-        network => network.parse().map(|network| Exempt(Some(network))),
-    }
 }
 
 /// Checks what browsers would otherwise refuse to make a connection with (W3C webrtc-pc, section 4.2.3).

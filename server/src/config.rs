@@ -40,6 +40,14 @@ pub struct Config {
     pub ring: Duration,
     /// What peers are held to.
     pub limits: Limits,
+    /// Messages in a row that cannot be understood before a peer is closed.
+    pub bad_messages: u32,
+    /// Bytes that may wait for one peer.
+    pub queue_bytes: usize,
+    /// Calls that may ring at one peer at once.
+    pub ringing_calls: usize,
+    /// Calls that one peer may have at once.
+    pub calls_per_peer: usize,
     /// Members of a room where its maker says nothing.
     pub default_capacity: u16,
     /// Peers on WebSockets at once.
@@ -80,6 +88,10 @@ impl Default for Config {
                 room_capacity: limits::ROOM_CAPACITY.into(),
                 queue_messages: clip(limits::QUEUE_MESSAGES),
             },
+            bad_messages: limits::BAD_MESSAGES,
+            queue_bytes: limits::QUEUE_BYTES,
+            ringing_calls: limits::RINGING_CALLS,
+            calls_per_peer: limits::CALLS_PER_PEER,
             default_capacity: limits::DEFAULT_CAPACITY,
             connections: 10_000,
             connections_beside: 1_000,
@@ -120,11 +132,11 @@ impl Config {
             heartbeat: self.heartbeat,
             ice_servers: self.ice_servers.clone(),
             ring: self.ring,
-            ringing_calls: limits::RINGING_CALLS,
-            calls_per_peer: limits::CALLS_PER_PEER,
+            ringing_calls: self.ringing_calls,
+            calls_per_peer: self.calls_per_peer,
             // A resume puts all of it into the new connection's queue at once, where more must fit.
             backlog: self.limits.queue_messages as usize / 2,
-            backlog_bytes: limits::QUEUE_BYTES / 2,
+            backlog_bytes: self.queue_bytes / 2,
         }
     }
 }

@@ -7,7 +7,6 @@ use axum::extract::ws::{Message, WebSocket};
 use futures_util::{SinkExt, StreamExt};
 use rtc_protocol::{
     ClientFrame, ClientMessage, ErrorCode, Rejected, ServerFrame, ServerMessage, Token, close,
-    limits,
 };
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +36,7 @@ pub(crate) struct Rules {
     pub(crate) message_bytes: u32,
     /// What the peer may say.
     pub(crate) rate: Rate,
+    pub(crate) bad_messages: u32,
 }
 
 /// How a connection came to its end.
@@ -310,7 +310,7 @@ impl Actor {
             Ok(frame) => frame,
             Err(Rejected { id, error: why }) => {
                 self.bad += 1;
-                if self.bad > limits::BAD_MESSAGES {
+                if self.bad > self.rules.bad_messages {
                     self.metrics.limits_hit.inc(Limit::BadMessages);
                     return Some(End::Ours((close::BAD_MESSAGES, "too many bad messages")));
                 }

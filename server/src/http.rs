@@ -161,6 +161,7 @@ async fn websocket(
         queue: shared.config.limits.queue_messages as usize,
         message_bytes: shared.config.limits.message_bytes,
         rate: Rate::bursting(shared.config.rate),
+        bad_messages: shared.config.bad_messages,
     };
     let share = shared.addresses.share(Instant::now(), visitor.address.ip());
     let token = shared.connections.token();

@@ -6,6 +6,7 @@
 //! - `listener`: connections accepted, counted and bounded
 //! - `http`: the page, the WebSocket's door, health
 //! - `metrics`: what is counted, and how Prometheus reads it
+//! - [`settings`]: where settings come from
 //! - [`testing`]: servers for tests
 //!
 //! Invariants: the hub knows no socket, task or clock; every queue is bounded; a peer that
@@ -20,8 +21,11 @@ pub mod hub;
 mod listener;
 mod metrics;
 mod page;
+#[cfg(test)]
+mod published;
 mod rate;
 mod seat;
+pub mod settings;
 mod socket;
 mod switchboard;
 pub mod testing;
@@ -94,7 +98,8 @@ impl Server {
         let listening = self.local_addrs();
         let config = Arc::new(self.config);
         let metrics = Metrics::default();
-        let (switchboard, task) = Switchboard::new(config.hub(), metrics.clone());
+        let (switchboard, task) =
+            Switchboard::new(config.hub(), config.queue_bytes, metrics.clone());
         let connections = TaskTracker::new();
         let rates = Rates {
             arrivals: Rate::of(

@@ -1,39 +1,66 @@
-//! `rtc-server`: parse, bind, wait, shut down.
+//! `rtc-server`: settings, bind, wait, shut down.
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
 use rtc_server::Server;
-use rtc_server::cli::Cli;
+use rtc_server::cli::{Cli, ConfigTask, Task};
+use rtc_server::settings::{Settings, SettingsError};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    log_to_stderr(cli.verbosity());
-    match run(cli) {
+    let settings = match Settings::load() {
+        Ok(settings) => settings,
+        Err(SettingsError::CommandLine(error)) => error.exit(),
+        Err(error) => return complain(&error.to_string(), ExitCode::from(2)),
+    };
+    log_to_stderr(settings.cli.verbosity());
+    for remark in &settings.remarks {
+        tracing::warn!("{remark}");
+    }
+    match run(settings) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "rtc-server: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => complain(&format!("{error:#}"), ExitCode::FAILURE),
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
-    if let Some(text) = cli.text().context("the text could not be made")? {
-        return match std::io::stdout().write_all(&text) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(error).context("standard output cannot be written")
-            }
-            _ => Ok(()),
+fn complain(why: &str, code: ExitCode) -> ExitCode {
+    for line in why.lines() {
+        // What goes on from another line is indented.
+        let lead = if line.starts_with(' ') {
+            ""
+        } else {
+            "rtc-server: "
         };
+        let _ = writeln!(std::io::stderr(), "{lead}{line}");
+    }
+    code
+}
+
+fn run(settings: Settings) -> anyhow::Result<()> {
+    match settings.cli.task() {
+        Some(Task::Config(ConfigTask::Show)) => return print(settings.show().as_bytes()),
+        Some(Task::Config(ConfigTask::Check)) => return print(b"the settings are right\n"),
+        None => {}
+    }
+    let cli = settings.cli;
+    if let Some(text) = cli.text().context("the text could not be made")? {
+        return print(&text);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("the system gave no threads")?;
     runtime.block_on(serve(cli))
+}
+
+fn print(text: &[u8]) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("standard output cannot be written")
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn serve(cli: Cli) -> anyhow::Result<()> {

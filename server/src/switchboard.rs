@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rtc_protocol::{ClientFrame, PeerId, limits};
+use rtc_protocol::{ClientFrame, PeerId};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -75,12 +75,14 @@ impl Switchboard {
     /// The handle, and the task to be run.
     pub(crate) fn new(
         config: HubConfig,
+        queue_bytes: usize,
         metrics: Metrics,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (inputs, inbox) = mpsc::channel(INPUTS);
         let task = Task {
             hub: Hub::new(config, Instant::now()).counting(metrics.clone()),
             reach: HashMap::new(),
+            queue_bytes,
             metrics: metrics.clone(),
         };
         (
@@ -139,6 +141,8 @@ impl Switchboard {
 struct Task {
     hub: Hub,
     reach: HashMap<ConnectionId, Reach>,
+    /// Bytes that may wait for one peer.
+    queue_bytes: usize,
     metrics: Metrics,
 }
 
@@ -209,7 +213,7 @@ impl Task {
         };
         let waiting = reach.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.metrics.peer_queue_highest_bytes.seen(waiting);
-        let fits = waiting <= limits::QUEUE_BYTES && reach.outgoing.try_send(outgoing).is_ok();
+        let fits = waiting <= self.queue_bytes && reach.outgoing.try_send(outgoing).is_ok();
         // A connection that is ending by itself has closed its queue and reads nothing on purpose.
         if !fits && !reach.kill.is_cancelled() && !reach.outgoing.is_closed() {
             self.metrics.slow_readers.inc();

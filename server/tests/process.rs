@@ -76,6 +76,79 @@ fn completions_and_the_manual_page_go_to_standard_output() {
     assert!(stdout.contains(".TH rtc-server"));
 }
 
+#[test]
+fn a_wrong_file_of_settings_is_told_with_its_line_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rtc-server.toml");
+    std::fs::write(&path, "listen = \"127.0.0.1:0\"\nmax_connections = 1\n").unwrap();
+    let path = path.to_str().unwrap();
+    for arguments in [
+        &["--config", path][..],
+        &["--config", path, "config", "check"],
+    ] {
+        let (code, stdout, stderr) = end(arguments);
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stdout.is_empty());
+        let place = format!("rtc-server: {path}:2:1: ");
+        assert!(stderr.starts_with(&place), "{stderr}");
+        assert!(stderr.contains("is it max-connections?"), "{stderr}");
+    }
+    let (code, _, stderr) = end(&["--config", "/nowhere/at/all.toml"]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("/nowhere/at/all.toml"), "{stderr}");
+}
+
+#[test]
+fn settings_can_be_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rtc-server.toml");
+    std::fs::write(&path, "room-capacity = 3\n").unwrap();
+    let path = path.to_str().unwrap();
+    let (code, stdout, _) = end(&["--config", path, "config", "check"]);
+    assert_eq!(
+        (code, stdout.as_str()),
+        (Some(0), "the settings are right\n")
+    );
+    let shown = program(&["--config", path, "--rate", "5", "config", "show"])
+        .env("RTC_SERVER_QUEUE", "70")
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let line = |key: &str| {
+        let mut lines = shown.lines();
+        let line = lines.find(|line| line.starts_with(key)).unwrap();
+        let (value, source) = line.split_once("# ").unwrap();
+        (value.trim().to_owned(), source.to_owned())
+    };
+    assert_eq!(
+        line("room-capacity "),
+        ("room-capacity = 3".into(), format!("{path}:1"))
+    );
+    assert_eq!(line("rate "), ("rate = 5".into(), "command line".into()));
+    assert_eq!(
+        line("queue "),
+        ("queue = 70".into(), "RTC_SERVER_QUEUE".into())
+    );
+    assert_eq!(
+        line("heartbeat "),
+        ("heartbeat = 15".into(), "default".into())
+    );
+}
+
+#[test]
+fn a_wrong_variable_is_told_by_its_name() {
+    let ended = program(&[])
+        .env("RTC_SERVER_RATE", "fast")
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(2));
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert!(
+        told.contains("RTC_SERVER_RATE") && told.contains("fast"),
+        "{told}"
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_it_in_order() {
