@@ -9,9 +9,9 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName,
     HeaderValue, IF_NONE_MATCH, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{Response, StatusCode};
+use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{any, get};
 use axum::{Extension, Router};
 use rtc_protocol::{RoomId, SUBPROTOCOL, WEBSOCKET_PATH};
 use tokio_util::task::TaskTracker;
@@ -24,6 +24,7 @@ use crate::metrics::{self, Limit, Metrics, Refused};
 use crate::page::{ASSETS, Asset, INDEX};
 use crate::rate::{Addresses, Rate};
 use crate::switchboard::Switchboard;
+use crate::transport::socketio::{self, SocketIo};
 
 /// Buffers of one WebSocket. The library's own default is 128 KiB, for every idle peer.
 const BUFFER: usize = 4 * 1024;
@@ -46,6 +47,9 @@ pub(crate) struct Shared {
     pub(crate) connections: TaskTracker,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) metrics: Metrics,
+    pub(crate) socketio: SocketIo,
+    /// Where the server listens; a page that it serves at one of them may connect at another.
+    pub(crate) ports: Arc<[u16]>,
 }
 
 pub(crate) fn router(shared: Shared) -> Router {
@@ -53,6 +57,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route(WEBSOCKET_PATH, get(websocket))
         .route("/healthz", get(health))
         .route("/metrics", get(scrape))
+        .route(socketio::PATH, any(socket_io))
         .route("/", get(index))
         .route("/_/{file}", get(asset))
         .route("/{room}", get(room))
@@ -131,10 +136,8 @@ async fn websocket(
     headers: HeaderMap,
     Handshake(upgrade): Handshake,
 ) -> Response<Body> {
-    if !own_page(&headers, &shared.config.allow_origins) {
-        shared.metrics.connections_refused.inc(Refused::Origin);
-        let words = "pages of other sites may not connect here; --allow-origin lets one in\n";
-        return (StatusCode::FORBIDDEN, words).into_response();
+    if let Some(refusal) = shared.of_another_site(&headers) {
+        return refusal;
     }
     let taken = shared.connections.len();
     if taken >= shared.config.connections.saturating_add(TURNED_AWAY) {
@@ -180,9 +183,36 @@ async fn websocket(
     })
 }
 
+/// Every request of a Socket.IO client: its polls, and what becomes a WebSocket.
+async fn socket_io(State(shared): State<Shared>, request: Request<Body>) -> Response<Body> {
+    if let Some(refusal) = shared.of_another_site(request.headers()) {
+        return refusal;
+    }
+    if SocketIo::is_new(&request) && shared.connections.len() >= shared.config.connections {
+        shared.metrics.connections_refused.inc(Refused::Full);
+        shared.metrics.limits_hit.inc(Limit::Connections);
+        let words = "the server holds as many peers as it was told to; try again later\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
+    }
+    shared.socketio.answer(request).await
+}
+
+impl Shared {
+    /// The refusal of a page that may not connect.
+    fn of_another_site(&self, headers: &HeaderMap) -> Option<Response<Body>> {
+        if own_page(headers, &self.config.allow_origins, &self.ports) {
+            return None;
+        }
+        self.metrics.connections_refused.inc(Refused::Origin);
+        let words = "pages of other sites may not connect here; --allow-origin lets one in\n";
+        Some((StatusCode::FORBIDDEN, words).into_response())
+    }
+}
+
 /// Browsers say which page asks for a WebSocket (RFC 6455, section 10.2); a page of
-/// another site could otherwise speak with the rights of whoever looks at it.
-fn own_page(headers: &HeaderMap, allowed: &[String]) -> bool {
+/// another site could otherwise speak with the rights of whoever looks at it. A page that
+/// came from one port of this server is its own at every other, too.
+fn own_page(headers: &HeaderMap, allowed: &[String], ports: &[u16]) -> bool {
     let Some(origin) = headers.get(ORIGIN) else {
         return true;
     };
@@ -191,7 +221,23 @@ fn own_page(headers: &HeaderMap, allowed: &[String]) -> bool {
     };
     let own = headers.get(HOST).and_then(|host| host.to_str().ok());
     let of_page = origin.split_once("://").map(|(_, host)| host);
-    (own.is_some() && of_page == own) || allowed.iter().any(|one| one == "*" || one == origin)
+    let same = match (of_page, own) {
+        (Some(page), Some(own)) => page == own || sibling(page, own, ports),
+        _ => false,
+    };
+    same || allowed.iter().any(|one| one == "*" || one == origin)
+}
+
+/// Whether a page's host is this one at another port of ours.
+fn sibling(page: &str, own: &str, ports: &[u16]) -> bool {
+    let split = |host: &str| {
+        let (name, port) = host.rsplit_once(':')?;
+        Some((name.to_owned(), port.parse::<u16>().ok()?))
+    };
+    match (split(page), split(own)) {
+        (Some((page, port)), Some((own, _))) => page == own && ports.contains(&port),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -210,12 +256,19 @@ mod tests {
             headers
         };
         let allowed = ["https://app.example".to_owned()];
-        assert!(own_page(&headers(None), &[]), "programs say no origin");
-        assert!(own_page(&headers(Some("http://localhost:8080")), &[]));
-        assert!(!own_page(&headers(Some("http://evil.example")), &[]));
-        assert!(!own_page(&headers(Some("http://localhost:8081")), &[]));
-        assert!(!own_page(&headers(Some("null")), &[]));
-        assert!(own_page(&headers(Some("https://app.example")), &allowed));
-        assert!(own_page(&headers(Some("https://any")), &["*".to_owned()]));
+        let own = |origin, allowed: &[String]| own_page(&headers(origin), allowed, &[8080, 9090]);
+        assert!(own(None, &[]), "programs say no origin");
+        assert!(own(Some("http://localhost:8080"), &[]));
+        assert!(
+            own(Some("http://localhost:9090"), &[]),
+            "another port of ours"
+        );
+        assert!(!own(Some("http://evil.example"), &[]));
+        assert!(!own(Some("http://evil.example:9090"), &[]));
+        assert!(!own(Some("http://localhost:8081"), &[]));
+        assert!(!own(Some("http://localhost"), &[]));
+        assert!(!own(Some("null"), &[]));
+        assert!(own(Some("https://app.example"), &allowed));
+        assert!(own(Some("https://any"), &["*".to_owned()]));
     }
 }

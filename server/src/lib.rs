@@ -7,6 +7,7 @@
 //! - `http`: the page, the WebSocket's door, health
 //! - `metrics`: what is counted, and how Prometheus reads it
 //! - [`settings`]: where settings come from
+//! - `transport`: what else peers come by, Socket.IO first
 //! - [`testing`]: servers for tests
 //!
 //! Invariants: the hub knows no socket, task or clock; every queue is bounded; a peer that
@@ -29,6 +30,7 @@ pub mod settings;
 mod socket;
 mod switchboard;
 pub mod testing;
+mod transport;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,7 +38,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 pub use config::{Config, DEFAULT_PORT};
@@ -47,6 +49,7 @@ use listener::{Listener, Places, Rules};
 use metrics::Metrics;
 use rate::{Addresses, Rate, Rates};
 use switchboard::Switchboard;
+use transport::socketio::{self, SocketIo};
 
 /// How long connections may take to say goodbye at the end.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -110,7 +113,20 @@ impl Server {
         };
         let addresses = Addresses::new(rates, config.exempt.clone());
         let stop = CancellationToken::new();
+        let socketio = SocketIo::new(
+            switchboard.clone(),
+            socketio::Rules {
+                hello: config.hello_timeout,
+                heartbeat: config.heartbeat,
+                queue: config.limits.queue_messages as usize,
+                message_bytes: config.limits.message_bytes,
+            },
+            connections.clone(),
+            stop.child_token(),
+        );
         let router = http::router(Shared {
+            socketio,
+            ports: addresses.iter().map(SocketAddr::port).collect(),
             switchboard: switchboard.clone(),
             config: Arc::clone(&config),
             connections: connections.clone(),
@@ -141,6 +157,7 @@ impl Server {
             addresses: listening,
             switchboard,
             connections,
+            _stop_at_the_end: stop.clone().drop_guard(),
             stop,
             listeners,
             _switchboard: AbortOnDropHandle::new(tokio::spawn(task)),
@@ -155,6 +172,8 @@ pub struct Running {
     switchboard: Switchboard,
     connections: TaskTracker,
     stop: CancellationToken,
+    /// Ends what hangs on no handle of ours, when this is dropped.
+    _stop_at_the_end: DropGuard,
     listeners: Vec<AbortOnDropHandle<()>>,
     _switchboard: AbortOnDropHandle<()>,
 }

@@ -34,10 +34,6 @@ impl Wire {
     }
 
     /// The connection under an upgraded request, and what of it was read already. Nothing of HTTP is left of it.
-    #[expect(
-        dead_code,
-        reason = "for whoever reads WebSockets without the library's own upgrade"
-    )]
     pub(crate) fn of(upgraded: Upgraded) -> Result<(Self, Bytes), Upgraded> {
         let parts = upgraded.downcast::<TokioIo<Self>>()?;
         Ok((parts.io.into_inner(), parts.read_buf))
