@@ -184,7 +184,11 @@ async fn websocket(
 }
 
 /// Every request of a Socket.IO client: its polls, and what becomes a WebSocket.
-async fn socket_io(State(shared): State<Shared>, request: Request<Body>) -> Response<Body> {
+async fn socket_io(
+    State(shared): State<Shared>,
+    Extension(visitor): Extension<Visitor>,
+    request: Request<Body>,
+) -> Response<Body> {
     if let Some(refusal) = shared.of_another_site(request.headers()) {
         return refusal;
     }
@@ -194,7 +198,8 @@ async fn socket_io(State(shared): State<Shared>, request: Request<Body>) -> Resp
         let words = "the server holds as many peers as it was told to; try again later\n";
         return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
     }
-    shared.socketio.answer(request).await
+    let share = shared.addresses.share(Instant::now(), visitor.address.ip());
+    shared.socketio.answer(request, share).await
 }
 
 impl Shared {

@@ -120,13 +120,14 @@ impl Server {
                 heartbeat: config.heartbeat,
                 queue: config.limits.queue_messages as usize,
                 message_bytes: config.limits.message_bytes,
+                rate: Rate::bursting(config.rate),
             },
             connections.clone(),
             stop.child_token(),
         );
         let router = http::router(Shared {
             socketio,
-            ports: addresses.iter().map(SocketAddr::port).collect(),
+            ports: listening.iter().map(SocketAddr::port).collect(),
             switchboard: switchboard.clone(),
             config: Arc::clone(&config),
             connections: connections.clone(),

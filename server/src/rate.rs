@@ -27,6 +27,10 @@ impl Rate {
         self.per_second
     }
 
+    pub(crate) const fn burst(self) -> u32 {
+        self.burst
+    }
+
     /// How long one token takes to come.
     pub(crate) fn gap(self) -> Duration {
         Duration::from_secs(1) / self.per_second.max(1)

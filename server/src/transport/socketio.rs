@@ -32,8 +32,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::listener::Wire;
+use crate::rate::Share;
 use crate::switchboard::Switchboard;
-use engine::Handler;
+use engine::{Guest, Handler};
 pub(crate) use page::Rules;
 use tether::{Tether, Tethered};
 
@@ -84,17 +85,23 @@ impl SocketIo {
     }
 
     /// Answers a request of a client.
-    pub(crate) async fn answer(&self, request: Request<Body>) -> Response<Body> {
+    ///
+    /// `share` is what the client's address may say, where that is bounded.
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Body>,
+        share: Option<Arc<Share>>,
+    ) -> Response<Body> {
         let origin = request.headers().get(ORIGIN).cloned();
         let response = if parameter(&request, "transport") == Some("websocket") {
-            self.upgrade(request)
+            self.upgrade(request, share)
         } else {
-            self.poll(request).await
+            self.poll(request, share).await
         };
         allow(response, origin)
     }
 
-    async fn poll(&self, request: Request<Body>) -> Response<Body> {
+    async fn poll(&self, request: Request<Body>, share: Option<Arc<Share>>) -> Response<Body> {
         let tether = parameter(&request, "sid")
             .and_then(|sid| sid.parse().ok())
             .and_then(|sid| self.handler.tether(sid));
@@ -109,7 +116,11 @@ impl SocketIo {
                 Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
             }
         } else {
-            let bare = bare(&request, None);
+            let guest = Guest {
+                tether: tether.clone().unwrap_or_default(),
+                share,
+            };
+            let bare = bare(&request, guest);
             self.service.call(bare).await
         };
         let Ok(response) = response;
@@ -122,7 +133,7 @@ impl SocketIo {
         response
     }
 
-    fn upgrade(&self, mut request: Request<Body>) -> Response<Body> {
+    fn upgrade(&self, mut request: Request<Body>, share: Option<Arc<Share>>) -> Response<Body> {
         let wanted = request.headers().get(UPGRADE);
         let key = request.headers().get(SEC_WEBSOCKET_KEY).cloned();
         let (true, Some(key)) = (
@@ -145,7 +156,11 @@ impl SocketIo {
         let service = self.service.clone();
         let patience = self.handler.rules.heartbeat;
         let upgrade = hyper::upgrade::on(&mut request);
-        let bare = bare(&request, Some(Arc::clone(&tether))).map(drop);
+        let guest = Guest {
+            tether: Arc::clone(&tether),
+            share,
+        };
+        let bare = bare(&request, guest).map(drop);
         // Ends with the connection, as soon as hyper has written the answer or has failed to.
         tokio::spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
@@ -171,16 +186,14 @@ impl SocketIo {
 
 /// As much of a request as the engine looks at. It keeps a connection's first request for as long as the connection is
 /// there, and with its headers the buffer that they were read into.
-fn bare(request: &Request<Body>, tether: Option<Arc<Tether>>) -> Request<Body> {
+fn bare(request: &Request<Body>, guest: Guest) -> Request<Body> {
     let mut bare = Request::new(Body::empty());
     bare.method_mut().clone_from(request.method());
     let uri = request.uri().to_string();
     if let Ok(uri) = uri.parse() {
         *bare.uri_mut() = uri;
     }
-    if let Some(tether) = tether {
-        bare.extensions_mut().insert(tether);
-    }
+    bare.extensions_mut().insert(guest);
     bare
 }
 

@@ -11,7 +11,6 @@ use engineioxide::{DisconnectReason, ProtocolVersion, Socket, Str};
 use rtc_protocol::ErrorCode;
 use rtc_protocol::dialect::socketio::wire::Incoming;
 use rtc_protocol::dialect::socketio::{Event, Setting};
-use rtc_protocol::limits;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,11 +19,12 @@ use super::addresses::Addresses;
 use super::page::{Page, Rules};
 use super::tether::Tether;
 use crate::metrics::CloseReason;
+use crate::rate::Share;
 use crate::switchboard::Switchboard;
 
-/// Packets that were read and wait for the page's actor. What a page may say at once fits in; one that says more in a
-/// single chunk or request is ended. Bytes are bounded by the [`Tether`].
-const INBOX: usize = limits::RATE_BURST as usize + 24;
+/// Packets that were read and wait for the page's actor, beside what a page may say at once. One that says more in a
+/// single request is ended. Bytes are bounded by the [`Tether`].
+const INBOX: usize = 24;
 
 /// What a page said, with its size on the wire.
 #[derive(Debug)]
@@ -75,6 +75,14 @@ impl Ended {
         let _ = self.reason.set(reason);
         self.token.cancel();
     }
+}
+
+/// Who comes, as the request that opens a connection carries it.
+#[derive(Clone, Debug)]
+pub(super) struct Guest {
+    pub(super) tether: Arc<Tether>,
+    /// What its address may say, where that is bounded.
+    pub(super) share: Option<Arc<Share>>,
 }
 
 /// A connection of Engine.IO.
@@ -155,14 +163,17 @@ impl EngineIoHandler for Handler {
     type Data = Data;
 
     fn on_connect(self: Arc<Self>, socket: Arc<Connection>) {
-        let tether = socket.req_parts.extensions.get::<Arc<Tether>>();
-        let tether = tether.cloned().unwrap_or_default();
+        let Some(guest) = socket.req_parts.extensions.get::<Guest>().cloned() else {
+            tracing::error!("a Socket.IO connection that did not come through its door");
+            return socket.close(DisconnectReason::ClosingServer);
+        };
+        let tether = Arc::clone(&guest.tether);
         self.tethers().insert(socket.id, Arc::clone(&tether));
-        let (inbox, said) = mpsc::channel(INBOX);
+        let (inbox, said) = mpsc::channel(INBOX + self.rules.rate.burst() as usize);
         let ended = Ended::default();
         let link = Link {
             inbox,
-            tether: Arc::clone(&tether),
+            tether,
             ended: ended.clone(),
         };
         // Set once: a connection connects once.
@@ -171,7 +182,7 @@ impl EngineIoHandler for Handler {
             socket: socket.id.to_string(),
             addresses: self.addresses(),
         };
-        let page = Page::new(socket, tether, said, ended, setting, &self);
+        let page = Page::new(socket, guest, said, ended, setting, &self);
         let stop = self.stop.clone();
         self.pages.spawn(page.run(stop));
     }

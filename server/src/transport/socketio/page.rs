@@ -8,15 +8,15 @@ use rtc_protocol::dialect::Step;
 use rtc_protocol::dialect::socketio::{Emit, Event, Setting, SocketIoTranslator, translator};
 use rtc_protocol::{ErrorCode, ServerFrame, Token, limits};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Connection, Ended, Handler, Inbound, Said, is_old};
+use super::engine::{Connection, Ended, Guest, Handler, Inbound, Said, is_old};
 use super::tether::Tether;
 use super::window::Window;
 use crate::hub::Greeting;
 use crate::metrics::{CloseReason, Limit, Metrics, Refused};
-use crate::rate::Bucket;
+use crate::rate::{Bucket, Rate, Share};
 use crate::seat::Seat;
 use crate::switchboard::{Outgoing, Switchboard};
 
@@ -34,6 +34,8 @@ pub(crate) struct Rules {
     pub(crate) heartbeat: Duration,
     pub(crate) queue: usize,
     pub(crate) message_bytes: u32,
+    /// What it may say.
+    pub(crate) rate: Rate,
 }
 
 /// See the module.
@@ -47,6 +49,9 @@ pub(super) struct Page {
     rules: Rules,
     window: Window,
     bucket: Bucket,
+    share: Option<Arc<Share>>,
+    /// Until then nothing is taken up, since the page said more than it may.
+    rests_until: Option<Instant>,
     bad: u32,
     /// There from the first event that some dialect has.
     seated: Option<Seated>,
@@ -70,7 +75,7 @@ enum Next {
 impl Page {
     pub(super) fn new(
         socket: Arc<Connection>,
-        tether: Arc<Tether>,
+        Guest { tether, share }: Guest,
         inbox: mpsc::Receiver<Inbound>,
         ended: Ended,
         setting: Setting,
@@ -85,7 +90,9 @@ impl Page {
             switchboard: handler.switchboard.clone(),
             rules: handler.rules,
             window: Window::default(),
-            bucket: Bucket::new(Instant::now(), limits::RATE_PER_SECOND, limits::RATE_BURST),
+            bucket: Bucket::new(Instant::now(), handler.rules.rate),
+            share,
+            rests_until: None,
             bad: 0,
             seated: None,
         }
@@ -168,11 +175,19 @@ impl Page {
     /// Not biased: neither a flood to the page nor one from it keeps the other waiting.
     async fn next(&mut self, stop: &CancellationToken) -> Next {
         let over = Self::over(&self.ended, &self.tether);
+        let said = async {
+            if let Some(until) = self.rests_until {
+                sleep_until(until.into()).await;
+                self.rests_until = None;
+            }
+            let said = self.inbox.recv().await;
+            said.map_or(Next::Over(CloseReason::Lost), Next::Said)
+        };
         let Some(Seated { seat, .. }) = &mut self.seated else {
             return tokio::select! {
                 () = stop.cancelled() => Next::Over(CloseReason::GoingAway),
                 end = over => Next::Over(end),
-                said = self.inbox.recv() => said.map_or(Next::Over(CloseReason::Lost), Next::Said),
+                said = said => said,
             };
         };
         let kill = seat.too_slow();
@@ -180,7 +195,7 @@ impl Page {
             () = kill.cancelled() => Next::Over(CloseReason::SlowReader),
             end = over => Next::Over(end),
             heard = seat.hear() => heard.map_or(Next::Over(CloseReason::GoingAway), Next::Heard),
-            said = self.inbox.recv() => said.map_or(Next::Over(CloseReason::Lost), Next::Said),
+            said = said => said,
         }
     }
 
@@ -199,18 +214,16 @@ impl Page {
         if let Some(Seated { seat, .. }) = &self.seated {
             seat.received_bytes(bytes);
         }
+        let refused = self.may_say();
         match said {
             Said::Event(event) => {
                 self.bad = 0;
-                if self.bucket.take(Instant::now()) {
-                    self.event(event).await
-                } else {
-                    let words = format!(
-                        "more than {} messages a second; slow down",
-                        limits::RATE_PER_SECOND
-                    );
-                    self.refuse(Some(event), ErrorCode::RateLimited, &words)
-                        .await
+                match refused {
+                    None => self.event(event).await,
+                    Some(words) => {
+                        let code = ErrorCode::RateLimited;
+                        self.refuse(Some(event), code, &words).await
+                    }
                 }
             }
             Said::Bad(event, code, words) => {
@@ -226,6 +239,25 @@ impl Page {
             Said::Disconnect => Err(CloseReason::Left),
             Said::Nothing => Ok(()),
         }
+    }
+
+    /// Whether the page may say one more thing; otherwise why not. Then it is not listened to for as long as one thing
+    /// more takes to be allowed.
+    fn may_say(&mut self) -> Option<String> {
+        let now = Instant::now();
+        let (whose, rate) = if !self.bucket.take(now) {
+            ("you", self.rules.rate)
+        } else if let Some(share) = self.share.as_ref().filter(|share| !share.speaks(now)) {
+            self.metrics().limits_hit.inc(Limit::RatePerAddress);
+            ("the peers of your address", share.rate())
+        } else {
+            return None;
+        };
+        self.rests_until = Some(now + rate.gap());
+        Some(format!(
+            "{whose} may say {} things a second, and no more; slow down",
+            rate.per_second()
+        ))
     }
 
     async fn event(&mut self, event: Event) -> Result<(), End> {

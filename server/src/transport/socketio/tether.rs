@@ -22,6 +22,9 @@ use crate::listener::Wire;
 /// Bytes that may wait to be taken up before nothing more is read from the peer.
 const WAITING: usize = 32 * 1024;
 
+/// What a packet costs beside its text.
+const PACKET: usize = 64;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Tether {
@@ -57,11 +60,12 @@ impl Tether {
 
     /// Something was read, and waits.
     pub(super) fn read(&self, bytes: usize) {
-        self.waiting.fetch_add(bytes, Ordering::AcqRel);
+        self.waiting.fetch_add(bytes + PACKET, Ordering::AcqRel);
     }
 
     /// It was taken up.
     pub(super) fn took(&self, bytes: usize) {
+        let bytes = bytes + PACKET;
         let before = self.waiting.fetch_sub(bytes, Ordering::AcqRel);
         if before >= WAITING && before - bytes < WAITING {
             self.reader.wake();
@@ -230,15 +234,17 @@ mod tests {
     async fn who_reads_waits_while_too_much_is_not_taken_up() {
         let tether = Arc::new(Tether::default());
         tether.relieved().await;
-        tether.read(WAITING + 10);
+        tether.read(WAITING - PACKET);
+        tether.read(10);
+        tether.read(10);
         let other = Arc::clone(&tether);
         let waits = tokio::spawn(async move { other.relieved().await });
         tokio::task::yield_now().await;
         assert!(!waits.is_finished());
-        tether.took(5);
+        tether.took(10);
         tokio::task::yield_now().await;
         assert!(!waits.is_finished());
-        tether.took(10);
+        tether.took(WAITING - PACKET);
         assert!(waits.await.is_ok());
     }
 }
