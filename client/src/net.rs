@@ -1,5 +1,6 @@
 //! Sockets under the engine: what happens to datagrams between the engine and the wire.
 
+mod handshake;
 pub mod impair;
 mod impaired;
 pub mod relay;
@@ -17,6 +18,7 @@ use webrtc::runtime::{
     TokioRuntime,
 };
 
+use handshake::ImpatientSocket;
 pub use impair::Impairment;
 use impaired::ImpairedSocket;
 
@@ -46,8 +48,8 @@ impl Hurry {
     }
 }
 
-/// Tokio for the engine, with a driver that can be hurried and, where asked, sockets behind
-/// an impaired path.
+/// Tokio for the engine, with a driver that can be hurried, sockets that are impatient while
+/// DTLS shakes hands and, where asked, an impaired path behind them.
 #[derive(Debug)]
 pub(crate) struct EngineRuntime {
     pub(crate) hurry: Hurry,
@@ -60,11 +62,12 @@ impl Runtime for EngineRuntime {
     }
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        let inner = TokioRuntime.wrap_udp_socket(socket)?;
-        Ok(match &self.impairment {
-            Some(impairment) => Arc::new(ImpairedSocket::new(inner, impairment.clone())),
-            None => inner,
-        })
+        let wire = TokioRuntime.wrap_udp_socket(socket)?;
+        let path: Arc<dyn AsyncUdpSocket> = match &self.impairment {
+            Some(impairment) => Arc::new(ImpairedSocket::new(wire, impairment.clone())),
+            None => wire,
+        };
+        Ok(Arc::new(ImpatientSocket::new(path)))
     }
 
     fn wrap_tcp_listener(&self, listener: TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {

@@ -1,0 +1,236 @@
+//! DTLS flights that are not answered are sent again soon.
+//!
+//! The engine repeats a flight after a second (RFC 6347, section 4.2.4.1, says so), and a first
+//! hello is often lost where nothing loses anything: it comes before the far side's transport is
+//! ready and is thrown away there. Browsers wait 50 ms; so does this. A record that did arrive is
+//! known by its number and dropped at the far side (section 4.1.2.6), so repeating does no harm.
+
+use std::future::poll_fn;
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::time::sleep_until;
+use tokio_util::task::AbortOnDropHandle;
+use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
+
+/// How long an answer is waited for the first time; twice as long each time after that.
+const FIRST: Duration = Duration::from_millis(50);
+
+/// How often a flight is repeated: until the engine does so itself.
+const TIMES: u32 = 4;
+
+/// Datagrams of one flight: a chain of certificates has five or so.
+const FLIGHT: usize = 16;
+
+/// What was sent last and not answered yet, as pure rules.
+#[derive(Debug, Default)]
+struct Flight {
+    datagrams: Vec<(SocketAddr, Vec<u8>)>,
+    repeated: u32,
+    due: Option<Instant>,
+    /// The far side said something since: what is sent now is another flight.
+    answered: bool,
+}
+
+impl Flight {
+    fn sent(&mut self, now: Instant, to: SocketAddr, datagram: &[u8]) {
+        // The engine's own repetition begins anew, too.
+        if self.answered || self.repeated >= TIMES {
+            *self = Self::default();
+        }
+        if self.datagrams.len() < FLIGHT {
+            self.datagrams.push((to, datagram.to_vec()));
+        }
+        self.due = Some(now + FIRST * 2_u32.pow(self.repeated));
+    }
+
+    fn heard(&mut self) {
+        self.answered = true;
+        self.due = None;
+    }
+
+    /// What is to be sent again by now.
+    fn again(&mut self, now: Instant) -> Vec<(SocketAddr, Vec<u8>)> {
+        if self.due.is_none_or(|due| due > now) {
+            return Vec::new();
+        }
+        self.repeated += 1;
+        self.due = (self.repeated < TIMES).then(|| now + FIRST * 2_u32.pow(self.repeated));
+        self.datagrams.clone()
+    }
+}
+
+/// Whether a datagram belongs to a DTLS handshake: its first record is one of
+/// `change_cipher_spec` (20) and `handshake` (22).
+fn is_handshake(datagram: &[u8]) -> bool {
+    matches!(datagram.first(), Some(20 | 22))
+}
+
+/// Whether a datagram is DTLS at all (RFC 7983, section 7).
+fn is_dtls(datagram: &[u8]) -> bool {
+    matches!(datagram.first(), Some(20..=63))
+}
+
+/// A socket of the engine that is impatient while a handshake is under way.
+#[derive(Debug)]
+pub(super) struct ImpatientSocket {
+    inner: Arc<dyn AsyncUdpSocket>,
+    shared: Arc<Shared>,
+    _repeater: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    flight: Mutex<Flight>,
+    changed: Notify,
+}
+
+impl ImpatientSocket {
+    /// Needs a running tokio runtime.
+    pub(super) fn new(inner: Arc<dyn AsyncUdpSocket>) -> Self {
+        let shared = Arc::new(Shared::default());
+        let repeater = tokio::spawn(repeat(Arc::clone(&inner), Arc::clone(&shared)));
+        Self {
+            inner,
+            shared,
+            _repeater: AbortOnDropHandle::new(repeater),
+        }
+    }
+}
+
+impl Shared {
+    fn flight(&self) -> MutexGuard<'_, Flight> {
+        self.flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn repeat(socket: Arc<dyn AsyncUdpSocket>, shared: Arc<Shared>) {
+    loop {
+        let due = shared.flight().due;
+        let wait = async {
+            match due {
+                Some(due) => sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = wait => {}
+            () = shared.changed.notified() => continue,
+        }
+        let again = shared.flight().again(Instant::now());
+        for (destination, contents) in again {
+            let transmit = Transmit {
+                destination,
+                ecn: None,
+                contents: &contents,
+                segment_size: None,
+                src_ip: None,
+            };
+            // A failure is the engine's to see, at its own next sending.
+            let _ = poll_fn(|cx| socket.poll_send(cx, &transmit)).await;
+        }
+    }
+}
+
+impl AsyncUdpSocket for ImpatientSocket {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+        let sent = self.inner.poll_send(cx, transmit);
+        if sent.is_ready() && is_handshake(transmit.contents) {
+            let now = Instant::now();
+            self.shared
+                .flight()
+                .sent(now, transmit.destination, transmit.contents);
+            self.shared.changed.notify_one();
+        }
+        sent
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let received = self.inner.poll_recv(cx, bufs, meta);
+        if let Poll::Ready(Ok(count)) = &received {
+            let mut datagrams = bufs.iter().take(*count);
+            if datagrams.any(|datagram| is_dtls(datagram)) {
+                self.shared.flight().heard();
+                self.shared.changed.notify_one();
+            }
+        }
+        received
+    }
+
+    fn max_gso_segments(&self) -> usize {
+        self.inner.max_gso_segments()
+    }
+
+    fn max_gro_segments(&self) -> usize {
+        self.inner.max_gro_segments()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    fn far() -> SocketAddr {
+        "127.0.0.1:9".parse().unwrap()
+    }
+
+    #[test]
+    fn a_flight_without_an_answer_is_repeated_at_growing_distances() {
+        let start = Instant::now();
+        let mut flight = Flight::default();
+        flight.sent(start, far(), &[22, 1]);
+        flight.sent(start, far(), &[22, 2]);
+        let mut times = Vec::new();
+        for millis in 0..2_000 {
+            let again = flight.again(start + MS(millis));
+            if !again.is_empty() {
+                assert_eq!(again.len(), 2);
+                times.push(millis);
+            }
+        }
+        assert_eq!(times, [50, 150, 350, 750]);
+    }
+
+    #[test]
+    fn an_answer_ends_it_and_what_is_sent_then_is_another_flight() {
+        let start = Instant::now();
+        let mut flight = Flight::default();
+        flight.sent(start, far(), &[22, 1]);
+        flight.heard();
+        assert!(flight.again(start + MS(500)).is_empty());
+        flight.sent(start + MS(600), far(), &[22, 9]);
+        assert_eq!(flight.again(start + MS(650)), [(far(), vec![22, 9])]);
+    }
+
+    #[test]
+    fn only_handshakes_are_kept() {
+        for (first, handshake, dtls) in [
+            (0, false, false),
+            (20, true, true),
+            (22, true, true),
+            (23, false, true),
+            (63, false, true),
+            (128, false, false),
+        ] {
+            assert_eq!(is_handshake(&[first]), handshake, "{first}");
+            assert_eq!(is_dtls(&[first]), dtls, "{first}");
+        }
+        assert!(!is_dtls(&[]) && !is_handshake(&[]));
+    }
+}
