@@ -12,6 +12,9 @@ use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 
+/// Buffers of one WebSocket. The library's own default is 128 KiB, for every idle peer.
+const BUFFER: usize = 4 * 1024;
+
 /// A request that asks for a WebSocket and does it right. No extension is taken up, whatever is offered: a message has
 /// one size, and what is compressed is a broken frame (section 5.2, RSV1).
 #[derive(Debug)]
@@ -32,6 +35,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Handshake {
             Err(rejection) => Err(refused(rejection)),
         }
     }
+}
+
+/// Holds a WebSocket to messages of this size and to small buffers.
+pub(crate) fn sized(upgrade: WebSocketUpgrade, message_bytes: usize) -> WebSocketUpgrade {
+    upgrade
+        .max_message_size(message_bytes)
+        .max_frame_size(message_bytes)
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
+        .max_write_buffer_size(message_bytes * 2 + BUFFER)
 }
 
 fn refused(rejection: WebSocketUpgradeRejection) -> Response<Body> {

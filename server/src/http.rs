@@ -18,16 +18,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::connection::{self, Rules};
-use crate::handshake::Handshake;
+use crate::handshake::{Handshake, sized};
 use crate::listener::Visitor;
 use crate::metrics::{self, Limit, Metrics, Refused};
 use crate::page::{ASSETS, Asset, INDEX};
 use crate::rate::{Addresses, Rate};
 use crate::switchboard::Switchboard;
 use crate::transport::socketio::{self, SocketIo};
-
-/// Buffers of one WebSocket. The library's own default is 128 KiB, for every idle peer.
-const BUFFER: usize = 4 * 1024;
 
 /// Nothing but the server's own files, no inline script or style, devices for this page alone.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -146,13 +143,8 @@ async fn websocket(
         let words = "the server holds as many peers as it was told to; try again later\n";
         return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
     }
-    let upgrade = upgrade
-        .protocols([SUBPROTOCOL])
-        .max_message_size(shared.config.limits.message_bytes as usize)
-        .max_frame_size(shared.config.limits.message_bytes as usize)
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(BUFFER)
-        .max_write_buffer_size(shared.config.limits.message_bytes as usize * 2 + BUFFER);
+    let upgrade = upgrade.protocols([SUBPROTOCOL]);
+    let upgrade = sized(upgrade, shared.config.limits.message_bytes as usize);
     if upgrade.selected_protocol().is_none() {
         shared.metrics.connections_refused.inc(Refused::Protocol);
         let words = format!("this is a WebSocket of the subprotocol {SUBPROTOCOL}; ask for it\n");

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use rtc_protocol::{Callee, Kind, Role, ServerFrame};
 
 mod calls;
+mod model;
 
 use super::*;
 use ServerMessage as M;
