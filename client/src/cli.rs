@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::load::args::Load;
+
 /// A full WebRTC peer for the command line.
 #[derive(Debug, Parser)]
 #[command(name = "rtc-client", version, about, max_term_width = 100, after_help = EXAMPLES)]
@@ -25,6 +27,7 @@ Examples:
   rtc-client join foo --headless --duration 10s --json
   rtc-client join foo --video file:clip.webm --audio file:clip.webm --loop
   rtc-client join foo --record call.mkv
+  rtc-client load signaling                  how many calls a second a server sets up
 
 Exit codes:
   0 done   1 failed   2 usage   3 no server   4 room full   5 refused
@@ -36,6 +39,8 @@ pub(crate) enum Command {
     Join(Box<Join>),
     /// Pass UDP on over a path as bad as you like, between any two programs.
     Impair(Impair),
+    /// Put load on a server and measure how it bears it.
+    Load(Load),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.

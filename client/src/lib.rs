@@ -4,6 +4,7 @@ pub mod cli;
 pub mod event;
 pub mod exit;
 mod impair;
+mod load;
 pub mod measure;
 pub mod media;
 pub mod net;

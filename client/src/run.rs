@@ -12,6 +12,7 @@ use crate::cli::{self, Cli, Command, Display, Join};
 use crate::event::{Event, Kind};
 use crate::exit::Ending;
 use crate::impair;
+use crate::load::{self, args::What};
 #[cfg(target_os = "macos")]
 use crate::media::sink::window;
 use crate::media::sink::window::Window;
@@ -32,6 +33,16 @@ pub fn run(cli: Cli) -> Ending {
     let result = match cli.command {
         Command::Join(join) => return join_call(*join),
         Command::Impair(arguments) => return impair::run(&arguments),
+        Command::Load(load) => {
+            let What::Signaling(asked) = load.what;
+            return match load::run(*asked) {
+                Ok(()) => Ending::Done,
+                Err((ending, words)) => {
+                    complain(&words);
+                    ending
+                }
+            };
+        }
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "rtc-client", &mut text);

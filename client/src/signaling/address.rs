@@ -142,7 +142,7 @@ impl ServerAddress {
     }
 
     /// What the resolver is asked for: no brackets around an IPv6 address, and a port in any case.
-    pub(super) fn host_and_port(&self) -> (&str, u16) {
+    pub(crate) fn host_and_port(&self) -> (&str, u16) {
         let port = self.port.unwrap_or(if self.secure { 443 } else { 80 });
         (self.host.trim_matches(['[', ']']), port)
     }
