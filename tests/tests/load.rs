@@ -1,0 +1,147 @@
+//! The load tool against the real server: every message accounted for, and clear words where it cannot work.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::net::SocketAddr;
+use std::process::{Output, Stdio};
+
+use rtc_e2e::process::binary;
+use rtc_server::testing;
+use serde_json::Value;
+use tokio::process::Command;
+
+async fn load(server: &str, arguments: &[&str]) -> Output {
+    Command::new(binary("rtc-client").unwrap())
+        .args(["load", "signaling", "--server", server])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap()
+}
+
+/// The figures, of a run in which nothing failed.
+async fn figures(address: SocketAddr, arguments: &[&str]) -> Value {
+    let arguments = [arguments, &["--json"]].concat();
+    let output = load(&format!("http://{address}"), &arguments).await;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn config() -> rtc_server::Config {
+    rtc_server::Config {
+        ..testing::config()
+    }
+}
+
+#[tokio::test]
+async fn each_message_of_each_call_is_accounted_for() {
+    let (server, address) = testing::start(config()).await.unwrap();
+    let all = figures(address, &["call", "--calls", "20", "--rooms", "3"]).await;
+    assert_eq!(all["calls"]["begun"], 20);
+    assert_eq!(all["calls"]["done"], 20);
+    // An offer, an answer and ten candidates each way.
+    assert_eq!(all["messages"]["sent"], 20 * 22);
+    assert_eq!(all["messages"]["heard"], 20 * 22);
+    assert!(all["wholeMs"]["p50"].as_f64().unwrap() > 0.0);
+    assert!(all["messageMs"]["p99"].as_f64().unwrap() >= all["messageMs"]["p50"].as_f64().unwrap());
+    drop(server);
+}
+
+#[tokio::test]
+async fn calls_at_a_rate_are_as_many_as_the_rate_says() {
+    let (server, address) = testing::start(config()).await.unwrap();
+    let arguments = ["call", "--rate", "40", "--duration", "1s"];
+    let all = figures(address, &arguments).await;
+    assert_eq!(all["calls"]["done"], 40);
+    assert_eq!(all["ownDelayMs"]["p50"].is_number(), true);
+    drop(server);
+}
+
+#[tokio::test]
+async fn small_messages_at_a_rate_all_arrive() {
+    let (server, address) = testing::start(config()).await.unwrap();
+    let arguments = ["relay", "--rooms", "3", "--rate", "200", "--duration", "1s"];
+    let all = figures(address, &arguments).await;
+    assert_eq!(all["messages"]["sent"], 200);
+    assert_eq!(all["messages"]["heard"], 200);
+    drop(server);
+}
+
+#[tokio::test]
+async fn cut_peers_come_back_into_their_sessions() {
+    let (server, address) = testing::start(config()).await.unwrap();
+    let all = figures(address, &["reconnect", "--peers", "21"]).await;
+    assert_eq!(all["calls"]["done"], 21);
+    drop(server);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn idle_peers_are_there_all_the_time_and_the_server_is_measured() {
+    let (server, address) = testing::start(config()).await.unwrap();
+    // The server lives in this process.
+    let pid = std::process::id().to_string();
+    let arguments = [
+        "idle",
+        "--peers",
+        "20",
+        "--duration",
+        "3s",
+        "--server-pid",
+        &pid,
+    ];
+    let all = figures(address, &arguments).await;
+    assert_eq!(all["calls"]["done"], 20);
+    assert!(all["serverProcess"]["residentBytes"].as_u64().unwrap() > 0);
+    drop(server);
+}
+
+#[tokio::test]
+async fn what_a_server_refuses_is_told_and_is_a_failure() {
+    let narrow = rtc_server::Config {
+        default_capacity: 1,
+        ..config()
+    };
+    let (server, address) = testing::start(narrow).await.unwrap();
+    let server_url = format!("http://{address}");
+    let output = load(&server_url, &["call", "--calls", "3"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("3 of 3 calls failed"), "{stderr}");
+    assert!(stderr.contains("room-full"), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("3 failed"), "{stdout}");
+    drop(server);
+}
+
+#[tokio::test]
+async fn where_no_server_is_one_is_told_what_to_do() {
+    // Taken and given back: nobody is there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let output = load(&format!("http://{address}"), &["--calls", "1"]).await;
+    assert_eq!(output.status.code(), Some(3));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
+    assert!(
+        stderr.contains("rtc-server") && stderr.contains("--server"),
+        "{stderr}"
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn more_peers_than_the_system_has_files_are_refused_at_once() {
+    let arguments = ["idle", "--peers", "4000000000"];
+    let output = load("http://127.0.0.1:1", &arguments).await;
+    // A system without a limit would try, and find nobody.
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_ne!(output.status.code(), Some(0), "{stderr}");
+    assert!(
+        stderr.contains("ulimit") || stderr.contains("no server"),
+        "{stderr}"
+    );
+}
