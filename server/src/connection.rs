@@ -12,11 +12,12 @@ use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::Greeting;
+use crate::mailbox::Outgoing;
 use crate::metrics::{CloseReason, Limit, Metrics, Refused};
 use crate::rate::{Bucket, Rate, Share};
 use crate::seat::Seat;
 use crate::socket::{self, Reason, TOO_LARGE, closed_by_peer, goodbye};
-use crate::switchboard::{Outgoing, Switchboard};
+use crate::switchboard::Switchboard;
 
 /// Messages written before the peer is listened to again.
 const BATCH: usize = 64;
@@ -219,7 +220,8 @@ impl Actor {
                 () = kill.cancelled() => return End::Ours(SLOW_READER),
                 outgoing = self.seat.hear() => {
                     let Some(outgoing) = outgoing else {
-                        return End::Ours(GOING_AWAY);
+                        let slow = kill.is_cancelled();
+                        return End::Ours(if slow { SLOW_READER } else { GOING_AWAY });
                     };
                     let written = timeout(beat, self.write(outgoing));
                     tokio::select! {

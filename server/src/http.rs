@@ -62,7 +62,7 @@ pub(crate) fn router(shared: Shared) -> Router {
 }
 
 async fn health(State(shared): State<Shared>) -> impl IntoResponse {
-    let counts = shared.switchboard.counts().await;
+    let counts = shared.switchboard.counts();
     let text = format!(
         "{{\"status\":\"ok\",\"peers\":{},\"rooms\":{},\"slowReadersClosed\":{}}}\n",
         counts.sessions,

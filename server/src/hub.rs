@@ -4,6 +4,7 @@
 //! Everything that a session must not miss is numbered and kept for a while, so that a
 //! resumed one is told what it missed, in order.
 
+mod agenda;
 mod call;
 mod line;
 mod moderation;
@@ -24,10 +25,11 @@ use rtc_protocol::{
 pub use line::Line;
 
 use crate::metrics::{Begun, Limit, Metrics};
+use agenda::Agenda;
 use call::Calls;
 use names::Names;
 use room::Room;
-use session::{Keep, Session};
+use session::{Keep, Session, Terms};
 
 /// Heartbeats after which what was said on a live connection has arrived: a connection that is silent for two and a
 /// half of them is closed, which is seen at the next beat.
@@ -116,6 +118,8 @@ pub struct Hub {
     /// As the last input said it.
     now: Instant,
     sessions: HashMap<PeerId, Session>,
+    /// Which of them have to be looked at, and when.
+    agenda: Agenda,
     rooms: HashMap<RoomId, Room>,
     calls: Calls,
     names: Names,
@@ -135,6 +139,7 @@ impl Hub {
             config,
             now,
             sessions: HashMap::new(),
+            agenda: Agenda::default(),
             rooms: HashMap::new(),
             calls: Calls::default(),
             names: Names::default(),
@@ -225,6 +230,7 @@ impl Hub {
             server: concat!("rtc-server/", env!("CARGO_PKG_VERSION")).into(),
         };
         out.push(Effect::Send(connection, Line::new(id, welcome)));
+        self.look_again(peer);
         if let (true, Some(session)) = (resumed, self.sessions.get(&peer)) {
             let missed = session.after(last_seq.unwrap_or(0));
             out.extend(missed.map(|line| Effect::Send(connection, line.clone())));
@@ -328,6 +334,8 @@ impl Hub {
         session.disconnect(now);
         if clean {
             self.end(peer, LeaveReason::Left, out);
+        } else {
+            self.look_again(peer);
         }
     }
 
@@ -336,19 +344,36 @@ impl Hub {
     pub fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {
         self.now = now;
         self.end_unanswered(out);
-        let window = self.config.resume_window;
-        let delivered = self.config.heartbeat * DELIVERED_BEATS;
-        for session in self.sessions.values_mut() {
-            session.forget_older_than(delivered, now);
+        while let Some((when, peer)) = self.agenda.due(now) {
+            let terms = self.terms();
+            let Some(session) = self.sessions.get_mut(&peer) else {
+                continue;
+            };
+            if !session.looked_at(when) {
+                continue;
+            }
+            if session.lost(now, terms) {
+                self.end(peer, LeaveReason::Lost, out);
+            } else {
+                session.forget_delivered(now, terms);
+                self.look_again(peer);
+            }
         }
-        let lost: Vec<PeerId> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.lost(now, window))
-            .map(|(peer, _)| *peer)
-            .collect();
-        for peer in lost {
-            self.end(peer, LeaveReason::Lost, out);
+    }
+
+    fn terms(&self) -> Terms {
+        Terms {
+            window: self.config.resume_window,
+            delivered: self.config.heartbeat * DELIVERED_BEATS,
+        }
+    }
+
+    /// Sees to it that a session is looked at when something of it is over.
+    fn look_again(&mut self, peer: PeerId) {
+        let terms = self.terms();
+        let session = self.sessions.get_mut(&peer);
+        if let Some(when) = session.and_then(|session| session.to_be_looked_at(terms)) {
+            self.agenda.at(when, peer);
         }
     }
 
@@ -381,8 +406,12 @@ impl Hub {
             messages: self.config.backlog,
             bytes: self.config.backlog_bytes,
         };
+        let terms = self.terms();
         if let Some(session) = self.sessions.get_mut(&peer) {
             let line = session.number(self.now, line, keep);
+            if let Some(when) = session.to_be_looked_at(terms) {
+                self.agenda.at(when, peer);
+            }
             if let Some(connection) = session.connection() {
                 out.push(Effect::Send(connection, line));
             }

@@ -1,7 +1,7 @@
 //! WebRTC signaling as a library: what `rtc-server` runs and `rtc-client` embeds.
 //!
 //! - [`hub`]: rooms, sessions and calls as pure rules
-//! - `switchboard`: the one task that owns the hub
+//! - `switchboard`: where connections meet the hub, `seat` a peer's place there, `mailbox` what waits for it
 //! - `connection`: one actor for each WebSocket
 //! - `listener`: connections accepted, counted and bounded
 //! - `http`: the page, the WebSocket's door, health
@@ -20,6 +20,7 @@ mod handshake;
 mod http;
 pub mod hub;
 mod listener;
+mod mailbox;
 mod metrics;
 mod page;
 #[cfg(test)]
@@ -189,7 +190,7 @@ impl Running {
     /// Tells everybody, lets them go and ends; within seconds.
     pub async fn shutdown(self) {
         self.stop.cancel();
-        self.switchboard.drain("the server stops").await;
+        self.switchboard.drain("the server stops");
         self.connections.close();
         let ended = async {
             for listener in self.listeners {

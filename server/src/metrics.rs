@@ -94,8 +94,6 @@ counters! {
     calls_ended: By<CallEnd>,
     /// Inputs that the room core was given: greetings, messages, endings.
     core_inputs: Counter,
-    /// The most inputs that ever waited for the room core; connections wait when there are more than its queue holds.
-    core_queue_highest: Highest,
     /// The most bytes that ever waited for one peer.
     peer_queue_highest_bytes: Highest,
     /// 1 while the server drains, else 0.
@@ -227,8 +225,8 @@ mod tests {
         metrics
             .connections_closed
             .inc(Some(Dialect::Login), CloseReason::Lost);
-        metrics.core_queue_highest.seen(7);
-        metrics.core_queue_highest.seen(3);
+        metrics.peer_queue_highest_bytes.seen(7);
+        metrics.peer_queue_highest_bytes.seen(3);
         metrics.bytes_sent.add(None, 40);
         let text = metrics.text().unwrap();
         for line in [
@@ -236,7 +234,7 @@ mod tests {
             "rtc_requests_refused_total{code=\"not-joined\"} 1",
             "rtc_limits_hit_total{limit=\"room-capacity\"} 1",
             "rtc_connections_closed_total{dialect=\"login\",reason=\"lost\"} 1",
-            "rtc_core_queue_highest 7",
+            "rtc_peer_queue_highest_bytes 7",
             "rtc_bytes_sent_total{dialect=\"rtc.v1\"} 40",
         ] {
             assert!(text.lines().any(|one| one == line), "{line}\n{text}");

@@ -2,17 +2,19 @@
 //!
 //! What the room core says waits here in a bounded queue; a peer that does not take it is
 //! told so by [`Seat::too_slow`], and must be closed.
+//!
+//! What a peer says may have to be waited with, so saying is async, though the room core of one process never makes
+//! anybody wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rtc_protocol::{ClientFrame, PeerId};
-use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::{ConnectionId, Greeting};
+use crate::mailbox::{Mailbox, Outgoing};
 use crate::metrics::{Account, CloseReason, Limit, Refused};
-use crate::switchboard::{Input, Outgoing, Reach, Switchboard};
+use crate::switchboard::Switchboard;
 
 /// See the module. Dropped without [`Seat::leave`], the peer counts as lost and may resume.
 #[derive(Debug)]
@@ -20,9 +22,7 @@ pub(crate) struct Seat {
     switchboard: Switchboard,
     connection: ConnectionId,
     peer: PeerId,
-    queue: mpsc::Receiver<Outgoing>,
-    waiting: Arc<AtomicUsize>,
-    kill: CancellationToken,
+    mailbox: Arc<Mailbox>,
     account: Account,
     left: bool,
 }
@@ -35,23 +35,8 @@ impl Seat {
         queue: usize,
     ) -> Option<Self> {
         let dialect = greeting.dialect;
-        let connection = switchboard.next_connection();
-        let (outgoing, queue) = mpsc::channel(queue);
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let kill = CancellationToken::new();
-        let (reply, known) = oneshot::channel();
-        let input = Input::Hello {
-            connection,
-            reach: Reach {
-                outgoing,
-                waiting: Arc::clone(&waiting),
-                kill: kill.clone(),
-            },
-            greeting,
-            peer: reply,
-        };
-        switchboard.send(input).await;
-        let Ok(peer) = known.await else {
+        let mailbox = switchboard.mailbox(queue);
+        let Some((connection, peer)) = switchboard.hello(greeting, &mailbox) else {
             let metrics = switchboard.metrics();
             metrics.connections_refused.inc(Refused::GoingAway);
             return None;
@@ -61,9 +46,7 @@ impl Seat {
             switchboard: switchboard.clone(),
             connection,
             peer,
-            queue,
-            waiting,
-            kill,
+            mailbox,
             left: false,
         })
     }
@@ -71,27 +54,24 @@ impl Seat {
     /// Says something to the room core, which stamps the sender.
     pub(crate) async fn say(&self, frame: ClientFrame) {
         self.account.received();
-        self.switchboard.send(Input::Said(self.peer, frame)).await;
+        self.switchboard.said(self.peer, frame);
     }
 
     /// What the room core says next; none when it has ended. Safe to be given up while waiting.
     pub(crate) async fn hear(&mut self) -> Option<Outgoing> {
-        let heard = self.queue.recv().await;
+        let heard = self.mailbox.take().await;
         self.took(heard)
     }
 
     /// What waits already.
     pub(crate) fn hear_now(&mut self) -> Option<Outgoing> {
-        let heard = self.queue.try_recv().ok();
+        let heard = self.mailbox.take_now();
         self.took(heard)
     }
 
     fn took(&mut self, heard: Option<Outgoing>) -> Option<Outgoing> {
         match &heard {
-            Some(Outgoing::Line(line)) => {
-                self.waiting.fetch_sub(line.bytes(), Ordering::Relaxed);
-                self.account.sent(line.bytes());
-            }
+            Some(Outgoing::Line(line)) => self.account.sent(line.bytes()),
             Some(Outgoing::Close(code, _)) => self.account.close(CloseReason::of_code(*code)),
             None => {}
         }
@@ -100,7 +80,7 @@ impl Seat {
 
     /// Cancelled when the peer has not taken what was said to it.
     pub(crate) fn too_slow(&self) -> CancellationToken {
-        self.kill.clone()
+        self.mailbox.too_slow().clone()
     }
 
     /// So many bytes came from the peer, understood or not; for the counters.
@@ -110,7 +90,7 @@ impl Seat {
 
     /// Tells why the connection ends, where that is known better than [`Seat::leave`] can guess.
     pub(crate) fn ends(&mut self, reason: CloseReason) {
-        if reason == CloseReason::SlowReader && !self.kill.is_cancelled() {
+        if reason == CloseReason::SlowReader && !self.mailbox.too_slow().is_cancelled() {
             let metrics = self.switchboard.metrics();
             metrics.slow_readers.inc();
             metrics.limits_hit.inc(Limit::Queue);
@@ -122,26 +102,18 @@ impl Seat {
     pub(crate) async fn leave(mut self, clean: bool) {
         self.left = true;
         self.account.close(match clean {
-            _ if self.kill.is_cancelled() => CloseReason::SlowReader,
+            _ if self.mailbox.too_slow().is_cancelled() => CloseReason::SlowReader,
             true => CloseReason::Left,
             false => CloseReason::Lost,
         });
-        self.switchboard.send(self.gone(clean)).await;
-    }
-
-    const fn gone(&self, clean: bool) -> Input {
-        Input::Gone {
-            peer: self.peer,
-            connection: self.connection,
-            clean,
-        }
+        self.switchboard.gone(self.peer, self.connection, clean);
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         if !self.left {
-            self.switchboard.send_later(self.gone(false));
+            self.switchboard.gone(self.peer, self.connection, false);
         }
     }
 }

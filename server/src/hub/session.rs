@@ -15,6 +15,15 @@ pub(super) struct Keep {
     pub(super) bytes: usize,
 }
 
+/// When things are over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// How long a session waits for its peer.
+    pub(super) window: Duration,
+    /// After how long what was said on a live connection has arrived.
+    pub(super) delivered: Duration,
+}
+
 #[derive(Debug)]
 pub(super) struct Session {
     connection: Option<ConnectionId>,
@@ -30,6 +39,8 @@ pub(super) struct Session {
     /// The newest numbered messages without a gap, and when each was said.
     backlog: VecDeque<(Instant, Line)>,
     backlog_bytes: usize,
+    /// When somebody will look what is over; earlier promises of the kind are void.
+    look_at: Option<Instant>,
 }
 
 impl Session {
@@ -48,6 +59,7 @@ impl Session {
             seq: 0,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
+            look_at: None,
         }
     }
 
@@ -66,9 +78,27 @@ impl Session {
         self.connection.take()
     }
 
-    pub(super) fn lost(&self, now: Instant, window: Duration) -> bool {
+    pub(super) fn lost(&self, now: Instant, terms: Terms) -> bool {
         self.lost_at
-            .is_some_and(|at| now.saturating_duration_since(at) >= window)
+            .is_some_and(|at| now.saturating_duration_since(at) >= terms.window)
+    }
+
+    /// A time at which to look again, where none as early is promised yet.
+    pub(super) fn to_be_looked_at(&mut self, terms: Terms) -> Option<Instant> {
+        let over = match self.lost_at {
+            Some(at) => at + terms.window,
+            None => self.backlog.front()?.0 + terms.delivered,
+        };
+        if self.look_at.is_some_and(|promised| promised <= over) {
+            return None;
+        }
+        self.look_at = Some(over);
+        self.look_at
+    }
+
+    /// Whether this is the look that was promised last.
+    pub(super) fn looked_at(&mut self, when: Instant) -> bool {
+        self.look_at.take_if(|promised| *promised == when).is_some()
     }
 
     /// The name that it goes by: the one it registered, the one it said hello with, or the beginning of its id.
@@ -119,11 +149,11 @@ impl Session {
     }
 
     /// Lets go of what a live connection has long delivered.
-    pub(super) fn forget_older_than(&mut self, age: Duration, now: Instant) {
+    pub(super) fn forget_delivered(&mut self, now: Instant, terms: Terms) {
         if self.connection.is_none() {
             return;
         }
-        let old = |at: &Instant| now.saturating_duration_since(*at) > age;
+        let old = |at: &Instant| now.saturating_duration_since(*at) >= terms.delivered;
         while self.backlog.front().is_some_and(|(at, _)| old(at)) {
             self.forget_oldest();
         }
