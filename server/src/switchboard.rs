@@ -13,7 +13,8 @@ use rtc_protocol::{ClientFrame, PeerId};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::hub::{ConnectionId, Effect, Greeting, Hub, HubConfig, HubCounts};
-use crate::mailbox::{Bounds, Mailbox, Outgoing, Put};
+pub(crate) use crate::mailbox::Outgoing;
+use crate::mailbox::{Bounds, Mailbox, Put};
 use crate::metrics::{Limit, Metrics};
 
 /// How often sessions are looked at whose window may have passed.
