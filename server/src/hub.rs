@@ -372,7 +372,7 @@ impl Hub {
     fn look_again(&mut self, peer: PeerId) {
         let terms = self.terms();
         let session = self.sessions.get_mut(&peer);
-        if let Some(when) = session.and_then(|session| session.to_be_looked_at(terms)) {
+        if let Some(when) = session.and_then(|session| session.promise_a_look(terms)) {
             self.agenda.at(when, peer);
         }
     }
@@ -409,7 +409,7 @@ impl Hub {
         let terms = self.terms();
         if let Some(session) = self.sessions.get_mut(&peer) {
             let line = session.number(self.now, line, keep);
-            if let Some(when) = session.to_be_looked_at(terms) {
+            if let Some(when) = session.promise_a_look(terms) {
                 self.agenda.at(when, peer);
             }
             if let Some(connection) = session.connection() {

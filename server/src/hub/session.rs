@@ -84,7 +84,7 @@ impl Session {
     }
 
     /// A time at which to look again, where none as early is promised yet.
-    pub(super) fn to_be_looked_at(&mut self, terms: Terms) -> Option<Instant> {
+    pub(super) fn promise_a_look(&mut self, terms: Terms) -> Option<Instant> {
         let over = match self.lost_at {
             Some(at) => at + terms.window,
             None => self.backlog.front()?.0 + terms.delivered,
