@@ -7,6 +7,7 @@
 pub mod conference;
 pub mod login;
 pub mod socketio;
+pub mod whip;
 
 use crate::message::{ClientFrame, ClientMessage, ServerFrame};
 
