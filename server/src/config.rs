@@ -7,6 +7,7 @@ use rtc_protocol::{IceServer, Limits, limits};
 
 use crate::hub::HubConfig;
 use crate::listener::Network;
+use crate::transport::whip::WhipConfig;
 
 /// The port where nothing else is said.
 pub const DEFAULT_PORT: u16 = 8080;
@@ -68,6 +69,8 @@ pub struct Config {
     pub header_time: Duration,
     /// Origins beside the server's own whose pages may connect; `*` for all.
     pub allow_origins: Vec<String>,
+    /// What publishers and players by HTTP are held to.
+    pub whip: WhipConfig,
 }
 
 impl Default for Config {
@@ -102,6 +105,7 @@ impl Default for Config {
             exempt: Network::LOOPBACK.to_vec(),
             header_time: HEADER_TIME,
             allow_origins: Vec::new(),
+            whip: WhipConfig::default(),
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::page::{ASSETS, Asset, INDEX};
 use crate::rate::{Addresses, Rate};
 use crate::switchboard::Switchboard;
 use crate::transport::socketio::{self, SocketIo};
+use crate::transport::whip;
 
 /// Nothing but the server's own files, no inline script or style, devices for this page alone.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) socketio: SocketIo,
     /// Where the server listens; a page that it serves at one of them may connect at another.
     pub(crate) ports: Arc<[u16]>,
+    pub(crate) whip: whip::Sessions,
 }
 
 pub(crate) fn router(shared: Shared) -> Router {
@@ -58,6 +60,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/", get(index))
         .route("/_/{file}", get(asset))
         .route("/{room}", get(room))
+        .merge(whip::router())
         .with_state(shared)
 }
 
@@ -196,7 +199,7 @@ async fn socket_io(
 
 impl Shared {
     /// The refusal of a page that may not connect.
-    fn of_another_site(&self, headers: &HeaderMap) -> Option<Response<Body>> {
+    pub(crate) fn of_another_site(&self, headers: &HeaderMap) -> Option<Response<Body>> {
         if own_page(headers, &self.config.allow_origins, &self.ports) {
             return None;
         }

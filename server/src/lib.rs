@@ -7,7 +7,7 @@
 //! - `http`: the page, the WebSocket's door, health
 //! - `metrics`: what is counted, and how Prometheus reads it
 //! - [`settings`]: where settings come from
-//! - `transport`: what else peers come by, Socket.IO first
+//! - `transport`: what else peers come by: Socket.IO, and HTTP alone for publishers and players
 //! - [`testing`]: servers for tests
 //!
 //! Invariants: the hub knows no socket, task or clock; every queue is bounded; a peer that
@@ -44,6 +44,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 pub use config::{Config, DEFAULT_PORT};
 pub use listener::{Network, NetworkError};
+pub use transport::whip::WhipConfig;
 
 use http::Shared;
 use listener::{Listener, Places, Rules};
@@ -51,6 +52,7 @@ use metrics::Metrics;
 use rate::{Addresses, Rate, Rates};
 use switchboard::Switchboard;
 use transport::socketio::{self, SocketIo};
+use transport::whip::Sessions;
 
 /// How long connections may take to say goodbye at the end.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -134,6 +136,7 @@ impl Server {
             connections: connections.clone(),
             addresses: Arc::clone(&addresses),
             metrics: metrics.clone(),
+            whip: Sessions::new(&config.whip, &config.exempt),
         });
         let places = Places::new(
             config.connections.saturating_add(config.connections_beside),

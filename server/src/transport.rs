@@ -1,3 +1,4 @@
-//! How peers reach the server besides `rtc.v1`'s own WebSocket: one file, or folder, for each transport.
+//! What peers come by beside the WebSocket of rtc.v1: each a thin edge around a pure dialect.
 
 pub(crate) mod socketio;
+pub(crate) mod whip;

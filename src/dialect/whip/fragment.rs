@@ -104,6 +104,9 @@ impl Fragment {
                 return Err(no_attribute(number, line));
             }
             if let Some(media) = line.strip_prefix("m=") {
+                if media.is_empty() {
+                    return Err(no_attribute(number, line));
+                }
                 if fragment.sections.len() >= SECTIONS {
                     let (what, most) = ("media sections", SECTIONS);
                     return Err(FragmentError::TooMany { what, most });

@@ -418,13 +418,17 @@ impl Session {
                     self.signal(now, signal, partners, out);
                 }
             }
-            ServerMessage::Message { from, data, .. } if self.partner == Some(from) => {
-                if data.to::<PartnerNotice>().is_ok() {
-                    let why = "its partner lost the connection";
-                    self.end(why, Refusal::NoAnswer, partners, out);
-                }
+            ServerMessage::Message { from, data, .. }
+                if self.partner == Some(from) && data.to::<PartnerNotice>().is_ok() =>
+            {
+                let why = "its partner lost the connection";
+                self.end(why, Refusal::NoAnswer, partners, out);
             }
-            ServerMessage::Kicked { .. } => self.end("put out", Refusal::Ended, partners, out),
+            ServerMessage::Kicked { .. } => {
+                let words = "a moderator put you out of the room".to_owned();
+                let refusal = Refusal::Core(ErrorCode::NotAllowed, words);
+                self.end("put out", refusal, partners, out);
+            }
             ServerMessage::GoAway { .. } => {
                 self.end("the server stops", Refusal::GoingAway, partners, out);
             }
