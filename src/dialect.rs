@@ -4,8 +4,11 @@
 //! task or clock, and whatever it is fed it answers in the page's own form. To the room core its page is a peer like any
 //! other; to the page the room core is the server it was written for.
 
+mod book;
+mod codelab;
 pub mod conference;
 pub mod login;
+pub mod pair;
 pub mod socketio;
 pub mod whip;
 

@@ -82,3 +82,7 @@ pub const HELD_CANDIDATES: usize = 64;
 
 /// Requests of one page that a translator has passed on and not heard the answer to: as many as may come at once.
 pub const OPEN_REQUESTS: usize = 1_000;
+
+/// Events that a page may say between asking for a room and being in it: what a page says at its start, twice over.
+/// They wait in a translator; the room core answers within milliseconds.
+pub const HELD_EVENTS: usize = 8;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::conference::Conference;
+use super::pair::Pair;
 use super::{Step, Translator};
 use crate::message::{Dialect, ErrorCode};
 use crate::raw::Raw;
@@ -101,8 +102,9 @@ pub struct Setting {
 /// The translator for a page whose first event is this; none where no dialect has such an event.
 #[must_use]
 pub fn translator(first: &str, setting: &Setting) -> Option<Box<dyn SocketIoTranslator>> {
-    let _ = setting;
     match first {
+        // Both kinds say `message`, in a room; who says it first of all is told that it is in none.
+        name if Pair::knows(name) => Some(Box::new(Pair::new(setting.clone()))),
         name if Conference::knows(name) => Some(Box::new(Conference::default())),
         _ => None,
     }
