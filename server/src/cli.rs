@@ -4,6 +4,7 @@ mod limits;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use rtc_protocol::IceServer;
@@ -45,6 +46,14 @@ pub struct Cli {
     /// Origin whose pages may connect beside the server's own; repeatable, * for all.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
+
+    /// Seconds that calls in progress may last after the first SIGTERM, Ctrl-C or POST /api/drain.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, help_heading = "End", value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    drain_deadline: u64,
+
+    /// Where peers are told to go when the server drains or stops: another server's address.
+    #[arg(long, value_name = "URL", help_heading = "End", value_parser = server_url)]
+    drain_url: Option<String>,
 
     /// Say more on standard error: -v, -vv, -vvv.
     #[arg(short, long, action = clap::ArgAction::Count)]
@@ -95,6 +104,12 @@ impl Cli {
         self.verbose
     }
 
+    /// How long calls in progress may last once the server is to end.
+    #[must_use]
+    pub const fn drain_deadline(&self) -> Duration {
+        Duration::from_secs(self.drain_deadline)
+    }
+
     /// What is to be done instead of serving.
     #[must_use]
     pub fn task(&self) -> Option<&Task> {
@@ -124,6 +139,7 @@ impl Cli {
             listen: self.listen.into_iter().flat_map(|one| one.0).collect(),
             ice_servers: self.ice_server,
             allow_origins: self.allow_origin,
+            drain_url: self.drain_url,
             ..self.limits.config()
         }
     }
@@ -143,6 +159,20 @@ fn listen(text: &str) -> Result<Listen, String> {
     text.parse()
         .map(|address| Listen(vec![address]))
         .map_err(|_| "give an IP address and a port, as in 127.0.0.1:8080 or [::1]:8080".to_owned())
+}
+
+/// Checks as much as can be wrong by mistake; whoever is sent there finds out the rest.
+fn server_url(text: &str) -> Result<String, String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let known = matches!(scheme, "http" | "https" | "ws" | "wss");
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if !known || host.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("give a server's address as in https://other.example.org".into());
+    }
+    if host.contains('@') {
+        return Err("leave the user name and password out: everybody would be told".into());
+    }
+    Ok(text.to_owned())
 }
 
 /// Checks what browsers would otherwise refuse to make a connection with (W3C webrtc-pc, section 4.2.3).
@@ -208,6 +238,22 @@ mod tests {
             "turn:t,ann",
         ] {
             assert!(parse(&["--ice-server", bad]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_address_to_be_sent_to_is_one_of_a_server() {
+        for good in ["https://other.example", "ws://10.0.0.2:8080/ws"] {
+            assert!(parse(&["--drain-url", good]).is_ok(), "{good}");
+        }
+        for bad in [
+            "other.example",
+            "ftp://x",
+            "https://",
+            "https://a b",
+            "https://ann:pw@x",
+        ] {
+            assert!(parse(&["--drain-url", bad]).is_err(), "{bad}");
         }
     }
 

@@ -67,6 +67,8 @@ pub struct Config {
     pub exempt: Vec<Network>,
     /// For a request's line and headers to come. An idle connection that speaks HTTP is closed after it, too.
     pub header_time: Duration,
+    /// Where peers are sent when the server goes: the address of another one.
+    pub drain_url: Option<String>,
     /// Origins beside the server's own whose pages may connect; `*` for all.
     pub allow_origins: Vec<String>,
     /// What publishers and players by HTTP are held to.
@@ -104,6 +106,7 @@ impl Default for Config {
             rate: limits::RATE_PER_SECOND,
             exempt: Network::LOOPBACK.to_vec(),
             header_time: HEADER_TIME,
+            drain_url: None,
             allow_origins: Vec::new(),
             whip: WhipConfig::default(),
         }
@@ -141,6 +144,7 @@ impl Config {
             // A resume puts all of it into the new connection's queue at once, where more must fit.
             backlog: self.limits.queue_messages as usize / 2,
             backlog_bytes: self.queue_bytes / 2,
+            away_url: self.drain_url.clone(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is answered over HTTP: the page, the WebSocket, health.
 
+mod health;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,13 +16,14 @@ use axum::response::IntoResponse;
 use axum::routing::{any, get};
 use axum::{Extension, Router};
 use rtc_protocol::{RoomId, SUBPROTOCOL, WEBSOCKET_PATH};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::connection::{self, Rules};
 use crate::handshake::{Handshake, sized};
 use crate::listener::Visitor;
-use crate::metrics::{self, Limit, Metrics, Refused};
+use crate::metrics::{Limit, Metrics, Refused};
 use crate::page::{ASSETS, Asset, INDEX};
 use crate::rate::{Addresses, Rate};
 use crate::switchboard::Switchboard;
@@ -45,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) connections: TaskTracker,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) metrics: Metrics,
+    /// Cancelled when the server drains.
+    pub(crate) drain: CancellationToken,
     pub(crate) socketio: SocketIo,
     /// Where the server listens; a page that it serves at one of them may connect at another.
     pub(crate) ports: Arc<[u16]>,
@@ -54,35 +59,13 @@ pub(crate) struct Shared {
 pub(crate) fn router(shared: Shared) -> Router {
     Router::new()
         .route(WEBSOCKET_PATH, get(websocket))
-        .route("/healthz", get(health))
-        .route("/metrics", get(scrape))
+        .merge(health::routes())
         .route(socketio::PATH, any(socket_io))
         .route("/", get(index))
         .route("/_/{file}", get(asset))
         .route("/{room}", get(room))
         .merge(whip::router())
         .with_state(shared)
-}
-
-async fn health(State(shared): State<Shared>) -> impl IntoResponse {
-    let counts = shared.switchboard.counts();
-    let text = format!(
-        "{{\"status\":\"ok\",\"peers\":{},\"rooms\":{},\"slowReadersClosed\":{}}}\n",
-        counts.sessions,
-        counts.rooms,
-        shared.switchboard.slow_readers()
-    );
-    ([(CONTENT_TYPE, "application/json")], text)
-}
-
-async fn scrape(State(shared): State<Shared>) -> Response<Body> {
-    match shared.metrics.text() {
-        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => {
-            tracing::error!("the metrics cannot be written: {error}");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
 }
 
 async fn index(headers: HeaderMap) -> Response<Body> {

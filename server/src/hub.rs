@@ -6,6 +6,7 @@
 
 mod agenda;
 mod call;
+mod drain;
 mod line;
 mod moderation;
 mod names;
@@ -100,6 +101,8 @@ pub struct HubConfig {
     pub backlog: usize,
     /// Bytes of them.
     pub backlog_bytes: usize,
+    /// Where peers are sent when the server goes.
+    pub away_url: Option<String>,
 }
 
 /// Counts of what is there.
@@ -123,9 +126,17 @@ pub struct Hub {
     rooms: HashMap<RoomId, Room>,
     calls: Calls,
     names: Names,
-    draining: bool,
+    stage: Stage,
     /// Only ever written: no rule reads it.
     metrics: Metrics,
+}
+
+/// Where the server is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    Draining,
+    Stopping,
 }
 
 /// Why a request was refused.
@@ -143,7 +154,7 @@ impl Hub {
             rooms: HashMap::new(),
             calls: Calls::default(),
             names: Names::default(),
-            draining: false,
+            stage: Stage::Serving,
             metrics: Metrics::default(),
         }
     }
@@ -235,8 +246,13 @@ impl Hub {
             let missed = session.after(last_seq.unwrap_or(0));
             out.extend(missed.map(|line| Effect::Send(connection, line.clone())));
         }
-        if self.draining {
-            out.push(Effect::Close(connection, close::GOING_AWAY, "going away"));
+        let stays = match self.stage {
+            Stage::Serving => true,
+            Stage::Draining => resumed && self.busy(peer),
+            Stage::Stopping => false,
+        };
+        if !stays {
+            self.send_away(peer, out);
         }
         peer
     }
@@ -359,6 +375,7 @@ impl Hub {
                 self.look_again(peer);
             }
         }
+        self.send_idle_away(out);
     }
 
     fn terms(&self) -> Terms {
@@ -374,23 +391,6 @@ impl Hub {
         let session = self.sessions.get_mut(&peer);
         if let Some(when) = session.and_then(|session| session.promise_a_look(terms)) {
             self.agenda.at(when, peer);
-        }
-    }
-
-    /// The server is about to stop: everybody is told, nobody is let in any more.
-    pub fn drain(&mut self, reason: &str, out: &mut Vec<Effect>) {
-        self.draining = true;
-        self.metrics.draining.set(1);
-        for session in self.sessions.values() {
-            if let Some(connection) = session.connection() {
-                let message = ServerMessage::GoAway {
-                    reason: reason.to_owned(),
-                    reconnect_ms: None,
-                    url: None,
-                };
-                out.push(Effect::Send(connection, Line::new(None, message)));
-                out.push(Effect::Close(connection, close::GOING_AWAY, "going away"));
-            }
         }
     }
 
@@ -538,11 +538,10 @@ impl Hub {
     }
 
     fn may_join(&self, peer: PeerId, room: &RoomId) -> Result<(), Refusal> {
-        if self.draining {
-            return Err((
-                ErrorCode::GoingAway,
-                "the server is about to stop; connect again elsewhere".into(),
-            ));
+        // Who took a call may enter the room that it is to be in.
+        let in_progress = self.rooms.contains_key(room) || self.calls.has(peer);
+        if self.stage != Stage::Serving && !in_progress {
+            return Err(drain::going_away());
         }
         let rooms = self.sessions.get(&peer).map_or(0, Session::rooms_entered);
         if let Some(inside) = self.rooms.get(room) {

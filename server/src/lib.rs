@@ -34,11 +34,12 @@ pub mod testing;
 mod transport;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -53,6 +54,9 @@ use rate::{Addresses, Rate, Rates};
 use switchboard::Switchboard;
 use transport::socketio::{self, SocketIo};
 use transport::whip::Sessions;
+
+/// How often the progress of a drain is told.
+const PROGRESS: Duration = Duration::from_secs(10);
 
 /// How long connections may take to say goodbye at the end.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -116,6 +120,7 @@ impl Server {
         };
         let addresses = Addresses::new(rates, config.exempt.clone());
         let stop = CancellationToken::new();
+        let drain = CancellationToken::new();
         let socketio = SocketIo::new(
             switchboard.clone(),
             socketio::Rules {
@@ -137,6 +142,7 @@ impl Server {
             addresses: Arc::clone(&addresses),
             metrics: metrics.clone(),
             whip: Sessions::new(&config.whip, &config.exempt),
+            drain: drain.clone(),
         });
         let places = Places::new(
             config.connections.saturating_add(config.connections_beside),
@@ -164,6 +170,7 @@ impl Server {
             connections,
             _stop_at_the_end: stop.clone().drop_guard(),
             stop,
+            drain,
             listeners,
             _switchboard: AbortOnDropHandle::new(tokio::spawn(task)),
         }
@@ -177,6 +184,7 @@ pub struct Running {
     switchboard: Switchboard,
     connections: TaskTracker,
     stop: CancellationToken,
+    drain: CancellationToken,
     /// Ends what hangs on no handle of ours, when this is dropped.
     _stop_at_the_end: DropGuard,
     listeners: Vec<AbortOnDropHandle<()>>,
@@ -190,10 +198,35 @@ impl Running {
         &self.addresses
     }
 
+    /// Returns when somebody asked for a drain: the administrator, or [`Running::drain`].
+    pub async fn asked_to_drain(&self) {
+        self.drain.cancelled().await;
+    }
+
+    /// Sends everybody elsewhere who is in no call, takes nobody new, and returns when the last call has ended;
+    /// `progress` is told how many peers are left, at first and every few seconds.
+    pub async fn drain(&self, mut progress: impl FnMut(usize)) {
+        self.drain.cancel();
+        let mut drained = pin!(self.switchboard.drain());
+        let mut look = interval(PROGRESS);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut drained => return,
+                _ = look.tick() => {
+                    let left = self.switchboard.counts().sessions;
+                    if left > 0 {
+                        progress(left);
+                    }
+                }
+            }
+        }
+    }
+
     /// Tells everybody, lets them go and ends; within seconds.
     pub async fn shutdown(self) {
         self.stop.cancel();
-        self.switchboard.drain("the server stops");
+        self.switchboard.stop("the server stops");
         self.connections.close();
         let ended = async {
             for listener in self.listeners {

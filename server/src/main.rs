@@ -7,6 +7,7 @@ use anyhow::Context;
 use rtc_server::Server;
 use rtc_server::cli::{Cli, ConfigTask, Task};
 use rtc_server::settings::{Settings, SettingsError};
+use tokio::time::timeout;
 
 fn main() -> ExitCode {
     let settings = match Settings::load() {
@@ -65,7 +66,8 @@ fn print(text: &[u8]) -> anyhow::Result<()> {
 
 async fn serve(cli: Cli) -> anyhow::Result<()> {
     // Listened for before anybody can know that we are here, so that no signal ends us in disorder.
-    let asked_to_stop = stop_signals().context("the system gives no signals")?;
+    let mut signals = Signals::listen().context("the system gives no signals")?;
+    let deadline = cli.drain_deadline();
     let bound = Server::bind(cli.config()).await;
     let server = bound.map_err(|error| {
         anyhow::anyhow!("{error}; choose another address with --listen, or stop what is there")
@@ -74,30 +76,71 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
         let _ = writeln!(std::io::stderr(), "listening at http://{address}/");
     }
     let running = server.start();
-    asked_to_stop.await;
+    tokio::select! {
+        () = signals.next() => {}
+        () = running.asked_to_drain() => {}
+    }
+    let mut told = false;
+    let drained = running.drain(|left| {
+        tracing::info!(left, "draining");
+        if !std::mem::replace(&mut told, true) {
+            let seconds = deadline.as_secs();
+            let _ = writeln!(
+                std::io::stderr(),
+                "draining: {left} peers are in calls and may stay for {seconds} s; once more ends them at once"
+            );
+        }
+    });
+    tokio::select! {
+        ended = timeout(deadline, drained) => {
+            if ended.is_err() {
+                tracing::warn!("calls are cut off: the time for draining is over");
+            }
+        }
+        () = signals.next() => {}
+    }
     running.shutdown().await;
     Ok(())
 }
 
+/// The system's wishes that we end.
 #[cfg(unix)]
-fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
 }
 
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// The system's wishes that we end.
 #[cfg(windows)]
-fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupt = tokio::signal::windows::ctrl_c()?;
-    Ok(async move {
-        let _ = interrupt.recv().await;
-    })
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn next(&mut self) {
+        let _ = self.0.recv().await;
+    }
 }
 
 fn log_to_stderr(verbose: u8) {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rtc_protocol::{ClientFrame, PeerId};
+use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::hub::{ConnectionId, Effect, Greeting, Hub, HubConfig, HubCounts};
@@ -39,6 +40,8 @@ struct Core {
     mailboxes: HashMap<ConnectionId, Arc<Mailbox>>,
     /// Empty between two inputs; kept for its memory.
     effects: Vec<Effect>,
+    /// Who waits for the end of a drain.
+    drained: Vec<oneshot::Sender<()>>,
     ended: bool,
 }
 
@@ -55,6 +58,7 @@ impl Switchboard {
                 hub,
                 mailboxes: HashMap::new(),
                 effects: Vec::new(),
+                drained: Vec::new(),
                 ended: false,
             }),
             queue_bytes,
@@ -121,9 +125,19 @@ impl Switchboard {
         &self.0.metrics
     }
 
+    /// Lets what is in progress end and nothing new begin; returns when nobody is left, or the server has ended.
+    pub(crate) async fn drain(&self) {
+        let (done, drained) = oneshot::channel();
+        self.input(|core| {
+            core.hub.drain(&mut core.effects);
+            core.drained.push(done);
+        });
+        let _ = drained.await;
+    }
+
     /// Tells everybody that the server stops, and lets nobody in any more.
-    pub(crate) fn drain(&self, reason: &str) {
-        self.input(|core| core.hub.drain(reason, &mut core.effects));
+    pub(crate) fn stop(&self, reason: &str) {
+        self.input(|core| core.hub.stop(reason, &mut core.effects));
     }
 
     /// One step of the hub and all that comes of it, in one go: what two inputs cause reaches each connection in the
@@ -165,6 +179,11 @@ impl Core {
                 Put::Closed => {}
             }
         }
+        if !self.drained.is_empty() && self.hub.drained() {
+            for done in self.drained.drain(..) {
+                let _ = done.send(());
+            }
+        }
     }
 }
 
@@ -189,6 +208,7 @@ impl Drop for EndOnDrop {
     fn drop(&mut self) {
         let mut core = self.0.core();
         core.ended = true;
+        core.drained.clear();
         for (_, mailbox) in core.mailboxes.drain() {
             mailbox.close();
         }

@@ -3,7 +3,18 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
+#[cfg(unix)]
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
+#[cfg(unix)]
+use std::{io::Write, process::ChildStderr, time::Duration};
+
+#[cfg(unix)]
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket, client::IntoClientRequest};
+
+/// Far more than anything here takes; only ever waited out by a failure.
+#[cfg(unix)]
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rtc-server"));
@@ -202,4 +213,144 @@ fn it_lives_on_without_descriptors_and_says_so_once() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// A server that was started, and where it listens.
+#[cfg(unix)]
+fn serving(arguments: &[&str]) -> (Running, SocketAddr, BufReader<ChildStderr>) {
+    let all = [&["--listen", "127.0.0.1:0"], arguments].concat();
+    let mut server = Running(program(&all).spawn().unwrap());
+    let mut stderr = BufReader::new(server.0.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening at http://").unwrap();
+    let address = address.trim_end_matches('/').parse().unwrap();
+    (server, address, stderr)
+}
+
+#[cfg(unix)]
+fn signal(server: &Running, name: &str) {
+    let pid = server.0.id().to_string();
+    let sent = Command::new("kill").args(["-s", name, &pid]).status();
+    assert!(sent.unwrap().success());
+}
+
+/// A peer over a plain blocking socket.
+#[cfg(unix)]
+struct Peer(WebSocket<TcpStream>);
+
+#[cfg(unix)]
+impl Peer {
+    /// Greeted, and in that room if there is one.
+    fn new(address: SocketAddr, room: Option<&str>) -> Self {
+        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("sec-websocket-protocol", "rtc.v1".parse().unwrap());
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (socket, _) = tungstenite::client(request, stream).unwrap();
+        let mut peer = Self(socket);
+        peer.say(r#"{"type":"hello"}"#);
+        peer.wait_for("welcome");
+        if let Some(room) = room {
+            peer.say(&format!(r#"{{"id":1,"type":"join","room":"{room}"}}"#));
+            peer.wait_for("joined");
+        }
+        peer
+    }
+
+    fn say(&mut self, text: &str) {
+        self.0.send(Message::Text(text.into())).unwrap();
+    }
+
+    /// The next message of that type; others are passed over.
+    fn wait_for(&mut self, kind: &str) -> String {
+        loop {
+            let text = self.0.read().unwrap().into_text().unwrap().to_string();
+            if text.contains(&format!("\"type\":\"{kind}\"")) {
+                return text;
+            }
+        }
+    }
+
+    /// Reads to the end; gives the close code.
+    fn close_code(&mut self) -> Option<u16> {
+        loop {
+            match self.0.read() {
+                Ok(Message::Close(frame)) => return frame.map(|frame| frame.code.into()),
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+fn status(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_sigterm_lets_calls_end_and_sends_everybody_else_elsewhere() {
+    let (mut server, address, mut stderr) = serving(&["--drain-url", "https://other.example"]);
+    assert!(status(address, "/readyz").contains("200"));
+    let mut ann = Peer::new(address, Some("r"));
+    let mut bob = Peer::new(address, Some("r"));
+    let mut idle = Peer::new(address, None);
+    signal(&server, "TERM");
+    let told = idle.wait_for("go-away");
+    assert!(told.contains(r#""url":"https://other.example""#), "{told}");
+    assert_eq!(idle.close_code(), Some(1001));
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.starts_with("draining: 2 peers"), "{line}");
+    assert!(status(address, "/readyz").contains("503"));
+    assert!(status(address, "/healthz").contains("200"));
+    ann.say(r#"{"type":"message","room":"r","data":"still here"}"#);
+    assert!(bob.wait_for("message").contains("still here"));
+    let mut late = Peer::new(address, None);
+    late.wait_for("go-away");
+    // The call ends: its last member is sent elsewhere, and the server ends.
+    ann.say(r#"{"type":"leave","room":"r"}"#);
+    bob.wait_for("go-away");
+    ann.wait_for("go-away");
+    assert_eq!(bob.close_code(), Some(1001));
+    assert_eq!(ann.close_code(), Some(1001));
+    assert_eq!(server.0.wait().unwrap().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_calls_at_once() {
+    for (first, second) in [("TERM", "TERM"), ("INT", "INT")] {
+        let (mut server, address, mut stderr) = serving(&[]);
+        let mut ann = Peer::new(address, Some("r"));
+        let _bob = Peer::new(address, Some("r"));
+        signal(&server, first);
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        assert!(line.starts_with("draining: "), "{line}");
+        signal(&server, second);
+        ann.wait_for("go-away");
+        assert_eq!(ann.close_code(), Some(1001));
+        assert_eq!(server.0.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_deadline_of_a_drain_ends_calls() {
+    let (mut server, address, _stderr) = serving(&["--drain-deadline", "0"]);
+    let mut ann = Peer::new(address, Some("r"));
+    let _bob = Peer::new(address, Some("r"));
+    signal(&server, "TERM");
+    ann.wait_for("go-away");
+    assert_eq!(server.0.wait().unwrap().code(), Some(0));
 }

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use rtc_protocol::{CallId, Callee, ErrorCode, PeerId, RefuseCode, RoomId, ServerMessage};
 
+use super::drain::going_away;
 use super::names::Lead;
-use super::{Effect, Hub, Refusal, Session};
+use super::{Effect, Hub, Refusal, Session, Stage};
 use crate::metrics::CallEnd;
 
 /// A call from the ring to the end.
@@ -61,6 +62,11 @@ impl Calls {
         }
         self.ringing.insert(rings, id.clone());
         Some(id)
+    }
+
+    /// Whether a peer has a call that rings or was taken.
+    pub(super) fn has(&self, peer: PeerId) -> bool {
+        self.of.contains_key(&peer)
     }
 
     fn finish(&mut self, id: &CallId) -> Option<Call> {
@@ -187,6 +193,9 @@ impl Hub {
     }
 
     fn may_ring(&self, peer: PeerId, to: PeerId) -> Result<(), Refusal> {
+        if self.stage != Stage::Serving {
+            return Err(going_away());
+        }
         let there = |session: &Session| session.connection().is_some();
         if peer == to || !self.sessions.get(&to).is_some_and(there) {
             return Err((

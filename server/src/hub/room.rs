@@ -25,6 +25,10 @@ impl Room {
         self.members.len() >= usize::from(self.capacity)
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.members.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use rtc_protocol::{Callee, Kind, Role, ServerFrame};
 
 mod calls;
+mod drain;
 mod model;
 
 use super::*;
@@ -40,6 +41,7 @@ fn config() -> HubConfig {
         calls_per_peer: 4,
         backlog: 8,
         backlog_bytes: 4096,
+        away_url: None,
     }
 }
 
@@ -561,10 +563,10 @@ fn moderation_is_granted_and_never_dies_out() {
 }
 
 #[test]
-fn a_draining_server_tells_everybody_and_lets_nobody_in() {
+fn a_server_that_stops_tells_everybody_and_lets_nobody_in() {
     let mut world = World::with("ab");
     let mut out = Vec::new();
-    world.hub.drain("stop", &mut out);
+    world.hub.stop("stop", &mut out);
     world.perform(out);
     for who in ['a', 'b'] {
         assert!(matches!(&world.read(who)[..], [M::GoAway { reason, .. }] if reason == "stop"));
