@@ -348,6 +348,57 @@ impl JsonSchema for Token {
     }
 }
 
+/// What a peer shows to be let in: a token that somebody gave it. Who reads it says whether it is good.
+///
+/// It never shows in logs: `Debug` hides it, and there is no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthToken(Arc<str>);
+
+impl AuthToken {
+    /// Takes any text.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Returns the token itself, to send or check it.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AuthToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthToken(..)")
+    }
+}
+
+impl FromStr for AuthToken {
+    type Err = std::convert::Infallible;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self::new(text))
+    }
+}
+
+impl Serialize for AuthToken {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl JsonSchema for AuthToken {
+    fn schema_name() -> Cow<'static, str> {
+        "AuthToken".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A room token (a JWT), as whoever runs the server gave it"
+        })
+    }
+}
+
 /// Reads bytes as groups of `width` bits, most significant first; a last short group is filled with zeros.
 fn bits(bytes: &[u8], width: usize) -> impl Iterator<Item = usize> + '_ {
     (0..(bytes.len() * 8).div_ceil(width)).map(move |group| {

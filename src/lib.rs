@@ -14,7 +14,7 @@ pub mod raw;
 pub mod schema;
 pub mod signal;
 
-pub use id::{CallId, Name, NameError, PeerId, RoomId, Token};
+pub use id::{AuthToken, CallId, Name, NameError, PeerId, RoomId, Token};
 pub use message::{
     Callee, ClientFrame, ClientMessage, Dialect, ErrorCode, IceServer, Kind, LeaveReason, Limits,
     Member, ParseError, RefuseCode, Rejected, Right, Role, ServerFrame, ServerMessage,
@@ -54,4 +54,6 @@ pub mod close {
     pub const BAD_MESSAGES: u16 = 4004;
     /// The server holds as many peers as it was told to.
     pub const FULL: u16 = 4005;
+    /// The peer showed no token that lets it in.
+    pub const NOT_AUTHORIZED: u16 = 4006;
 }

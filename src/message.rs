@@ -94,6 +94,20 @@ pub enum ErrorCode {
     HelloFirst,
     /// The server shuts down.
     GoingAway,
+    /// A token is needed, and there is none.
+    NotAuthorized,
+    /// The token is no JWT, or too long.
+    TokenMalformed,
+    /// The token is signed in a way that the server does not accept.
+    TokenAlgorithm,
+    /// The token's signature is wrong.
+    TokenSignature,
+    /// The token says something that makes no sense.
+    TokenClaims,
+    /// The token is not valid yet.
+    TokenNotYetValid,
+    /// The token has expired.
+    TokenExpired,
     /// A code of a later version.
     #[serde(other)]
     Unknown,
@@ -118,6 +132,13 @@ impl ErrorCode {
             Self::NameTaken => "name-taken",
             Self::HelloFirst => "hello-first",
             Self::GoingAway => "going-away",
+            Self::NotAuthorized => "not-authorized",
+            Self::TokenMalformed => "token-malformed",
+            Self::TokenAlgorithm => "token-algorithm",
+            Self::TokenSignature => "token-signature",
+            Self::TokenClaims => "token-claims",
+            Self::TokenNotYetValid => "token-not-yet-valid",
+            Self::TokenExpired => "token-expired",
             Self::Unknown => "unknown",
         }
     }

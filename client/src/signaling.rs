@@ -25,7 +25,7 @@ mod tests;
 
 use std::time::Duration;
 
-use rtc_protocol::{Kind, Name, PeerId, Raw, RoomId, Signal, Token};
+use rtc_protocol::{AuthToken, Kind, Name, PeerId, Raw, RoomId, Signal, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -53,6 +53,8 @@ pub struct SignalingOptions {
     pub agent: String,
     /// The secret that our id is derived from; a new one where it is absent.
     pub token: Option<Token>,
+    /// The room token, where the server asks for one.
+    pub auth: Option<AuthToken>,
     /// How long the server may take for each step: to accept, to upgrade, to welcome, to let in.
     pub patience: Duration,
     /// Decides the waits between tries; drawn where it is absent.
@@ -68,6 +70,7 @@ impl SignalingOptions {
             capacity: None,
             agent: concat!("rtc-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             token: None,
+            auth: None,
             patience: Duration::from_secs(5),
             seed: None,
         }
@@ -102,6 +105,7 @@ impl Signaling {
             capacity: options.capacity,
             agent: options.agent,
             token,
+            auth: options.auth,
         };
         let server = options.target.server;
         let seed = options.seed.unwrap_or_else(rand::random);

@@ -1,6 +1,8 @@
 //! The command line of `rtc-server`.
 
+mod access;
 mod limits;
+mod token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +12,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 use rtc_protocol::IceServer;
 
 use crate::Config;
+use crate::access::Moment;
+use access::AccessFlags;
 use limits::LimitFlags;
+use token::TokenFlags;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,6 +24,8 @@ Examples:
   rtc-server --ice-server stun:stun.example.org:3478
   rtc-server --config /etc/rtc-server.toml     settings from a file
   rtc-server --config FILE config show         what they amount to, and where each comes from
+  rtc-server --auth-secret secret.txt          for holders of room tokens only
+  rtc-server token --auth-secret secret.txt --room foo
   rtc-client join foo --server http://localhost:8080
 
 Every flag is a variable, too (--room-capacity: RTC_SERVER_ROOM_CAPACITY), and a key of the file.
@@ -75,6 +82,9 @@ pub struct Cli {
     #[command(flatten)]
     limits: LimitFlags,
 
+    #[command(flatten)]
+    access: AccessFlags,
+
     /// What to do instead of serving.
     #[command(subcommand)]
     task: Option<Task>,
@@ -86,6 +96,8 @@ pub enum Task {
     /// Look at the settings that would be used; they are given before this word.
     #[command(subcommand)]
     Config(ConfigTask),
+    /// Make a room token and print it, and nothing else.
+    Token(Box<TokenFlags>),
 }
 
 /// What to do with the settings.
@@ -126,6 +138,10 @@ impl Cli {
             clap_complete::generate(shell, &mut Self::command(), "rtc-server", &mut text);
         } else if self.man {
             clap_mangen::Man::new(Self::command()).render(&mut text)?;
+        } else if let Some(Task::Token(flags)) = &self.task {
+            let token = flags.token(Moment::now().unix);
+            text.extend_from_slice(token.unwrap_or_default().as_bytes());
+            text.push(b'\n');
         } else {
             return Ok(None);
         }
@@ -140,6 +156,7 @@ impl Cli {
             ice_servers: self.ice_server,
             allow_origins: self.allow_origin,
             drain_url: self.drain_url,
+            access: self.access.access(),
             ..self.limits.config()
         }
     }

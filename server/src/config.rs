@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rtc_protocol::{IceServer, Limits, limits};
 
+use crate::access::Access;
 use crate::hub::HubConfig;
 use crate::listener::Network;
 use crate::transport::whip::WhipConfig;
@@ -51,6 +52,8 @@ pub struct Config {
     pub calls_per_peer: usize,
     /// Members of a room where its maker says nothing.
     pub default_capacity: u16,
+    /// What peers must show to be let in; nothing, unless it holds a key.
+    pub access: Access,
     /// Peers on WebSockets at once.
     pub connections: usize,
     /// Connections beside those of peers on WebSockets: pages, polls, publishers, whoever looks after the server.
@@ -98,6 +101,7 @@ impl Default for Config {
             ringing_calls: limits::RINGING_CALLS,
             calls_per_peer: limits::CALLS_PER_PEER,
             default_capacity: limits::DEFAULT_CAPACITY,
+            access: Access::default(),
             connections: 10_000,
             connections_beside: 1_000,
             connections_per_address: CONNECTIONS_PER_ADDRESS,
@@ -133,6 +137,7 @@ impl Config {
 
     pub(crate) fn hub(&self) -> HubConfig {
         HubConfig {
+            open: self.access.is_open(),
             limits: self.limits,
             default_capacity: self.default_capacity,
             resume_window: self.resume_window,

@@ -6,18 +6,21 @@ use std::time::{Duration, Instant};
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::{SinkExt, StreamExt};
 use rtc_protocol::{
-    ClientFrame, ClientMessage, ErrorCode, Rejected, ServerFrame, ServerMessage, Token, close,
+    AuthToken, ClientFrame, ClientMessage, ErrorCode, Rejected, ServerFrame, ServerMessage, Token,
+    close,
 };
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::hub::Greeting;
+use crate::access::{Denied, Moment};
+use crate::config::Config;
+use crate::hub::{Greeting, Pass};
 use crate::mailbox::Outgoing;
 use crate::metrics::{CloseReason, Limit, Metrics, Refused};
 use crate::rate::{Bucket, Rate, Share};
 use crate::seat::Seat;
 use crate::socket::{self, Reason, TOO_LARGE, closed_by_peer, goodbye};
-use crate::switchboard::Switchboard;
+use crate::switchboard::{NotIn, Switchboard};
 
 /// Messages written before the peer is listened to again.
 const BATCH: usize = 64;
@@ -25,6 +28,7 @@ const BATCH: usize = 64;
 const TEXT_ONLY: Reason = (close::UNSUPPORTED, "text only");
 const SLOW_READER: Reason = (close::SLOW_READER, "slow reader");
 const GOING_AWAY: Reason = (close::GOING_AWAY, "going away");
+const NOT_AUTHORIZED: Reason = (close::NOT_AUTHORIZED, "not authorized");
 const NO_HELLO: Reason = (close::HELLO_FIRST, "no hello in time");
 
 /// What one connection is held to.
@@ -66,20 +70,30 @@ impl End {
     }
 }
 
+/// What a peer is let in by.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) config: Arc<Config>,
+    /// The token that came with the request; one in the hello goes before it.
+    pub(crate) bearer: Option<AuthToken>,
+}
+
 /// Serves one connection until it ends; `share` is what its address may say, where that is bounded.
 pub(crate) async fn serve(
     mut socket: WebSocket,
     switchboard: Switchboard,
     rules: Rules,
+    gate: Gate,
     share: Option<Arc<Share>>,
 ) {
     let metrics = switchboard.metrics().clone();
-    let greeting = match timeout(rules.hello, hello(&mut socket, &metrics)).await {
+    let greeting = match timeout(rules.hello, hello(&mut socket, &metrics, &gate)).await {
         Ok(Ok(greeting)) => greeting,
         Ok(Err(end)) => {
             metrics.connections_refused.inc(match end {
                 End::Closed { .. } | End::Broken => Refused::Gone,
                 End::Ours((close::HELLO_FIRST, _)) => Refused::HelloFirst,
+                End::Ours(NOT_AUTHORIZED) => Refused::Unauthorized,
                 End::Ours(_) => Refused::BadMessage,
             });
             return end.part(socket).await;
@@ -90,8 +104,15 @@ pub(crate) async fn serve(
             return goodbye(socket, NO_HELLO).await;
         }
     };
-    let Some(seat) = Seat::take(&switchboard, greeting, rules.queue).await else {
-        return goodbye(socket, GOING_AWAY).await;
+    drop(gate);
+    let request = greeting.id;
+    let seat = match Seat::ask(&switchboard, greeting, rules.queue).await {
+        Ok(seat) => seat,
+        Err(NotIn::Denied(denied)) => {
+            let _ = send(&mut socket, &refusal(request, &denied, &metrics)).await;
+            return goodbye(socket, NOT_AUTHORIZED).await;
+        }
+        Err(NotIn::Ended) => return goodbye(socket, GOING_AWAY).await,
     };
     let mut actor = Actor {
         socket,
@@ -120,7 +141,7 @@ pub(crate) async fn serve(
 }
 
 /// Reads the first message, which must be a hello; otherwise tells how it ends.
-async fn hello(socket: &mut WebSocket, metrics: &Metrics) -> Result<Greeting, End> {
+async fn hello(socket: &mut WebSocket, metrics: &Metrics, gate: &Gate) -> Result<Greeting, End> {
     let text = loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => break text,
@@ -145,16 +166,30 @@ async fn hello(socket: &mut WebSocket, metrics: &Metrics) -> Result<Greeting, En
                     resume,
                     last_seq,
                     name,
+                    auth,
                     agent,
                 },
         }) => {
             tracing::debug!(?agent, "hello");
+            let shown = auth.as_ref().or(gate.bearer.as_ref());
+            let shown = shown.map(AuthToken::secret);
+            let pass = match gate.config.access.check(shown, Moment::now()) {
+                Ok(rights) => Pass::Good(rights),
+                Err(denied) if resume.is_some() && denied.forgiven_on_resume() => {
+                    Pass::ResumeOnly(denied)
+                }
+                Err(denied) => {
+                    let _ = send(socket, &refusal(id, &denied, metrics)).await;
+                    return Err(End::Ours(NOT_AUTHORIZED));
+                }
+            };
             return Ok(Greeting {
                 id,
                 token: resume.unwrap_or_else(|| Token::from_random(rand::random())),
                 last_seq,
                 name,
                 dialect: None,
+                pass,
             });
         }
         Ok(ClientFrame { id, .. }) => (
@@ -173,6 +208,11 @@ async fn rest(until: Option<Instant>) {
     if let Some(until) = until {
         sleep_until(until.into()).await;
     }
+}
+
+fn refusal(id: Option<u64>, denied: &Denied, metrics: &Metrics) -> ServerFrame {
+    metrics.refused(denied.code());
+    error(id, denied.code(), denied.to_string())
 }
 
 fn error(id: Option<u64>, code: ErrorCode, message: String) -> ServerFrame {

@@ -15,12 +15,13 @@ use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{any, get};
 use axum::{Extension, Router};
-use rtc_protocol::{RoomId, SUBPROTOCOL, WEBSOCKET_PATH};
+use rtc_protocol::{AuthToken, RoomId, SUBPROTOCOL, WEBSOCKET_PATH};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access;
 use crate::config::Config;
-use crate::connection::{self, Rules};
+use crate::connection::{self, Gate, Rules};
 use crate::handshake::{Handshake, sized};
 use crate::listener::Visitor;
 use crate::metrics::{Limit, Metrics, Refused};
@@ -155,8 +156,12 @@ async fn websocket(
             drop(token);
         });
     }
+    let gate = Gate {
+        bearer: access::bearer(&headers).map(AuthToken::new),
+        config: shared.config,
+    };
     upgrade.on_upgrade(move |socket| async move {
-        connection::serve(socket, shared.switchboard, rules, share).await;
+        connection::serve(socket, shared.switchboard, rules, gate, share).await;
         drop(token);
     })
 }

@@ -25,11 +25,12 @@ use rtc_protocol::{
 
 pub use line::Line;
 
+use crate::access::{Denied, Rights};
 use crate::metrics::{Begun, Limit, Metrics};
 use agenda::Agenda;
 use call::Calls;
 use names::Names;
-use room::Room;
+use room::{Room, Standing};
 use session::{Keep, Session, Terms};
 
 /// Heartbeats after which what was said on a live connection has arrived: a connection that is silent for two and a
@@ -53,6 +54,21 @@ pub struct Greeting {
     pub name: Option<Name>,
     /// The dialect it is translated from; none for `rtc.v1` itself.
     pub dialect: Option<Dialect>,
+    /// What it showed to be let in.
+    pub pass: Pass,
+}
+
+/// What a peer showed to be let in.
+#[derive(Clone, Debug, Default)]
+pub enum Pass {
+    /// Nobody has looked: what an open server gives to everybody, and nothing elsewhere.
+    #[default]
+    Unchecked,
+    /// A token that gives these rights.
+    Good(Rights),
+    /// None that counts now; it gets back into a session that still stands, with the rights it had there, and nowhere
+    /// else.
+    ResumeOnly(Denied),
 }
 
 impl Greeting {
@@ -65,7 +81,15 @@ impl Greeting {
             last_seq: None,
             name,
             dialect: Some(dialect),
+            pass: Pass::Unchecked,
         }
+    }
+
+    /// With the rights that its token gives.
+    #[must_use]
+    pub fn with_rights(mut self, rights: Rights) -> Self {
+        self.pass = Pass::Good(rights);
+        self
     }
 }
 
@@ -81,6 +105,8 @@ pub enum Effect {
 /// What the hub is set up with.
 #[derive(Clone, Debug)]
 pub struct HubConfig {
+    /// Whether peers get in that show no token.
+    pub open: bool,
     /// Told to peers, and kept.
     pub limits: Limits,
     /// Members of a room where its maker says nothing.
@@ -176,22 +202,34 @@ impl Hub {
     }
 
     /// A connection said hello: a new session, or an old one's new connection.
+    ///
+    /// # Errors
+    /// When it showed nothing that lets it in; then nothing has changed.
     pub fn hello(
         &mut self,
         now: Instant,
         connection: ConnectionId,
         greeting: Greeting,
         out: &mut Vec<Effect>,
-    ) -> PeerId {
+    ) -> Result<PeerId, Denied> {
         let Greeting {
             id,
             token,
             last_seq,
             name,
             dialect,
+            pass,
         } = greeting;
         self.now = now;
         let peer = token.peer_id();
+        let stands = |session: &Session| last_seq.is_some_and(|last| session.can_resume(last));
+        let rights = match pass {
+            Pass::Good(rights) => Some(rights),
+            Pass::Unchecked if self.config.open => Some(Rights::open()),
+            Pass::Unchecked => Some(Rights::none()),
+            Pass::ResumeOnly(_) if self.sessions.get(&peer).is_some_and(stands) => None,
+            Pass::ResumeOnly(denied) => return Err(denied),
+        };
         let known = self.sessions.contains_key(&peer);
         let resumed = match (self.sessions.get_mut(&peer), last_seq) {
             (Some(session), Some(last)) if session.can_resume(last) => {
@@ -230,6 +268,10 @@ impl Hub {
             let session = Session::new(connection, name, dialect);
             self.sessions.insert(peer, session);
         }
+        if let (Some(rights), Some(session)) = (rights, self.sessions.get_mut(&peer)) {
+            // Those of the newest token count, also where they are less; rooms it is in it stays in.
+            session.entitle(rights);
+        }
         let welcome = ServerMessage::Welcome {
             peer,
             resume: token,
@@ -254,7 +296,7 @@ impl Hub {
         if !stays {
             self.send_away(peer, out);
         }
-        peer
+        Ok(peer)
     }
 
     /// A peer said something after its hello.
@@ -511,7 +553,11 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(&peer) else {
             return;
         };
-        let name = name.unwrap_or_else(|| session.name(peer));
+        let rights = session.rights().clone();
+        let name = match rights.name() {
+            Some(name) => name.clone(),
+            None => name.unwrap_or_else(|| session.name(peer)),
+        };
         let dialect = session.dialect();
         session.enter(room.clone());
         let inside = self.rooms.entry(room.clone()).or_insert_with(|| {
@@ -521,7 +567,8 @@ impl Hub {
         self.metrics.room_joins.inc();
         let members = inside.members();
         self.names.enters(&name, peer, &room);
-        let member = inside.enter(peer, name, dialect);
+        let member = inside.enter(peer, name, dialect, &Standing::of(&rights, &room));
+        let muted = member.muted.clone();
         let joined = ServerMessage::Joined {
             room: room.clone(),
             peer,
@@ -530,6 +577,15 @@ impl Hub {
             members,
         };
         self.answer(peer, id, joined, out);
+        for kind in muted {
+            let muted = ServerMessage::Muted {
+                room: room.clone(),
+                peer,
+                kind,
+                by: peer,
+            };
+            self.tell(peer, muted, out);
+        }
         let came = ServerMessage::PeerJoined {
             room: room.clone(),
             member,
@@ -543,7 +599,11 @@ impl Hub {
         if self.stage != Stage::Serving && !in_progress {
             return Err(drain::going_away());
         }
-        let rooms = self.sessions.get(&peer).map_or(0, Session::rooms_entered);
+        let Some(session) = self.sessions.get(&peer) else {
+            return Ok(());
+        };
+        session.rights().join(room, self.now)?;
+        let rooms = session.rooms_entered();
         if let Some(inside) = self.rooms.get(room) {
             if inside.has(peer) {
                 return Err((

@@ -1,5 +1,6 @@
 //! WebRTC signaling as a library: what `rtc-server` runs and `rtc-client` embeds.
 //!
+//! - [`access`]: tokens, and the rights they give
 //! - [`hub`]: rooms, sessions and calls as pure rules
 //! - `switchboard`: where connections meet the hub, `seat` a peer's place there, `mailbox` what waits for it
 //! - `connection`: one actor for each WebSocket
@@ -13,6 +14,7 @@
 //! Invariants: the hub knows no socket, task or clock; every queue is bounded; a peer that
 //! does not read is closed; every task ends with its [`Running`] server.
 
+pub mod access;
 pub mod cli;
 mod config;
 mod connection;

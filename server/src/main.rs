@@ -42,7 +42,8 @@ fn run(settings: Settings) -> anyhow::Result<()> {
     match settings.cli.task() {
         Some(Task::Config(ConfigTask::Show)) => return print(settings.show().as_bytes()),
         Some(Task::Config(ConfigTask::Check)) => return print(b"the settings are right\n"),
-        None => {}
+        // A text like others.
+        Some(Task::Token(_)) | None => {}
     }
     let cli = settings.cli;
     if let Some(text) = cli.text().context("the text could not be made")? {

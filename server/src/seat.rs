@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::hub::{ConnectionId, Greeting};
 use crate::mailbox::{Mailbox, Outgoing};
 use crate::metrics::{Account, CloseReason, Limit, Refused};
-use crate::switchboard::Switchboard;
+use crate::switchboard::{NotIn, Switchboard};
 
 /// See the module. Dropped without [`Seat::leave`], the peer counts as lost and may resume.
 #[derive(Debug)]
@@ -28,20 +28,33 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// Says hello for a peer; none when the server has ended. `queue` is how many messages may wait.
+    /// Says hello for a peer that cannot be refused, being somebody new; none when the server has ended. `queue` is how
+    /// many messages may wait.
     pub(crate) async fn take(
         switchboard: &Switchboard,
         greeting: Greeting,
         queue: usize,
     ) -> Option<Self> {
+        Self::ask(switchboard, greeting, queue).await.ok()
+    }
+
+    /// Says hello for a peer.
+    pub(crate) async fn ask(
+        switchboard: &Switchboard,
+        greeting: Greeting,
+        queue: usize,
+    ) -> Result<Self, NotIn> {
         let dialect = greeting.dialect;
         let mailbox = switchboard.mailbox(queue);
-        let Some((connection, peer)) = switchboard.hello(greeting, &mailbox) else {
-            let metrics = switchboard.metrics();
-            metrics.connections_refused.inc(Refused::GoingAway);
-            return None;
-        };
-        Some(Self {
+        let refused = &switchboard.metrics().connections_refused;
+        let (connection, peer) =
+            switchboard
+                .hello(greeting, &mailbox)
+                .inspect_err(|why| match why {
+                    NotIn::Ended => refused.inc(Refused::GoingAway),
+                    NotIn::Denied(_) => refused.inc(Refused::Unauthorized),
+                })?;
+        Ok(Self {
             account: Account::open(switchboard.metrics().clone(), dialect, peer),
             switchboard: switchboard.clone(),
             connection,

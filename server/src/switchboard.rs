@@ -13,6 +13,7 @@ use rtc_protocol::{ClientFrame, PeerId};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::access::Denied;
 use crate::hub::{ConnectionId, Effect, Greeting, Hub, HubConfig, HubCounts};
 pub(crate) use crate::mailbox::Outgoing;
 use crate::mailbox::{Bounds, Mailbox, Put};
@@ -20,6 +21,15 @@ use crate::metrics::{Limit, Metrics};
 
 /// How often sessions are looked at whose window may have passed.
 const TICK: Duration = Duration::from_millis(250);
+
+/// Why a peer that says hello is not let in.
+#[derive(Debug)]
+pub(crate) enum NotIn {
+    /// The server has ended.
+    Ended,
+    /// It showed no token that counts.
+    Denied(Denied),
+}
 
 /// Speaks to the hub; cheap to clone.
 #[derive(Clone, Debug)]
@@ -77,20 +87,23 @@ impl Switchboard {
         }))
     }
 
-    /// A peer says hello from a new connection; none when the server has ended.
+    /// A peer says hello from a new connection.
     pub(crate) fn hello(
         &self,
         greeting: Greeting,
         mailbox: &Arc<Mailbox>,
-    ) -> Option<(ConnectionId, PeerId)> {
+    ) -> Result<(ConnectionId, PeerId), NotIn> {
         let connection = ConnectionId(self.0.connections.fetch_add(1, Ordering::Relaxed));
         let peer = self.input(|core| {
             if core.ended {
-                return None;
+                return Err(NotIn::Ended);
             }
-            core.mailboxes.insert(connection, Arc::clone(mailbox));
             let now = Instant::now();
-            Some(core.hub.hello(now, connection, greeting, &mut core.effects))
+            let known = core.hub.hello(now, connection, greeting, &mut core.effects);
+            let peer = known.map_err(NotIn::Denied)?;
+            // Before the effects are performed, and only for a peer that is in.
+            core.mailboxes.insert(connection, Arc::clone(mailbox));
+            Ok(peer)
         });
         peer.map(|peer| (connection, peer))
     }

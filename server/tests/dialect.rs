@@ -81,6 +81,7 @@ impl Peer {
             resume: Some(token(who)),
             last_seq: last,
             name: None,
+            auth: None,
             agent: None,
         };
         peer.say(hello).await;

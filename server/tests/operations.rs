@@ -38,6 +38,7 @@ impl Peer {
             resume: Some(Token::new(&who.to_string().repeat(24)).unwrap()),
             last_seq: last,
             name: None,
+            auth: None,
             agent: None,
         })
         .await;

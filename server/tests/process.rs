@@ -354,3 +354,39 @@ fn the_deadline_of_a_drain_ends_calls() {
     ann.wait_for("go-away");
     assert_eq!(server.0.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_token_is_made_and_nothing_else_is_printed() {
+    let folder = std::env::temp_dir().join(format!("rtc-server-token-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let secret = folder.join("secret.txt");
+    std::fs::write(&secret, "0123456789abcdef0123456789abcdef\n").unwrap();
+    let secret = secret.to_str().unwrap();
+    let (code, stdout, stderr) = end(&["token", "--auth-secret", secret, "--room", "foo"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    let token = stdout.strip_suffix('\n').unwrap();
+    assert_eq!(token.split('.').count(), 3, "{token}");
+    let short = folder.join("short.txt");
+    std::fs::write(&short, "short").unwrap();
+    let short = short.to_str().unwrap();
+    for arguments in [
+        &["token", "--room", "foo"][..],
+        &["token", "--auth-secret", secret],
+        &["token", "--auth-secret", short, "--room", "foo"],
+        &["--auth-secret", short],
+        &["--auth-public-key", secret],
+        &["--auth-secret", "/no/such/file"],
+        &["--admin-token", short],
+    ] {
+        let (code, stdout, stderr) = end(arguments);
+        assert_eq!(
+            (code, stdout.as_str()),
+            (Some(2), ""),
+            "{arguments:?}: {stderr}"
+        );
+    }
+    let (code, help, _) = end(&["token", "--help"]);
+    assert_eq!(code, Some(0));
+    assert!(help.contains("--right moderate"), "{help}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::wire::Wire;
 use super::{Kind, ParseError, RefuseCode, Rejected, Right};
-use crate::id::{CallId, Name, PeerId, RoomId, Token};
+use crate::id::{AuthToken, CallId, Name, PeerId, RoomId, Token};
 use crate::limits;
 use crate::raw::Raw;
 use crate::signal::SignalWire;
@@ -52,6 +52,9 @@ pub enum ClientMessage {
         /// The name we go by in every room, unless `join` says another.
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<Name>,
+        /// The room token, where the server asks for one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        auth: Option<AuthToken>,
         /// The program we are, for the server's log.
         #[serde(skip_serializing_if = "Option::is_none")]
         agent: Option<String>,
@@ -212,6 +215,7 @@ impl ClientMessage {
                 resume: wire.resume.as_deref().map(Token::new).transpose()?,
                 last_seq: wire.last_seq,
                 name: wire.maybe_name()?,
+                auth: wire.auth.as_deref().map(AuthToken::new),
                 agent: short_agent(wire.agent)?,
             },
             "join" => Self::Join {

@@ -6,7 +6,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use super::*;
-use crate::id::{CallId, RoomId, Token};
+use crate::id::{AuthToken, CallId, RoomId, Token};
 use crate::raw::Raw;
 
 fn code(text: &str) -> ErrorCode {
@@ -231,14 +231,20 @@ fn t() -> impl Strategy<Value = f64> {
 fn client() -> impl Strategy<Value = ClientMessage> {
     use ClientMessage as M;
     prop_oneof![
-        (of(token()), of(any::<u64>()), of(name()), of(".{0,256}")).prop_map(
-            |(resume, last_seq, name, agent)| M::Hello {
+        (
+            of(token()),
+            of(any::<u64>()),
+            of(name()),
+            of(".{0,256}"),
+            of(".*")
+        )
+            .prop_map(|(resume, last_seq, name, agent, auth)| M::Hello {
                 resume,
                 last_seq,
                 name,
+                auth: auth.as_deref().map(AuthToken::new),
                 agent
-            }
-        ),
+            }),
         (room(), of(name()), of(1_u16..)).prop_map(|(room, name, capacity)| M::Join {
             room,
             name,

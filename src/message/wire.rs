@@ -30,6 +30,7 @@ pub(super) struct Wire<'a> {
     name: Option<Cow<'a, str>>,
     call: Option<Cow<'a, str>>,
     pub(super) resume: Option<Cow<'a, str>>,
+    pub(super) auth: Option<Cow<'a, str>>,
     pub(super) agent: Option<String>,
     pub(super) server: Option<String>,
     pub(super) message: Option<String>,

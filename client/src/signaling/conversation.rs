@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use rtc_protocol::{
-    ClientFrame, ClientMessage, ErrorCode, Kind, Limits, Name, ParseError, PeerId, Raw, RoomId,
-    ServerFrame, ServerMessage, Signal, Token,
+    AuthToken, ClientFrame, ClientMessage, ErrorCode, Kind, Limits, Name, ParseError, PeerId, Raw,
+    RoomId, ServerFrame, ServerMessage, Signal, Token,
 };
 
 use super::address::ServerAddress;
@@ -36,6 +36,7 @@ pub(super) struct Identity {
     pub(super) capacity: Option<u16>,
     pub(super) agent: String,
     pub(super) token: Token,
+    pub(super) auth: Option<AuthToken>,
 }
 
 /// Why a link is of no use any more.
@@ -119,6 +120,7 @@ impl Conversation {
             resume: Some(self.identity.token.clone()),
             last_seq: self.was_inside.then_some(self.last_seq),
             name: self.identity.name.clone(),
+            auth: self.identity.auth.clone(),
             agent: Some(self.identity.agent.clone()),
         };
         self.heard = Some(now);

@@ -156,7 +156,10 @@ impl Hub {
         let lead = self.lead(peer, whom);
         let answer = match lead {
             Ok(Lead::Ring(to)) => self.ring_at(peer, to, room, out),
-            Ok(Lead::Room(who, room)) => Ok(ServerMessage::Found { peer: who, room }),
+            // Where somebody is, is for those who may go there.
+            Ok(Lead::Room(who, room)) => self
+                .may_enter(peer, &room)
+                .map(|()| ServerMessage::Found { peer: who, room }),
             Err(refusal) => Err(refusal),
         };
         let answer =
@@ -171,6 +174,7 @@ impl Hub {
         room: RoomId,
         out: &mut Vec<Effect>,
     ) -> Result<ServerMessage, Refusal> {
+        self.may_enter(peer, &room)?;
         self.may_ring(peer, to)?;
         let name = self
             .sessions
@@ -190,6 +194,12 @@ impl Hub {
         self.metrics.calls_rung.inc();
         self.tell(to, ring, out);
         Ok(ServerMessage::Ringing { call })
+    }
+
+    /// Whether a peer's token would let it into a room.
+    fn may_enter(&self, peer: PeerId, room: &RoomId) -> Result<(), Refusal> {
+        let session = self.sessions.get(&peer);
+        session.map_or(Ok(()), |session| session.rights().join(room, self.now))
     }
 
     fn may_ring(&self, peer: PeerId, to: PeerId) -> Result<(), Refusal> {

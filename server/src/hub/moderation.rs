@@ -26,12 +26,21 @@ impl Hub {
         muted: bool,
         out: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
+        let session = self.sessions.get(&whose);
+        let silent = session.is_some_and(|one| !one.rights().publish());
         let inside = if by == whose {
             self.inside(by, &room)?;
             self.rooms.get_mut(&room)
         } else {
             Some(self.moderated(by, &room)?)
         };
+        let inside = inside.filter(|inside| inside.has(whose));
+        if !muted && silent && inside.is_some() {
+            return Err((
+                ErrorCode::NotAllowed,
+                format!("the token of {whose} does not let it send sound or picture"),
+            ));
+        }
         if !inside.is_some_and(|inside| inside.mute(whose, kind, muted)) {
             return Err(no_such_peer(whose, &room));
         }

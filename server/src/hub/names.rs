@@ -93,6 +93,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(&peer) else {
             return Ok(());
         };
+        session.rights().register(&name, self.now)?;
         if !self.names.take(&name, peer) {
             return Err((
                 ErrorCode::NameTaken,

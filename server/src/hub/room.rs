@@ -1,6 +1,24 @@
 //! Who is in a room, and who may do what there.
 
-use rtc_protocol::{Dialect, Kind, Member, Name, PeerId, Role};
+use rtc_protocol::{Dialect, Kind, Member, Name, PeerId, Role, RoomId};
+
+use crate::access::Rights;
+
+/// What a member may do from its first moment on, by its token.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    moderates: bool,
+    publishes: bool,
+}
+
+impl Standing {
+    pub(super) fn of(rights: &Rights, room: &RoomId) -> Self {
+        Self {
+            moderates: rights.moderate(room),
+            publishes: rights.publish(),
+        }
+    }
+}
 
 /// One room; its members in the order in which they came.
 #[derive(Debug)]
@@ -51,8 +69,14 @@ impl Room {
     }
 
     /// The first one in moderates.
-    pub(super) fn enter(&mut self, peer: PeerId, name: Name, dialect: Option<Dialect>) -> Member {
-        let role = if self.members.is_empty() {
+    pub(super) fn enter(
+        &mut self,
+        peer: PeerId,
+        name: Name,
+        dialect: Option<Dialect>,
+        standing: &Standing,
+    ) -> Member {
+        let role = if self.members.is_empty() || standing.moderates {
             Role::Moderator
         } else {
             Role::Member
@@ -61,7 +85,11 @@ impl Room {
             peer,
             name,
             role,
-            muted: Vec::new(),
+            muted: if standing.publishes {
+                Vec::new()
+            } else {
+                vec![Kind::Audio, Kind::Video]
+            },
             dialect,
         };
         self.members.push(member.clone());

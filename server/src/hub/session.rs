@@ -7,6 +7,7 @@ use rtc_protocol::{Dialect, Name, PeerId, RoomId};
 
 use super::ConnectionId;
 use super::line::Line;
+use crate::access::Rights;
 
 /// How much is kept for a resume; what is over it goes, oldest first, and the session cannot be resumed from before.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,7 @@ pub(super) struct Session {
     registered: Option<Name>,
     /// Spoken with by a translator; none where it speaks `rtc.v1`.
     dialect: Option<Dialect>,
+    rights: Rights,
     rooms: BTreeSet<RoomId>,
     /// The number of the newest message.
     seq: u64,
@@ -55,6 +57,7 @@ impl Session {
             name,
             registered: None,
             dialect,
+            rights: Rights::open(),
             rooms: BTreeSet::new(),
             seq: 0,
             backlog: VecDeque::new(),
@@ -103,7 +106,8 @@ impl Session {
 
     /// The name that it goes by: the one it registered, the one it said hello with, or the beginning of its id.
     pub(super) fn name(&self, peer: PeerId) -> Name {
-        let own = self.registered.as_ref().or(self.name.as_ref());
+        let own = self.rights.name();
+        let own = own.or(self.registered.as_ref()).or(self.name.as_ref());
         own.cloned().unwrap_or_else(|| peer.short_name())
     }
 
@@ -118,6 +122,15 @@ impl Session {
 
     pub(super) const fn dialect(&self) -> Option<Dialect> {
         self.dialect
+    }
+
+    /// Gives it rights instead of those that it has.
+    pub(super) fn entitle(&mut self, rights: Rights) {
+        self.rights = rights;
+    }
+
+    pub(super) const fn rights(&self) -> &Rights {
+        &self.rights
     }
 
     pub(super) fn enter(&mut self, room: RoomId) {

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 use rtc_protocol::{Callee, Kind, Role, ServerFrame};
 
+mod access;
 mod calls;
 mod drain;
 mod model;
@@ -26,6 +27,7 @@ struct World {
 
 fn config() -> HubConfig {
     HubConfig {
+        open: true,
         limits: Limits {
             message_bytes: 65_536,
             rooms_per_peer: 2,
@@ -96,22 +98,34 @@ impl World {
     }
 
     fn hello(&mut self, who: char, last: Option<u64>) -> ConnectionId {
+        self.hello_with(who, last, Pass::Unchecked).unwrap()
+    }
+
+    fn hello_with(
+        &mut self,
+        who: char,
+        last: Option<u64>,
+        pass: Pass,
+    ) -> Result<ConnectionId, Denied> {
         self.next += 1;
         let link = ConnectionId(self.next);
         let mut out = Vec::new();
         let name = Some(Name::new(&who.to_string()).unwrap());
         let greeting = Greeting {
             dialect: None,
+            pass,
             id: Some(1),
             token: token(who),
             last_seq: last,
             name,
         };
-        let peer = self.hub.hello(self.now, link, greeting, &mut out);
-        assert_eq!(peer, id(who));
-        self.links.insert(who, link);
+        let known = self.hub.hello(self.now, link, greeting, &mut out);
+        if known.is_ok() {
+            self.links.insert(who, link);
+        }
         self.perform(out);
-        link
+        assert_eq!(known?, id(who));
+        Ok(link)
     }
 
     fn say(&mut self, who: char, message: ClientMessage) {
@@ -587,6 +601,7 @@ fn hello_comes_once() {
             resume: None,
             last_seq: None,
             name: None,
+            auth: None,
             agent: None,
         },
     );

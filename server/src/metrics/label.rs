@@ -214,6 +214,13 @@ impl Label for ErrorCode {
         Self::Busy,
         Self::HelloFirst,
         Self::GoingAway,
+        Self::NotAuthorized,
+        Self::TokenMalformed,
+        Self::TokenAlgorithm,
+        Self::TokenSignature,
+        Self::TokenClaims,
+        Self::TokenNotYetValid,
+        Self::TokenExpired,
         Self::Unknown,
     ];
 

@@ -148,6 +148,7 @@ impl Wire {
             resume: Some(token(who)),
             last_seq,
             name: None,
+            auth: None,
             agent: None,
         })
         .await;

@@ -32,6 +32,7 @@ fn candidate(line: &str) -> Signal {
 impl Bench {
     fn new() -> Self {
         let identity = Identity {
+            auth: None,
             room: RoomId::new("foo").unwrap(),
             name: Some(Name::new("me").unwrap()),
             capacity: Some(3),

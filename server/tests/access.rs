@@ -1,0 +1,225 @@
+//! Room tokens over real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use rtc_server::access::{Access, AdminToken, Claims, Key, Moment, Power, Rooms, SigningKey};
+use rtc_server::{Config, Running, testing};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+/// Far more than anything here takes; only ever waited out by a failure.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+const ADMIN: &str = "a long token for the administrator";
+
+async fn guarded() -> (Running, SocketAddr) {
+    let key = Key::secret(SECRET).unwrap();
+    let config = Config {
+        access: Access::new(vec![key], Some(AdminToken::new(ADMIN).unwrap())),
+        ..testing::config()
+    };
+    testing::start(config).await.unwrap()
+}
+
+/// A token for a room that is good for this many seconds from now.
+fn token(room: &str, seconds: f64) -> String {
+    let claims = Claims {
+        room: Rooms::Named([room.parse().unwrap()].into()),
+        name: None,
+        rights: Power::usual(),
+        exp: Moment::now().unix + seconds,
+        nbf: None,
+        iat: None,
+        sub: None,
+        aud: None,
+    };
+    SigningKey::secret(SECRET).unwrap().token(&claims)
+}
+
+struct Peer(WebSocketStream<TcpStream>);
+
+impl Peer {
+    async fn connect(address: SocketAddr, bearer: Option<&str>) -> Self {
+        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("sec-websocket-protocol", "rtc.v1".parse().unwrap());
+        if let Some(token) = bearer {
+            headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        let stream = TcpStream::connect(address).await.unwrap();
+        let socket = tokio_tungstenite::client_async(request, stream).await;
+        Self(socket.unwrap().0)
+    }
+
+    async fn say(&mut self, message: Value) {
+        let text = Message::Text(message.to_string().into());
+        self.0.send(text).await.unwrap();
+    }
+
+    /// The next message that is no heartbeat; a close as its code.
+    async fn hear(&mut self) -> Value {
+        loop {
+            let message = timeout(PATIENCE, self.0.next()).await.expect("in time");
+            match message.unwrap().unwrap() {
+                Message::Text(text) => {
+                    let value: Value = serde_json::from_str(&text).unwrap();
+                    if value["type"] != "ping" {
+                        return value;
+                    }
+                }
+                Message::Close(frame) => return json!({"closed": u16::from(frame.unwrap().code)}),
+                _ => {}
+            }
+        }
+    }
+
+    /// What a hello with these fields is answered with.
+    async fn hello(&mut self, mut fields: Value) -> Value {
+        fields["type"] = "hello".into();
+        fields["id"] = 1.into();
+        self.say(fields).await;
+        self.hear().await
+    }
+
+    async fn join(&mut self, room: &str) -> Value {
+        self.say(json!({"type": "join", "id": 2, "room": room}))
+            .await;
+        self.hear().await
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_nobody_is_welcome() {
+    let (_server, address) = guarded().await;
+    let mut peer = Peer::connect(address, None).await;
+    let answer = peer.hello(json!({})).await;
+    assert_eq!(answer["code"], "not-authorized", "{answer}");
+    assert_eq!(answer["id"], 1);
+    assert_eq!(peer.hear().await["closed"], 4006);
+}
+
+#[tokio::test]
+async fn a_bad_token_is_refused_with_its_own_code() {
+    let (_server, address) = guarded().await;
+    let other = SigningKey::secret(b"another secret of thirty-two bytes").unwrap();
+    let claims = json!({"room": "*", "exp": 4e9});
+    let claims = serde_json::from_value(claims).unwrap();
+    for (token, code) in [
+        (token("foo", -61.0), "token-expired"),
+        (other.token(&claims), "token-signature"),
+        ("nonsense".to_owned(), "token-malformed"),
+        ("eyJhbGciOiJub25lIn0.e30.".to_owned(), "token-algorithm"),
+        (String::new(), "token-malformed"),
+    ] {
+        let mut peer = Peer::connect(address, None).await;
+        let answer = peer.hello(json!({"auth": token})).await;
+        assert_eq!(answer["code"], code, "{answer}");
+        assert!(token.is_empty() || !answer.to_string().contains(&token));
+        assert_eq!(peer.hear().await["closed"], 4006);
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_the_hello_or_in_the_request_opens_its_room() {
+    let (_server, address) = guarded().await;
+    let good = token("foo", 60.0);
+    let mut with_hello = Peer::connect(address, None).await;
+    let welcome = with_hello.hello(json!({"auth": good})).await;
+    assert_eq!(welcome["type"], "welcome", "{welcome}");
+    let mut with_header = Peer::connect(address, Some(&good)).await;
+    assert_eq!(with_header.hello(json!({})).await["type"], "welcome");
+    for peer in [&mut with_hello, &mut with_header] {
+        assert_eq!(peer.join("foo").await["type"], "joined");
+    }
+    let came = with_hello.hear().await;
+    assert_eq!(came["type"], "peer-joined");
+    let refused = with_header.join("bar").await;
+    assert_eq!(refused["code"], "not-allowed");
+}
+
+#[tokio::test]
+async fn the_hellos_token_goes_before_the_requests() {
+    let (_server, address) = guarded().await;
+    let mut peer = Peer::connect(address, Some(&token("foo", 60.0))).await;
+    let answer = peer.hello(json!({"auth": token("foo", -61.0)})).await;
+    assert_eq!(answer["code"], "token-expired");
+}
+
+#[tokio::test]
+async fn the_administrators_token_opens_every_room() {
+    let (_server, address) = guarded().await;
+    let mut peer = Peer::connect(address, None).await;
+    peer.hello(json!({"auth": ADMIN})).await;
+    assert_eq!(peer.join("any").await["type"], "joined");
+}
+
+#[tokio::test]
+async fn a_lost_link_is_mended_though_the_token_has_expired_meanwhile() {
+    let (_server, address) = guarded().await;
+    let secret = "a".repeat(24);
+    // It expires 60 s ago plus what clocks may differ: within this second.
+    let short = token("foo", -59.2);
+    let mut peer = Peer::connect(address, None).await;
+    let welcome = peer.hello(json!({"auth": short, "resume": secret})).await;
+    assert_eq!(welcome["type"], "welcome", "{welcome}");
+    let joined = peer.join("foo").await;
+    assert_eq!(joined["type"], "joined", "{joined}");
+    let last = joined["seq"].as_u64().unwrap();
+    // Another peer is refused as soon as the token has expired.
+    let expired = async {
+        loop {
+            let mut other = Peer::connect(address, None).await;
+            if other.hello(json!({"auth": short})).await["code"] == "token-expired" {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, expired).await.expect("it expires");
+    drop(peer);
+    let mut back = Peer::connect(address, None).await;
+    let welcome = back
+        .hello(json!({"auth": short, "resume": secret, "lastSeq": last}))
+        .await;
+    assert_eq!(welcome["resumed"], true, "{welcome}");
+    back.say(json!({"type": "message", "id": 3, "room": "foo", "data": 1}))
+        .await;
+    assert_eq!(back.hear().await["type"], "ack", "still inside");
+    let refused = back.join("foo").await;
+    assert_eq!(refused["code"], "token-expired");
+    // A stranger's secret gets nothing by the same words.
+    let mut other = Peer::connect(address, None).await;
+    let refused = other
+        .hello(json!({"auth": short, "resume": "b".repeat(24), "lastSeq": last}))
+        .await;
+    assert_eq!(refused["code"], "token-expired");
+}
+
+#[tokio::test]
+async fn a_forged_token_is_refused_even_on_a_resume() {
+    let (_server, address) = guarded().await;
+    let secret = "a".repeat(24);
+    let mut peer = Peer::connect(address, None).await;
+    let auth = token("foo", 60.0);
+    peer.hello(json!({"auth": auth, "resume": secret})).await;
+    let joined = peer.join("foo").await;
+    let mut thief = Peer::connect(address, None).await;
+    let refused = thief
+        .hello(json!({"auth": "x.y.z", "resume": secret, "lastSeq": joined["seq"]}))
+        .await;
+    assert_eq!(refused["code"], "token-malformed");
+    peer.say(json!({"type": "message", "id": 3, "room": "foo", "data": 1}))
+        .await;
+    assert_eq!(
+        peer.hear().await["type"],
+        "ack",
+        "and its owner is not disturbed"
+    );
+}
