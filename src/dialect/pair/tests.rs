@@ -402,7 +402,7 @@ fn a_room_of_two_is_full_with_two() {
     // A room that a native peer made for six.
     rig.say("create or join", &[r#""foo""#]);
     rig.done();
-    rig.hear(Some(JOIN), joined(&[member(1, None), member(2, None)]));
+    rig.hear(Some(JOIN + 1), joined(&[member(1, None), member(2, None)]));
     assert_eq!(rig.done(), ["leave foo", r#"2["full","foo"]"#]);
     rig.hear_word(1, "1");
     assert!(rig.done().is_empty(), "who was told full does not hear");
