@@ -5,14 +5,14 @@ mod limits;
 mod token;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use rtc_protocol::IceServer;
 
-use crate::Config;
 use crate::access::Moment;
+use crate::{Config, Folder};
 use access::AccessFlags;
 use limits::LimitFlags;
 use token::TokenFlags;
@@ -22,6 +22,8 @@ Examples:
   rtc-server                                   listen at 127.0.0.1:8080
   rtc-server --listen 0.0.0.0:8080             for other machines, too
   rtc-server --ice-server stun:stun.example.org:3478
+  rtc-server --root DIR --listen 127.0.0.1:8080 --listen 127.0.0.1:8181
+                                               pages of one's own, where they look for their server
   rtc-server --config /etc/rtc-server.toml     settings from a file
   rtc-server --config FILE config show         what they amount to, and where each comes from
   rtc-server --auth-secret secret.txt          for holders of room tokens only
@@ -53,6 +55,10 @@ pub struct Cli {
     /// Origin whose pages may connect beside the server's own; repeatable, * for all.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
+
+    /// Serve the files of this folder, too: pages of one's own. It is looked into first.
+    #[arg(long, value_name = "DIR", value_parser = root)]
+    root: Option<Folder>,
 
     /// Seconds that calls in progress may last after the first SIGTERM, Ctrl-C or POST /api/drain.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, help_heading = "End", value_parser = clap::value_parser!(u64).range(0..=86_400))]
@@ -157,9 +163,15 @@ impl Cli {
             allow_origins: self.allow_origin,
             drain_url: self.drain_url,
             access: self.access.access(),
+            root: self.root,
             ..self.limits.config()
         }
     }
+}
+
+fn root(text: &str) -> Result<Folder, String> {
+    Folder::new(Path::new(text))
+        .map_err(|error| format!("{error}; name a folder with an index.html in it"))
 }
 
 /// The addresses that one `--listen` means.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rtc_protocol::{IceServer, Limits, limits};
 
 use crate::access::Access;
+use crate::folder::Folder;
 use crate::hub::HubConfig;
 use crate::listener::Network;
 use crate::transport::whip::WhipConfig;
@@ -74,6 +75,8 @@ pub struct Config {
     pub drain_url: Option<String>,
     /// Origins beside the server's own whose pages may connect; `*` for all.
     pub allow_origins: Vec<String>,
+    /// A user's own pages, before the server's.
+    pub root: Option<Folder>,
     /// What publishers and players by HTTP are held to.
     pub whip: WhipConfig,
 }
@@ -112,6 +115,7 @@ impl Default for Config {
             header_time: HEADER_TIME,
             drain_url: None,
             allow_origins: Vec::new(),
+            root: None,
             whip: WhipConfig::default(),
         }
     }

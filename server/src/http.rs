@@ -11,7 +11,7 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName,
     HeaderValue, IF_NONE_MATCH, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{Method, Request, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::{any, get};
 use axum::{Extension, Router};
@@ -25,7 +25,7 @@ use crate::connection::{self, Gate, Rules};
 use crate::handshake::{Handshake, sized};
 use crate::listener::Visitor;
 use crate::metrics::{Limit, Metrics, Refused};
-use crate::page::{ASSETS, Asset, INDEX};
+use crate::page::{ASSETS, Asset, INDEX, SOCKET_IO};
 use crate::rate::{Addresses, Rate};
 use crate::switchboard::Switchboard;
 use crate::transport::socketio::{self, SocketIo};
@@ -62,22 +62,52 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route(WEBSOCKET_PATH, get(websocket))
         .merge(health::routes())
         .route(socketio::PATH, any(socket_io))
+        .route("/socket.io/socket.io.js", get(socket_io_client))
+        .route("/socket.io/socket.io.min.js", get(socket_io_client))
         .route("/", get(index))
         .route("/_/{file}", get(asset))
         .route("/{room}", get(room))
         .merge(whip::router())
+        .fallback(elsewhere)
         .with_state(shared)
 }
 
-async fn index(headers: HeaderMap) -> Response<Body> {
-    file(&INDEX, &headers)
+/// What a request for a file says.
+type Asked = (Method, Uri, HeaderMap);
+
+/// The user's own page, or the server's.
+async fn index(State(shared): State<Shared>, request: Asked) -> Response<Body> {
+    match shared.own_file(&request).await {
+        Some(response) => response,
+        None => file(&INDEX, &request.2),
+    }
 }
 
-async fn room(Path(room): Path<String>, headers: HeaderMap) -> Response<Body> {
+/// A file of the user's own, or the server's page in a room of that name.
+async fn room(
+    State(shared): State<Shared>,
+    Path(room): Path<String>,
+    request: Asked,
+) -> Response<Body> {
+    if let Some(response) = shared.own_file(&request).await {
+        return response;
+    }
     match RoomId::new(&room) {
-        Ok(_) => file(&INDEX, &headers),
+        Ok(_) => file(&INDEX, &request.2),
         Err(error) => (StatusCode::NOT_FOUND, format!("{error}\n")).into_response(),
     }
+}
+
+/// A file of the user's own, or nothing.
+async fn elsewhere(State(shared): State<Shared>, request: Asked) -> Response<Body> {
+    match shared.own_file(&request).await {
+        Some(response) => response,
+        None => (StatusCode::NOT_FOUND, "there is no such file\n").into_response(),
+    }
+}
+
+async fn socket_io_client(headers: HeaderMap) -> Response<Body> {
+    file(&SOCKET_IO, &headers)
 }
 
 async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response<Body> {
@@ -186,6 +216,12 @@ async fn socket_io(
 }
 
 impl Shared {
+    /// The answer of the user's own folder, if it has one.
+    async fn own_file(&self, (method, uri, headers): &Asked) -> Option<Response<Body>> {
+        let root = self.config.root.as_ref()?;
+        root.answer(method, uri.path(), headers).await
+    }
+
     /// The refusal of a page that may not connect.
     pub(crate) fn of_another_site(&self, headers: &HeaderMap) -> Option<Response<Body>> {
         if own_page(headers, &self.config.allow_origins, &self.ports) {

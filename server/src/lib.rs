@@ -6,6 +6,7 @@
 //! - `connection`: one actor for each WebSocket
 //! - `listener`: connections accepted, counted and bounded
 //! - `http`: the page, the WebSocket's door, health
+//! - `folder`: files of a user's own pages
 //! - `metrics`: what is counted, and how Prometheus reads it
 //! - [`settings`]: where settings come from
 //! - `transport`: what else peers come by: Socket.IO, and HTTP alone for publishers and players
@@ -18,6 +19,7 @@ pub mod access;
 pub mod cli;
 mod config;
 mod connection;
+mod folder;
 mod handshake;
 mod http;
 pub mod hub;
@@ -46,6 +48,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 pub use config::{Config, DEFAULT_PORT};
+pub use folder::Folder;
 pub use listener::{Network, NetworkError};
 pub use transport::whip::WhipConfig;
 

@@ -22,6 +22,14 @@ pub(crate) const INDEX: Asset = Asset {
     text: include_str!("../web/index.html"),
 };
 
+/// Socket.IO's client for browsers, version 4.8.4 as npm has it (`dist/socket.io.min.js` of `socket.io-client`), under
+/// the MIT licence that lies beside it. What is served where pages look for it.
+pub(crate) const SOCKET_IO: Asset = Asset {
+    name: "socket.io.js",
+    kind: "js",
+    text: include_str!("../web/vendor/socket.io-4.8.4.min.js"),
+};
+
 /// What is served below `/_/`.
 pub(crate) const ASSETS: &[Asset] = assets![
     "app.js" "js",
@@ -67,7 +75,11 @@ mod tests {
     fn every_file_of_the_folder_is_served() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
         for entry in std::fs::read_dir(folder).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                continue;
+            }
+            let name = entry.file_name().into_string().unwrap();
             let known = name == INDEX.name || ASSETS.iter().any(|asset| asset.name == name);
             assert!(known, "{name} is missing in the list");
         }
