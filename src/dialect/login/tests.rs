@@ -170,7 +170,7 @@ impl World {
         }
     }
 
-    fn from_bob(&mut self, room: &RoomId, signal: &Signal) {
+    fn bob_signals(&mut self, room: &RoomId, signal: &Signal) {
         self.hears(ServerMessage::Signal {
             room: room.clone(),
             from: id('b'),
@@ -436,12 +436,12 @@ fn a_native_caller_is_asked_for_its_offer_while_it_rings() {
     let (mut world, room) = World::called(None);
     assert_eq!(world.signals(), [Signal::Restart]);
     let early = Signal::Candidate(serde_json::from_value(candidate(1)).unwrap());
-    world.from_bob(&room, &early);
+    world.bob_signals(&room, &early);
     assert!(
         world.page.is_empty(),
         "it belongs to an offer that is not here"
     );
-    world.from_bob(&room, &native(offer()));
+    world.bob_signals(&room, &native(offer()));
     assert_eq!(
         world.page,
         [
@@ -449,7 +449,7 @@ fn a_native_caller_is_asked_for_its_offer_while_it_rings() {
             json!({"type": "candidate", "candidate": candidate(1)})
         ]
     );
-    world.from_bob(&room, &Signal::EndOfCandidates);
+    world.bob_signals(&room, &Signal::EndOfCandidates);
     assert!(world.page.is_empty(), "the page has no word for it");
     world.says(json!({"type": "candidate", "candidate": candidate(2), "name": "bob"}));
     assert_eq!(world.signals().len(), 1);
@@ -472,7 +472,7 @@ fn a_called_page_can_refuse_and_the_caller_is_told_why() {
         (json!({"type": "leave", "name": "bob"}), None),
     ] {
         let (mut world, room) = World::called(None);
-        world.from_bob(&room, &native(offer()));
+        world.bob_signals(&room, &native(offer()));
         world.says(said);
         let refuse = ClientMessage::Refuse {
             call: call_id(),
@@ -508,11 +508,11 @@ fn a_native_callee_gets_the_offer_when_it_comes_and_gives_way() {
     let signals = world.signals();
     assert_eq!(signals[0], native(offer()));
     assert!(matches!(signals[1], Signal::Candidate(_)));
-    world.from_bob(&room, &native(offer()));
+    world.bob_signals(&room, &native(offer()));
     assert!(world.page.is_empty(), "its offer collides with ours");
-    world.from_bob(&room, &native(answer()));
+    world.bob_signals(&room, &native(answer()));
     assert_eq!(world.page, [json!({"type": "answer", "answer": answer()})]);
-    world.from_bob(&room, &native(offer()));
+    world.bob_signals(&room, &native(offer()));
     assert_eq!(world.page[0]["type"], "offer", "a later one does not");
     world.hears(ServerMessage::PeerLeft {
         room: room.clone(),
@@ -599,7 +599,7 @@ fn a_second_call_finds_the_page_busy_and_a_caller_that_hangs_up_first_is_told() 
     world.hears(ServerMessage::HungUp { call: call_id() });
     assert!(world.page.is_empty(), "the page has seen nothing of it");
     let (mut world, room) = World::called(None);
-    world.from_bob(&room, &native(offer()));
+    world.bob_signals(&room, &native(offer()));
     world.hears(ServerMessage::HungUp { call: call_id() });
     assert_eq!(world.page, [json!({"type": "leave"})]);
     assert_eq!(world.core(), [&ClientMessage::Leave { room }]);
