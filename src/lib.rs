@@ -42,6 +42,8 @@ pub mod close {
     pub const NOT_UTF8: u16 = 1007;
     /// A message over the size limit.
     pub const TOO_LARGE: u16 = 1009;
+    /// The server itself went wrong.
+    pub const INTERNAL: u16 = 1011;
     /// The first message was no `hello`, or none came in time.
     pub const HELLO_FIRST: u16 = 4000;
     /// Another connection presented the same token.

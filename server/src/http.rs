@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Path, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName,
-    HeaderValue, IF_NONE_MATCH, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    HeaderValue, IF_NONE_MATCH, ORIGIN, REFERRER_POLICY, UPGRADE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{Method, Request, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
@@ -28,6 +29,7 @@ use crate::metrics::{Limit, Metrics, Refused};
 use crate::page::{ASSETS, Asset, INDEX, SOCKET_IO};
 use crate::rate::{Addresses, Rate};
 use crate::switchboard::Switchboard;
+use crate::transport::login;
 use crate::transport::socketio::{self, SocketIo};
 use crate::transport::whip;
 
@@ -75,11 +77,24 @@ pub(crate) fn router(shared: Shared) -> Router {
 /// What a request for a file says.
 type Asked = (Method, Uri, HeaderMap);
 
-/// The user's own page, or the server's.
-async fn index(State(shared): State<Shared>, request: Asked) -> Response<Body> {
+/// The user's own page, or the server's; or, for who asks for a WebSocket here, the login dialect.
+async fn index(
+    State(shared): State<Shared>,
+    Extension(visitor): Extension<Visitor>,
+    request: Asked,
+    handshake: Result<Handshake, Response<Body>>,
+) -> Response<Body> {
+    let headers = &request.2;
+    let upgrade = headers.get(UPGRADE).and_then(|value| value.to_str().ok());
+    if upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
+        return match handshake {
+            Ok(Handshake(upgrade)) => open(shared, visitor, headers, upgrade, Spoken::Login),
+            Err(refused) => refused,
+        };
+    }
     match shared.own_file(&request).await {
         Some(response) => response,
-        None => file(&INDEX, &request.2),
+        None => file(&INDEX, headers),
     }
 }
 
@@ -150,7 +165,25 @@ async fn websocket(
     headers: HeaderMap,
     Handshake(upgrade): Handshake,
 ) -> Response<Body> {
-    if let Some(refusal) = shared.of_another_site(&headers) {
+    open(shared, visitor, &headers, upgrade, Spoken::Native)
+}
+
+/// What is spoken over a WebSocket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spoken {
+    Native,
+    Login,
+}
+
+/// Opens a WebSocket, where there is a place for it.
+fn open(
+    shared: Shared,
+    visitor: Visitor,
+    headers: &HeaderMap,
+    upgrade: WebSocketUpgrade,
+    spoken: Spoken,
+) -> Response<Body> {
+    if let Some(refusal) = shared.of_another_site(headers) {
         return refusal;
     }
     let taken = shared.connections.len();
@@ -160,9 +193,12 @@ async fn websocket(
         let words = "the server holds as many peers as it was told to; try again later\n";
         return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
     }
-    let upgrade = upgrade.protocols([SUBPROTOCOL]);
+    let upgrade = match spoken {
+        Spoken::Native => upgrade.protocols([SUBPROTOCOL]),
+        Spoken::Login => upgrade,
+    };
     let upgrade = sized(upgrade, shared.config.limits.message_bytes as usize);
-    if upgrade.selected_protocol().is_none() {
+    if spoken == Spoken::Native && upgrade.selected_protocol().is_none() {
         shared.metrics.connections_refused.inc(Refused::Protocol);
         let words = format!("this is a WebSocket of the subprotocol {SUBPROTOCOL}; ask for it\n");
         return (StatusCode::BAD_REQUEST, words).into_response();
@@ -191,7 +227,12 @@ async fn websocket(
         config: shared.config,
     };
     upgrade.on_upgrade(move |socket| async move {
-        connection::serve(socket, shared.switchboard, rules, gate, share).await;
+        match spoken {
+            Spoken::Native => {
+                connection::serve(socket, shared.switchboard, rules, gate, share).await;
+            }
+            Spoken::Login => login::serve(socket, shared.switchboard, rules, share).await,
+        }
         drop(token);
     })
 }

@@ -3,7 +3,8 @@
 //! - [`access`]: tokens, and the rights they give
 //! - [`hub`]: rooms, sessions and calls as pure rules
 //! - `switchboard`: where connections meet the hub, `seat` a peer's place there, `mailbox` what waits for it
-//! - `connection`: one actor for each WebSocket
+//! - `connection`: one actor for each WebSocket, and `rtc.v1` over it
+//! - `transport`: what carries the other dialects
 //! - `listener`: connections accepted, counted and bounded
 //! - `http`: the page, the WebSocket's door, health
 //! - `folder`: files of a user's own pages

@@ -13,7 +13,6 @@ mod tests;
 mod words;
 
 use crate::id::{CallId, Name, PeerId, RoomId, Token};
-use crate::limits;
 use crate::message::{
     Callee, ClientMessage, Dialect, ErrorCode, Member, RefuseCode, ServerFrame, ServerMessage,
 };
@@ -22,9 +21,9 @@ use crate::signal::{Candidate, Description, SdpType, Signal};
 
 use super::{Step, Translator};
 use call::{Call, Other, Stage, Talk};
-use words::{Passed, Said, Word};
+use words::{Passed, Word};
 
-pub use words::Code;
+pub use words::{Code, Said};
 
 /// Members of a call's room.
 const TWO: u16 = 2;
@@ -46,8 +45,6 @@ pub struct Login {
     asked: Option<(u64, Name)>,
     /// Boxed: most pages are in none.
     call: Option<Box<Call>>,
-    /// Messages in a row that could not be understood.
-    bad: u32,
 }
 
 impl Login {
@@ -60,7 +57,6 @@ impl Login {
             name: None,
             asked: None,
             call: None,
-            bad: 0,
         }
     }
 
@@ -370,7 +366,7 @@ impl Login {
         let Some(id) = id else { return };
         if self.asked.as_ref().is_some_and(|(asked, _)| *asked == id) {
             self.asked = None;
-            return not_logged_in(told(code), words, out);
+            return not_logged_in(code.into(), words, out);
         }
         let Some(call) = self.call.as_deref() else {
             return;
@@ -378,9 +374,9 @@ impl Login {
         if call.stage == Stage::Asking(id) {
             let name = call.who.clone();
             self.call = None;
-            refuse(told(code), words, Some(&name), out);
+            refuse(code.into(), words, Some(&name), out);
         } else if call.joining == Some(id) {
-            self.fail(told(code), words, out);
+            self.fail(code.into(), words, out);
         }
     }
 
@@ -432,22 +428,10 @@ enum Placed {
 }
 
 impl Translator for Login {
-    type Said = String;
+    type Said = Said;
     type Page = String;
 
-    fn said(&mut self, said: String, out: &mut Out) {
-        let said = match Said::parse(&said) {
-            Ok(said) => said,
-            Err(words) => {
-                self.bad += 1;
-                refuse(Code::BadMessage, &words, None, out);
-                if self.bad > limits::BAD_MESSAGES {
-                    out.push(Step::Close("too many bad messages"));
-                }
-                return;
-            }
-        };
-        self.bad = 0;
+    fn said(&mut self, said: Said, out: &mut Out) {
         match said {
             Said::Login(name) => self.log_in(name, out),
             Said::Offer { offer, name } => self.offer(offer, name, out),
@@ -675,18 +659,21 @@ fn signal(call: &Call, said: &Signal, out: &mut Out) {
     }
 }
 
-/// The room core's code, in this dialect.
-const fn told(code: ErrorCode) -> Code {
-    match code {
-        ErrorCode::NameTaken => Code::NameTaken,
-        ErrorCode::BadName => Code::BadName,
-        ErrorCode::NoSuchPeer => Code::NoSuchUser,
-        ErrorCode::Busy | ErrorCode::TooManyRooms => Code::Busy,
-        ErrorCode::RoomFull => Code::RoomFull,
-        ErrorCode::GoingAway => Code::GoingAway,
-        ErrorCode::NotAllowed => Code::NotAllowed,
-        ErrorCode::RateLimited => Code::RateLimited,
-        ErrorCode::TooLarge => Code::TooLarge,
-        _ => Code::Refused,
+impl From<ErrorCode> for Code {
+    /// The room core's code, in this dialect.
+    fn from(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::BadMessage => Self::BadMessage,
+            ErrorCode::NameTaken => Self::NameTaken,
+            ErrorCode::BadName => Self::BadName,
+            ErrorCode::NoSuchPeer => Self::NoSuchUser,
+            ErrorCode::Busy | ErrorCode::TooManyRooms => Self::Busy,
+            ErrorCode::RoomFull => Self::RoomFull,
+            ErrorCode::GoingAway => Self::GoingAway,
+            ErrorCode::NotAllowed => Self::NotAllowed,
+            ErrorCode::RateLimited => Self::RateLimited,
+            ErrorCode::TooLarge => Self::TooLarge,
+            _ => Self::Refused,
+        }
     }
 }

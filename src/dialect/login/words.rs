@@ -12,28 +12,52 @@ use crate::raw::Raw;
 
 /// What a page says.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Said {
+#[non_exhaustive]
+pub enum Said {
     /// It wants to be called by this name.
     Login(Result<Name, NameError>),
     /// It calls a name, or, in a call, negotiates anew.
-    Offer { offer: Raw, name: Name },
+    Offer {
+        /// As its browser made it.
+        offer: Raw,
+        /// Whom.
+        name: Name,
+    },
     /// It takes the call.
-    Answer { answer: Raw, name: Option<Name> },
+    Answer {
+        /// As its browser made it.
+        answer: Raw,
+        /// Whose.
+        name: Option<Name>,
+    },
     /// One more way to be reached.
-    Candidate { candidate: Raw, name: Option<Name> },
+    Candidate {
+        /// As its browser made it.
+        candidate: Raw,
+        /// By whom.
+        name: Option<Name>,
+    },
     /// It will take the call; the answer follows.
-    Accept { name: Option<Name> },
+    Accept {
+        /// Whose.
+        name: Option<Name>,
+    },
     /// It does not take the call.
     Refuse {
+        /// Whose.
         name: Option<Name>,
+        /// Why, for people.
         message: Option<String>,
     },
     /// It ends the call.
-    Leave { name: Option<Name> },
+    Leave {
+        /// With whom.
+        name: Option<Name>,
+    },
 }
 
 /// What cannot be understood, in words for the page's author.
-pub(super) type Misread = String;
+type Misread = String;
 
 /// Every field that any message has; others are skipped, doubled ones refused.
 #[derive(Default, Deserialize)]
@@ -67,7 +91,22 @@ fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
 
 impl Said {
     /// Reads one message; takes any text.
-    pub(super) fn parse(json: &str) -> Result<Self, Misread> {
+    ///
+    /// # Errors
+    /// With what the page is to be told where it makes no sense.
+    pub fn parse(json: &str) -> Result<Self, String> {
+        let answer = |words: Misread| {
+            Word::Error {
+                code: Code::BadMessage,
+                message: &words,
+                name: None,
+            }
+            .json()
+        };
+        Self::read(json).map_err(answer)
+    }
+
+    fn read(json: &str) -> Result<Self, Misread> {
         // An array would pass for an object whose fields have no names.
         if !json.trim_start().starts_with('{') {
             return Err("a message is one JSON object with a type, as {\"type\":\"login\",\"name\":\"ann\"}".into());
