@@ -86,3 +86,10 @@ pub const OPEN_REQUESTS: usize = 1_000;
 /// Events that a page may say between asking for a room and being in it: what a page says at its start, twice over.
 /// They wait in a translator; the room core answers within milliseconds.
 pub const HELD_EVENTS: usize = 8;
+
+/// Milliseconds for which a peer that a moderator put out of a room is not let in again: long enough that it is no game to come
+/// back at once, short enough that a mistake mends itself.
+pub const PUT_OUT_MS: u64 = 300_000;
+
+/// Decisions of moderators that one room remembers, of each kind: both senses of every member of the largest room.
+pub const REMEMBERED: usize = 2 * ROOM_CAPACITY as usize;

@@ -6,6 +6,7 @@
 
 mod agenda;
 mod call;
+mod decisions;
 mod drain;
 mod line;
 mod moderation;
@@ -569,6 +570,7 @@ impl Hub {
         self.names.enters(&name, peer, &room);
         let member = inside.enter(peer, name, dialect, &Standing::of(&rights, &room));
         let muted = member.muted.clone();
+        let held = inside.decisions.held(peer);
         let joined = ServerMessage::Joined {
             room: room.clone(),
             peer,
@@ -578,11 +580,13 @@ impl Hub {
         };
         self.answer(peer, id, joined, out);
         for kind in muted {
+            // By its token, or by a moderator before it left and came back.
+            let hold = held.iter().find(|hold| hold.kind == kind);
             let muted = ServerMessage::Muted {
                 room: room.clone(),
                 peer,
                 kind,
-                by: peer,
+                by: hold.map_or(peer, |hold| hold.by),
             };
             self.tell(peer, muted, out);
         }
@@ -609,6 +613,15 @@ impl Hub {
                 return Err((
                     ErrorCode::AlreadyJoined,
                     format!("you are in room {room} already"),
+                ));
+            }
+            if let Some(rest) = inside.decisions.waits(peer, self.now) {
+                return Err((
+                    ErrorCode::NotAllowed,
+                    format!(
+                        "a moderator put you out of room {room}; it lets you in again in {} s",
+                        rest.as_secs() + 1
+                    ),
                 ));
             }
             if inside.full() {

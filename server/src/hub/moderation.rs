@@ -1,7 +1,8 @@
-//! What moderators may do: mute, kick, grant.
+//! What moderators may do: mute, kick, grant. What they decided is kept in [`super::decisions`].
 
 use rtc_protocol::{ErrorCode, Kind, LeaveReason, PeerId, Right, RoomId, ServerMessage};
 
+use super::decisions::Hold;
 use super::room::Room;
 use super::{Effect, Hub, Refusal};
 
@@ -17,6 +18,10 @@ impl Hub {
         }
     }
 
+    /// Mutes or unmutes one sense of a peer: its own always, another's as moderator.
+    ///
+    /// What a moderator muted only a moderator unmutes; what a peer muted itself only itself does, so that nobody is
+    /// heard or seen against its will.
     pub(super) fn mute(
         &mut self,
         by: PeerId,
@@ -26,24 +31,51 @@ impl Hub {
         muted: bool,
         out: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
+        self.inside(by, &room)?;
         let session = self.sessions.get(&whose);
         let silent = session.is_some_and(|one| !one.rights().publish());
         let inside = if by == whose {
-            self.inside(by, &room)?;
             self.rooms.get_mut(&room)
         } else {
             Some(self.moderated(by, &room)?)
         };
-        let inside = inside.filter(|inside| inside.has(whose));
-        if !muted && silent && inside.is_some() {
+        let inside = inside
+            .filter(|inside| inside.has(whose))
+            .ok_or_else(|| no_such_peer(whose, &room))?;
+        if !muted && silent {
             return Err((
                 ErrorCode::NotAllowed,
                 format!("the token of {whose} does not let it send sound or picture"),
             ));
         }
-        if !inside.is_some_and(|inside| inside.mute(whose, kind, muted)) {
-            return Err(no_such_peer(whose, &room));
+        let held = inside.decisions.holds(whose, kind);
+        let sense = match kind {
+            Kind::Audio => "sound",
+            Kind::Video => "picture",
+        };
+        match (by == whose, muted) {
+            (true, true) if held => return Ok(()),
+            (true, false) if held && !inside.moderates(by) => {
+                return Err((
+                    ErrorCode::NotAllowed,
+                    format!("a moderator has muted your {sense}; only a moderator can unmute it"),
+                ));
+            }
+            (false, false) if !held && inside.muted(whose, kind) => {
+                return Err((
+                    ErrorCode::NotAllowed,
+                    format!("{whose} has muted its {sense} itself; only itself can unmute it"),
+                ));
+            }
+            (false, true) => inside.decisions.hold(Hold {
+                peer: whose,
+                kind,
+                by,
+            }),
+            (true, true) => {}
+            (_, false) => inside.decisions.free(whose, kind),
         }
+        inside.mute(whose, kind, muted);
         let peer = whose;
         let message = if muted {
             ServerMessage::Muted {
@@ -64,6 +96,7 @@ impl Hub {
         Ok(())
     }
 
+    /// Puts a peer out, and keeps it out for a while.
     pub(super) fn kick(
         &mut self,
         by: PeerId,
@@ -72,9 +105,15 @@ impl Hub {
         reason: Option<String>,
         out: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
-        if !self.moderated(by, room)?.has(whom) {
-            return Err(no_such_peer(whom, room));
+        let now = self.now;
+        let inside = self.moderated(by, room)?;
+        if !inside.has(whom) || whom == by {
+            return Err((
+                ErrorCode::NoSuchPeer,
+                format!("there is no other peer {whom} in room {room}"),
+            ));
         }
+        inside.decisions.put_out(whom, now);
         self.remove(whom, room, LeaveReason::Kicked, out);
         let kicked = ServerMessage::Kicked {
             room: room.clone(),

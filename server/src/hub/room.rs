@@ -20,18 +20,23 @@ impl Standing {
     }
 }
 
+use super::decisions::Decisions;
+
 /// One room; its members in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Room {
     capacity: u16,
     members: Vec<Member>,
+    /// What its moderators have decided, also about peers that are gone.
+    pub(super) decisions: Decisions,
 }
 
 impl Room {
-    pub(super) const fn new(capacity: u16) -> Self {
+    pub(super) fn new(capacity: u16) -> Self {
         Self {
             capacity,
             members: Vec::new(),
+            decisions: Decisions::default(),
         }
     }
 
@@ -81,12 +86,13 @@ impl Room {
         } else {
             Role::Member
         };
+        let held = self.decisions.held(peer);
         let member = Member {
             peer,
             name,
             role,
             muted: if standing.publishes {
-                Vec::new()
+                held.iter().map(|hold| hold.kind).collect()
             } else {
                 vec![Kind::Audio, Kind::Video]
             },
@@ -131,6 +137,11 @@ impl Room {
             }
             true
         })
+    }
+
+    pub(super) fn muted(&self, peer: PeerId, kind: Kind) -> bool {
+        self.member(peer)
+            .is_some_and(|member| member.muted.contains(&kind))
     }
 
     fn member(&self, peer: PeerId) -> Option<&Member> {
