@@ -113,6 +113,11 @@ pub enum Event {
         /// Whether we wrote it.
         own: bool,
     },
+    /// The server's administrator says something to everybody.
+    Broadcast {
+        /// Any JSON.
+        data: serde_json::Value,
+    },
     /// Figures of one peer connection, every second or as asked; W3C webrtc-stats names inside.
     Stats {
         /// Of the connection to whom.

@@ -121,6 +121,9 @@ pub(crate) mod testing {
                 text: text.clone(),
                 own: false,
             },
+            Event::Broadcast {
+                data: serde_json::json!({ "text": text }),
+            },
             Event::Stats {
                 peer: who.clone(),
                 report: report(&text),

@@ -358,10 +358,17 @@ impl Hub {
                 peer: whom,
                 right,
             } => self.grant(peer, room, whom, right, out),
-            ClientMessage::Broadcast { .. } => Err((
-                ErrorCode::NotAllowed,
-                "only an administrator may speak to everybody".into(),
-            )),
+            ClientMessage::Broadcast { data } => self.broadcast(peer, data, out),
+            ClientMessage::Drain {} => match self.administrates(peer) {
+                Ok(()) => {
+                    // Who asks may be sent away itself, and hears that it is done before.
+                    if id.is_some() {
+                        self.answer(peer, id, ServerMessage::Ack {}, out);
+                    }
+                    return self.drain(out);
+                }
+                Err(refusal) => Err(refusal),
+            },
             // Heartbeats belong to the connection and end there.
             _ => Ok(()),
         };

@@ -10,6 +10,7 @@ const query = new URLSearchParams(location.search);
 const flag = (name) => query.has(name) && !['0', 'false', 'no'].includes(query.get(name));
 const refused = (name) => query.has(name) && !flag(name);
 const STATS_MS = 1000;
+const DEVICE = { audio: 'microphone', video: 'camera' };
 const MAX_ROOM_BYTES = 128;
 
 /** What is wrong with a room name; empty when nothing is. The same rule as the server's. */
@@ -213,9 +214,14 @@ class Call {
     mesh.addEventListener('left', ({ detail: { member, reason } }) => {
       ui.toast(`${member.name} ${{ lost: 'lost the connection', kicked: 'was removed' }[reason] ?? 'left'}`);
     });
-    mesh.addEventListener('asked-mute', ({ detail: { kind, by } }) => {
-      this.media.set(kind, false);
-      ui.toast(`${by} turned your ${kind === 'audio' ? 'microphone' : 'camera'} off`);
+    mesh.addEventListener('held', ({ detail: { kind, by, held } }) => {
+      const device = DEVICE[kind];
+      if (held) this.media.set(kind, false);
+      ui.toast(held ? `${by} turned your ${device} off` : `${by} lets you turn your ${device} on again`);
+    });
+    mesh.addEventListener('broadcast', ({ detail }) => {
+      const text = typeof detail === 'string' ? detail : detail?.text ?? JSON.stringify(detail);
+      ui.toast(`The administrator says: ${String(text).slice(0, 240)}`);
     });
     mesh.addEventListener('ended', (event) => this.end('The call is over for you', event.detail.reason));
     mesh.chat.addEventListener('line', (event) => this.chatLine(event.detail));
@@ -226,6 +232,10 @@ class Call {
   }
 
   async toggle(kind) {
+    if (this.mesh?.held.has(kind) && !this.media.on(kind)) {
+      ui.toast(`A moderator turned your ${DEVICE[kind]} off; only a moderator can allow it again.`);
+      return;
+    }
     await this.media.set(kind, !this.media.on(kind));
     if (this.media.problems[kind]) ui.toast(this.media.problems[kind]);
   }

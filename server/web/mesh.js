@@ -8,8 +8,9 @@ const AWAY_MS = 30_000;
 
 /**
  * Events: `members` (the list or something in it changed), `member` (detail: one member whose connection,
- * track or mute changed), `left` (detail: `{member, reason}`), `arrived` (detail: member), `asked-mute`
- * (detail: `{kind, by}`), `ended` (detail: `{reason, by}`).
+ * track or mute changed), `left` (detail: `{member, reason}`), `arrived` (detail: member), `held` (detail:
+ * `{kind, by, held}`: a moderator muted ours, or lifted it), `broadcast` (detail: any JSON, from the server's
+ * administrator), `ended` (detail: `{reason, by}`).
  */
 export class Mesh extends EventTarget {
   room = null;
@@ -17,6 +18,8 @@ export class Mesh extends EventTarget {
   role = 'member';
   joinedAt = null;
   members = new Map();
+  /** What a moderator has muted: it is not sent until a moderator lifts it. */
+  held = new Set();
   chat = new ChatLog();
   #signaling;
   #media;
@@ -109,6 +112,7 @@ export class Mesh extends EventTarget {
     for (const member of this.members.values()) if (!listed.has(member.id)) this.#away(member);
     for (const info of members) this.#meet(info, true);
     this.#told = { audio: true, video: true };
+    this.held.clear(); // a room that remembers says so next
     for (const kind of ['audio', 'video']) this.#tellMute(kind);
     this.#tell('members');
   }
@@ -163,6 +167,10 @@ export class Mesh extends EventTarget {
       this.#signaling.request({ type: 'refuse', call: message.call, reason: 'busy' }).catch(() => {});
       return;
     }
+    if (message.type === 'broadcast') {
+      this.#tell('broadcast', message.data);
+      return;
+    }
     if (!this.room || message.room !== this.room) return;
     const member = this.members.get(message.peer ?? message.from);
     switch (message.type) {
@@ -199,9 +207,13 @@ export class Mesh extends EventTarget {
 
   #muted(member, { type, peer, kind, by }) {
     if (peer === this.me) {
-      if (by === this.me) return; // the echo of what we told
-      this.#told[kind] = type === 'unmuted';
-      if (type === 'muted') this.#tell('asked-mute', { kind, by: this.members.get(by)?.name ?? 'The moderator' });
+      // The server does not echo what we told: this is a moderator's word, or our token's.
+      const held = type === 'muted';
+      if (held) this.held.add(kind);
+      else this.held.delete(kind);
+      this.#told[kind] = !held;
+      this.#tell('held', { kind, by: this.members.get(by)?.name ?? 'The moderator', held });
+      if (!held) this.#tellMute(kind); // what we turned off ourselves stays off
     } else if (member) {
       if (type === 'muted') member.muted.add(kind);
       else member.muted.delete(kind);
@@ -210,6 +222,11 @@ export class Mesh extends EventTarget {
   }
 
   #mediaChanged(kind) {
+    // Whatever turned it on (a device that came back, a script): what is held is not sent.
+    if (this.held.has(kind) && this.#media.on(kind)) {
+      this.#media.set(kind, false);
+      return;
+    }
     for (const { peer } of this.members.values()) {
       peer.updateTrack(kind).catch((error) => console.warn(`rtc: ${kind} to ${peer.id}: ${error.message}`));
     }

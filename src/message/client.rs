@@ -172,6 +172,8 @@ pub enum ClientMessage {
         /// Any JSON, passed on as it is.
         data: Raw,
     },
+    /// Sends everybody who is in no call elsewhere, and lets nothing new begin; only as administrator.
+    Drain {},
     /// Asks for a `pong` with the same `t`.
     Ping {
         /// Any number, a time of the client's own clock as a rule.
@@ -285,6 +287,7 @@ impl ClientMessage {
                 right: wire.right()?,
             },
             "broadcast" => Self::Broadcast { data: wire.data()? },
+            "drain" => Self::Drain {},
             "ping" => Self::Ping { t: wire.t()? },
             "pong" => Self::Pong { t: wire.t()? },
             other => return Err(ParseError::UnknownType(other.chars().take(64).collect())),

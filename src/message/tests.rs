@@ -275,6 +275,7 @@ fn client() -> impl Strategy<Value = ClientMessage> {
             right: Right::Moderator
         }),
         raw().prop_map(|data| M::Broadcast { data }),
+        Just(M::Drain {}),
         t().prop_map(|t| M::Ping { t }),
         t().prop_map(|t| M::Pong { t }),
     ]

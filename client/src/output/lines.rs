@@ -87,9 +87,10 @@ impl<W: Write + Send> View for Lines<W> {
 /// The SGR colour of an event's line.
 const fn tint(event: &Event) -> Option<u8> {
     match event {
-        Event::Notice { .. } | Event::SignalingLost { .. } | Event::ConnectionTroubled { .. } => {
-            Some(33)
-        }
+        Event::Notice { .. }
+        | Event::Broadcast { .. }
+        | Event::SignalingLost { .. }
+        | Event::ConnectionTroubled { .. } => Some(33),
         Event::Joined { .. } | Event::Connected { .. } | Event::SignalingBack { .. } => Some(32),
         Event::Chat { .. } => Some(36),
         Event::Stats { .. } | Event::FirstFrame { .. } => Some(2),
@@ -158,6 +159,7 @@ pub fn words(event: &Event) -> String {
             format!("{} {what}", who(peer))
         }
         Event::Chat { from, text, .. } => format!("<{}> {}", who(from), clean(text)),
+        Event::Broadcast { data } => format!("the administrator says: {}", said(data)),
         Event::Stats { peer, report } => {
             format!("{}: {}", who(peer), Quality::of(report, None).words())
         }
@@ -165,6 +167,12 @@ pub fn words(event: &Event) -> String {
         Event::Left { reason } => format!("left: {}", clean(reason)),
         Event::Summary(summary) => summary_words(summary),
     }
+}
+
+/// The text in an administrator's word, or all of it where there is none.
+fn said(data: &serde_json::Value) -> String {
+    let text = data.as_str().or_else(|| data.get("text")?.as_str());
+    text.map_or_else(|| clean(&data.to_string()), clean)
 }
 
 const fn sense(kind: Kind) -> &'static str {
@@ -263,6 +271,7 @@ connection to Bob is Bob
 first picture of Bob (Bob) after 61 ms
 Bob muted
 <Bob> Bob
+the administrator says: Bob
 Bob: 640x360 30 fps, rtt 12 ms, lost 3
 Bob is gone (Bob)
 left: Bob

@@ -77,7 +77,10 @@ pub(super) struct Call {
     sinks: Sinks,
     video: Option<VideoSend>,
     audio: Option<AudioSend>,
+    /// What we have muted ourselves.
     muted: [bool; 2],
+    /// What a moderator has muted; ours to obey.
+    held: [bool; 2],
     stats: JoinSet<(String, Value)>,
     closing: JoinSet<()>,
 }
@@ -135,6 +138,7 @@ impl Call {
             video,
             audio,
             muted: [false; 2],
+            held: [false; 2],
             stats: JoinSet::new(),
             closing: JoinSet::new(),
         })
@@ -210,7 +214,7 @@ impl Call {
         match action {
             Action::Chat(text) => self.chat(text).await,
             Action::SetMuted(kind, muted) => self.mute(kind, muted).await,
-            Action::ToggleMuted(kind) => self.mute(kind, !self.muted[kind as usize]).await,
+            Action::ToggleMuted(kind) => self.mute(kind, !self.silent(kind)).await,
             Action::HangUp => {}
         }
     }
@@ -236,28 +240,41 @@ impl Call {
     }
 
     async fn mute(&mut self, kind: Kind, muted: bool) {
-        self.muted[kind as usize] = muted;
-        match kind {
-            Kind::Audio => {
-                if let Some(audio) = &self.audio {
-                    audio.set_muted(muted);
-                }
-            }
-            Kind::Video => {
-                if let Some(video) = &self.video {
-                    video.set_muted(muted);
-                }
-            }
+        if self.held[kind as usize] && !muted {
+            let what = signals::sense(kind);
+            return self.notice(format!(
+                "a moderator has muted your {what}; only a moderator can unmute it"
+            ));
         }
-        let told = self.signaling.mute(signals::media_kind(kind), muted).await;
-        if let Err(error) = told {
-            tracing::debug!("the others are not told of the mute: {error}");
+        self.muted[kind as usize] = muted;
+        self.apply_mute(kind);
+        self.say_mute(kind).await;
+    }
+
+    /// Whether nothing of this goes out, by our own will or a moderator's.
+    const fn silent(&self, kind: Kind) -> bool {
+        self.muted[kind as usize] || self.held[kind as usize]
+    }
+
+    fn apply_mute(&self, kind: Kind) {
+        let muted = self.silent(kind);
+        match kind {
+            Kind::Audio => self.audio.iter().for_each(|a| a.set_muted(muted)),
+            Kind::Video => self.video.iter().for_each(|v| v.set_muted(muted)),
         }
         self.tell(Event::PeerMuted {
             peer: self.me.clone(),
             kind,
             muted,
         });
+    }
+
+    async fn say_mute(&mut self, kind: Kind) {
+        let muted = self.muted[kind as usize];
+        let told = self.signaling.mute(signals::media_kind(kind), muted).await;
+        if let Err(error) = told {
+            tracing::debug!("the others are not told of the mute: {error}");
+        }
     }
 
     // --- from the server ---
@@ -273,8 +290,19 @@ impl Call {
             SignalingEvent::PeerLeft { peer, reason } => self.went(peer.as_str(), reason),
             SignalingEvent::Signal { from, signal } => self.signal(from.as_str(), signal).await,
             SignalingEvent::Muted {
+                peer,
+                kind,
+                muted,
+                by,
+            } if peer.as_str() == self.me.id => {
+                self.held_by(by.as_str(), signals::kind(kind), muted).await;
+            }
+            SignalingEvent::Muted {
                 peer, kind, muted, ..
             } => self.muted_by(peer.as_str(), kind, muted),
+            SignalingEvent::Broadcast { data } => self.tell(Event::Broadcast {
+                data: data.to().unwrap_or_default(),
+            }),
             SignalingEvent::Kicked { reason, .. } => {
                 return Some(How::Kicked(reason.unwrap_or_default()));
             }
@@ -305,6 +333,12 @@ impl Call {
     }
 
     async fn joined(&mut self, members: Vec<Member>) {
+        for kind in [Kind::Audio, Kind::Video] {
+            // A room that remembers says so next.
+            if std::mem::take(&mut self.held[kind as usize]) {
+                self.apply_mute(kind);
+            }
+        }
         let first = self.joined_at.is_none();
         self.joined_at.get_or_insert_with(Instant::now);
         if first {
@@ -395,20 +429,27 @@ impl Call {
         });
     }
 
-    fn muted_by(&mut self, id: &str, kind: rtc_protocol::Kind, muted: bool) {
-        let kind = signals::kind(kind);
-        if id == self.me.id {
-            self.muted[kind as usize] = muted;
-            match kind {
-                Kind::Audio => self.audio.iter().for_each(|a| a.set_muted(muted)),
-                Kind::Video => self.video.iter().for_each(|v| v.set_muted(muted)),
-            }
-            return self.tell(Event::PeerMuted {
-                peer: self.me.clone(),
-                kind,
-                muted,
-            });
+    /// A moderator muted us, or lifted it; what we muted ourselves stays so, and the room is told again.
+    async fn held_by(&mut self, by: &str, kind: Kind, held: bool) {
+        self.held[kind as usize] = held;
+        self.apply_mute(kind);
+        let (who, what) = (self.name(by), signals::sense(kind));
+        if held && by == self.me.id {
+            return self.notice(format!("your token does not let you send {what}"));
         }
+        if held {
+            return self.notice(format!("{who} has muted your {what}, as moderator"));
+        }
+        if self.muted[kind as usize] {
+            self.notice(format!("{who} lets you unmute your {what} again"));
+            self.say_mute(kind).await;
+        } else {
+            self.notice(format!("{who} has unmuted your {what}"));
+        }
+    }
+
+    fn muted_by(&self, id: &str, kind: rtc_protocol::Kind, muted: bool) {
+        let kind = signals::kind(kind);
         if let Some(far) = self.far.get(id) {
             self.tell(Event::PeerMuted {
                 peer: far.who.clone(),

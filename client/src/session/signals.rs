@@ -47,6 +47,14 @@ pub(super) const fn kind(kind: rtc_protocol::Kind) -> Kind {
     }
 }
 
+/// What people call it.
+pub(super) const fn sense(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Audio => "sound",
+        Kind::Video => "picture",
+    }
+}
+
 pub(super) const fn media_kind(kind: Kind) -> rtc_protocol::Kind {
     match kind {
         Kind::Audio => rtc_protocol::Kind::Audio,

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use rtc_protocol::{
@@ -86,6 +86,8 @@ pub(super) struct Conversation {
     present: HashSet<PeerId>,
     /// What we have muted or unmuted, to be told again to a server that may not know.
     muted: BTreeMap<Kind, bool>,
+    /// What a moderator has muted, and we may not unmute.
+    held: BTreeSet<Kind>,
     events: VecDeque<SignalingEvent>,
 }
 
@@ -110,6 +112,7 @@ impl Conversation {
             outbox: Outbox::default(),
             present: HashSet::new(),
             muted: BTreeMap::new(),
+            held: BTreeSet::new(),
             events: VecDeque::new(),
         }
     }
@@ -366,6 +369,8 @@ impl Conversation {
                 // Should we be the first at a new server, the room stays as large as it was.
                 self.identity.capacity = Some(capacity);
                 self.present = members.iter().map(|member| member.peer).collect();
+                // A room that remembers says so next.
+                self.held.clear();
                 self.enter(false);
                 self.tell(SignalingEvent::Joined {
                     me: peer,
@@ -402,23 +407,14 @@ impl Conversation {
                 peer,
                 kind,
                 by,
-            } if here(&room) => self.tell(SignalingEvent::Muted {
-                peer,
-                kind,
-                muted: true,
-                by,
-            }),
+            } if here(&room) => self.muted_by(peer, kind, by, true),
             M::Unmuted {
                 room,
                 peer,
                 kind,
                 by,
-            } if here(&room) => self.tell(SignalingEvent::Muted {
-                peer,
-                kind,
-                muted: false,
-                by,
-            }),
+            } if here(&room) => self.muted_by(peer, kind, by, false),
+            M::Broadcast { data } => self.tell(SignalingEvent::Broadcast { data }),
             M::Granted { room, peer, by, .. } if here(&room) => {
                 self.tell(SignalingEvent::Granted { peer, by });
             }
@@ -433,6 +429,23 @@ impl Conversation {
             _ => {}
         }
         Ok(())
+    }
+
+    fn muted_by(&mut self, peer: PeerId, kind: Kind, by: PeerId, muted: bool) {
+        // The server does not echo our own mutes: this is a moderator's, or our token's.
+        if peer == self.me {
+            if muted {
+                self.held.insert(kind);
+            } else {
+                self.held.remove(&kind);
+            }
+        }
+        self.tell(SignalingEvent::Muted {
+            peer,
+            kind,
+            muted,
+            by,
+        });
     }
 
     fn refused(
@@ -508,8 +521,8 @@ impl Conversation {
         }
         self.was_inside = true;
         for (kind, muted) in self.muted.clone() {
-            // A new place in the room starts with nothing muted.
-            if muted || resumed {
+            // A new place in the room starts with nothing muted; what a moderator muted is not ours to unmute.
+            if muted || (resumed && !self.held.contains(&kind)) {
                 self.announce(kind, muted);
             }
         }

@@ -92,6 +92,11 @@ pub enum SignalingEvent {
         /// From whom.
         by: PeerId,
     },
+    /// The administrator says something to everybody on the server.
+    Broadcast {
+        /// What.
+        data: Raw,
+    },
     /// We were put out of the room, and do not go back.
     Kicked {
         /// By whom.

@@ -1,8 +1,10 @@
-//! What moderators may do: mute, kick, grant. What they decided is kept in [`super::decisions`].
+//! What moderators may do: mute, kick, grant; what they decided is kept in [`super::decisions`]. And what administrators may
+//! say to everybody.
 
-use rtc_protocol::{ErrorCode, Kind, LeaveReason, PeerId, Right, RoomId, ServerMessage};
+use rtc_protocol::{ErrorCode, Kind, LeaveReason, PeerId, Raw, Right, RoomId, ServerMessage};
 
 use super::decisions::Hold;
+use super::line::Line;
 use super::room::Room;
 use super::{Effect, Hub, Refusal};
 
@@ -143,6 +145,33 @@ impl Hub {
             by,
         };
         self.tell_room(&room, None, granted, out);
+        Ok(())
+    }
+}
+
+impl Hub {
+    pub(super) fn administrates(&self, peer: PeerId) -> Result<(), Refusal> {
+        let session = self.sessions.get(&peer);
+        if session.is_some_and(|one| one.rights().administrate(self.now)) {
+            return Ok(());
+        }
+        let words = "only an administrator may do that; connect with the administrator's token";
+        Err((ErrorCode::NotAllowed, words.into()))
+    }
+
+    /// Says something to every peer of the server, also to those in no room.
+    pub(super) fn broadcast(
+        &mut self,
+        by: PeerId,
+        data: Raw,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        self.administrates(by)?;
+        let line = Line::new(None, ServerMessage::Broadcast { data });
+        let peers: Vec<PeerId> = self.sessions.keys().copied().collect();
+        for peer in peers {
+            self.tell_line(peer, &line, out);
+        }
         Ok(())
     }
 }

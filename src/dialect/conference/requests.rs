@@ -13,7 +13,7 @@ use crate::raw::Raw;
 use crate::signal::{Description, SdpType, Signal};
 
 /// The events that pages of this kind say.
-pub(super) const EVENTS: [&str; 8] = [
+pub(super) const EVENTS: [&str; 9] = [
     "join",
     "message",
     "leave",
@@ -22,6 +22,7 @@ pub(super) const EVENTS: [&str; 8] = [
     "kick",
     "grant",
     "broadcast",
+    "drain",
 ];
 
 /// A code and words for people.
@@ -38,6 +39,7 @@ pub(super) enum Request {
     Kick(RoomId, PeerId, Option<String>),
     Grant(RoomId, PeerId, Right),
     Broadcast(Raw),
+    Drain,
 }
 
 impl Request {
@@ -56,6 +58,7 @@ impl Request {
             "kick" => Self::Kick(args.room()?, args.id()?, args.reason()?),
             "grant" => Self::Grant(args.room()?, args.id()?, args.right()?),
             "broadcast" => Self::Broadcast(args.data()?),
+            "drain" => Self::Drain,
             _ => {
                 let shown: String = event.chars().take(64).collect();
                 let words = format!(
@@ -256,6 +259,7 @@ impl Conference {
             Request::Broadcast(data) => {
                 self.ask(ClientMessage::Broadcast { data }, waiting, out);
             }
+            Request::Drain => self.ask(ClientMessage::Drain {}, waiting, out),
         }
     }
 

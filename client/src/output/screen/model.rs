@@ -161,9 +161,10 @@ impl ScreenModel {
                 self.members.retain(|member| member.id != peer.id);
                 self.note(event);
             }
-            Event::ServerStarted { .. } | Event::Notice { .. } | Event::Left { .. } => {
-                self.note(event);
-            }
+            Event::ServerStarted { .. }
+            | Event::Notice { .. }
+            | Event::Broadcast { .. }
+            | Event::Left { .. } => self.note(event),
             Event::FirstFrame { .. } | Event::Summary(_) => {}
         }
     }

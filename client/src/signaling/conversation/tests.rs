@@ -500,6 +500,34 @@ fn comings_and_goings_are_told() {
 }
 
 #[test]
+fn what_a_moderator_muted_is_not_unmuted_after_a_lost_link() {
+    let mut bench = Bench::inside();
+    let me = bench.talk.me();
+    bench.talk.mute(Kind::Audio, false);
+    bench.talk.mute(Kind::Video, false);
+    bench.sent();
+    bench.hear(&json!({"type": "muted", "seq": 2, "room": "foo", "peer": me, "kind": "audio", "by": peer(1)}));
+    bench.talk.link_down("a cut");
+    bench.link();
+    bench.welcome(true);
+    let told: Vec<_> = bench
+        .sent()
+        .into_iter()
+        .filter(|m| m["type"] == "unmute")
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["kind"], "video");
+}
+
+#[test]
+fn an_administrator_s_word_is_passed_on() {
+    let mut bench = Bench::inside();
+    bench.hear(&json!({"type": "broadcast", "seq": 2, "data": {"text": "soon"}}));
+    let data = rtc_protocol::Raw::parse(r#"{"text":"soon"}"#).unwrap();
+    assert_eq!(bench.events(), [SignalingEvent::Broadcast { data }]);
+}
+
+#[test]
 fn leaving_waits_for_the_answer_and_not_for_more() {
     let mut bench = Bench::inside();
     assert!(bench.talk.leave(bench.now));
