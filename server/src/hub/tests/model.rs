@@ -68,6 +68,8 @@ struct View {
 struct Inside {
     capacity: usize,
     members: Vec<(Who, bool)>,
+    /// Who was put out, and when.
+    out: BTreeMap<Who, Instant>,
 }
 
 struct Model {
@@ -151,10 +153,15 @@ impl Model {
                     .rooms
                     .get(&number)
                     .is_some_and(|inside| inside.members.len() >= inside.capacity);
-                if !self.is_in(who, number) && !full && rooms < 2 {
+                let pause = Duration::from_millis(rtc_protocol::limits::PUT_OUT_MS);
+                let out = self.rooms.get(&number).is_some_and(|inside| {
+                    let at = inside.out.get(&who);
+                    at.is_some_and(|at| self.world.now.duration_since(*at) < pause)
+                });
+                if !self.is_in(who, number) && !full && !out && rooms < 2 {
                     let inside = self.rooms.entry(number).or_insert_with(|| Inside {
                         capacity: capacity.unwrap_or(3).clamp(1, 4).into(),
-                        members: Vec::new(),
+                        ..Inside::default()
                     });
                     let first = inside.members.is_empty();
                     inside.members.push((who, first));
@@ -183,8 +190,11 @@ impl Model {
                 self.world.say(letter(who), message);
             }
             Act::Kick(who, number, whom) => {
-                if self.moderates(who, number) && self.is_in(whom, number) {
+                if self.moderates(who, number) && self.is_in(whom, number) && who != whom {
                     self.goes_out(whom, number);
+                    if let Some(inside) = self.rooms.get_mut(&number) {
+                        inside.out.insert(whom, self.world.now);
+                    }
                 }
                 let (room, peer) = (named(number), id(letter(whom)));
                 let reason = None;
