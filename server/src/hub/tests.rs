@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use rtc_protocol::{Callee, Kind, Role, ServerFrame};
+use rtc_protocol::{Callee, Kind, Raw, Role, ServerFrame};
 
 mod access;
 mod calls;
@@ -644,6 +644,43 @@ fn who_was_put_out_comes_back_after_a_while_and_not_before() {
     world.pass(1);
     world.join('b', "r");
     assert!(matches!(world.read('b')[..], [M::Joined { .. }]));
+}
+
+#[test]
+fn an_administrator_speaks_to_everybody_and_drains_and_nobody_else_does() {
+    let mut world = World::with("abc");
+    world.hello('d', None);
+    world.read_all();
+    let data = Raw::parse(r#"{"text":"soon"}"#).unwrap();
+    let broadcast = ClientMessage::Broadcast { data: data.clone() };
+    world.say('a', broadcast.clone());
+    assert_eq!(
+        world.refusal('a'),
+        ErrorCode::NotAllowed,
+        "not even a moderator"
+    );
+    world.say('a', ClientMessage::Drain {});
+    assert_eq!(world.refusal('a'), ErrorCode::NotAllowed);
+    assert!(world.read('d').is_empty());
+    let rights = crate::access::Rights::administrator();
+    let session = world.hub.sessions.get_mut(&id('d')).unwrap();
+    session.entitle(rights);
+    world.say('d', broadcast);
+    for who in ['a', 'b', 'c'] {
+        let told = world.read(who);
+        assert!(
+            matches!(&told[..], [M::Broadcast { data: said }] if *said == data),
+            "{told:?}"
+        );
+    }
+    assert!(matches!(
+        world.read('d')[..],
+        [M::Broadcast { .. }, M::Ack {}]
+    ));
+    world.say('d', ClientMessage::Drain {});
+    assert!(matches!(world.read('d')[..], [M::Ack {}, M::GoAway { .. }]));
+    assert!(world.closed.contains_key(&world.links[&'d']));
+    assert!(world.read('a').is_empty(), "a call in progress goes on");
 }
 
 #[test]
