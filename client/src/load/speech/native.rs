@@ -49,6 +49,7 @@ impl Speech for Native {
             last_seq,
             name: None,
             agent: Some("rtc-client load".to_owned()),
+            auth: None,
         }));
         false
     }
