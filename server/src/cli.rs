@@ -2,6 +2,7 @@
 
 mod access;
 mod limits;
+mod logs;
 mod token;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use crate::access::Moment;
 use crate::{Config, Folder};
 use access::AccessFlags;
 use limits::LimitFlags;
+pub use logs::{LogFlags, LogFormat};
 use token::TokenFlags;
 
 const EXAMPLES: &str = "\
@@ -68,10 +70,6 @@ pub struct Cli {
     #[arg(long, value_name = "URL", help_heading = "End", value_parser = server_url)]
     drain_url: Option<String>,
 
-    /// Say more on standard error: -v, -vv, -vvv.
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
-
     /// Read settings from this file (TOML); flags and variables win over it.
     #[arg(long, value_name = "FILE", hide_env = true)]
     config: Option<PathBuf>,
@@ -91,6 +89,9 @@ pub struct Cli {
     #[command(flatten)]
     access: AccessFlags,
 
+    #[command(flatten)]
+    logs: LogFlags,
+
     /// What to do instead of serving.
     #[command(subcommand)]
     task: Option<Task>,
@@ -99,6 +100,8 @@ pub struct Cli {
 /// What to do instead of serving.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Task {
+    /// Ask the server that would listen at --listen whether it is alive; for containers. Plain HTTP only.
+    Health,
     /// Look at the settings that would be used; they are given before this word.
     #[command(subcommand)]
     Config(ConfigTask),
@@ -116,10 +119,10 @@ pub enum ConfigTask {
 }
 
 impl Cli {
-    /// How much is asked to be said.
+    /// What is to be said about what happens.
     #[must_use]
-    pub const fn verbosity(&self) -> u8 {
-        self.verbose
+    pub const fn logs(&self) -> &LogFlags {
+        &self.logs
     }
 
     /// How long calls in progress may last once the server is to end.

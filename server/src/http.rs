@@ -1,5 +1,6 @@
 //! What is answered over HTTP: the page, the WebSocket, health.
 
+mod admin;
 mod health;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use axum::{Extension, Router};
 use rtc_protocol::{AuthToken, RoomId, SUBPROTOCOL, WEBSOCKET_PATH};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::access;
 use crate::config::Config;
@@ -28,6 +30,7 @@ use crate::listener::Visitor;
 use crate::metrics::{Limit, Metrics, Refused};
 use crate::page::{ASSETS, Asset, INDEX, SOCKET_IO};
 use crate::rate::{Addresses, Rate};
+use crate::redact::Redacted;
 use crate::switchboard::Switchboard;
 use crate::transport::login;
 use crate::transport::socketio::{self, SocketIo};
@@ -60,9 +63,11 @@ pub(crate) struct Shared {
 }
 
 pub(crate) fn router(shared: Shared) -> Router {
+    let message_bytes = shared.config.limits.message_bytes as usize;
     Router::new()
         .route(WEBSOCKET_PATH, get(websocket))
         .merge(health::routes())
+        .merge(admin::routes(message_bytes))
         .route(socketio::PATH, any(socket_io))
         .route("/socket.io/socket.io.js", get(socket_io_client))
         .route("/socket.io/socket.io.min.js", get(socket_io_client))
@@ -226,7 +231,8 @@ fn open(
         bearer: access::bearer(&headers).map(AuthToken::new),
         config: shared.config,
     };
-    upgrade.on_upgrade(move |socket| async move {
+    let span = tracing::info_span!("websocket", address = %Redacted(visitor.address.ip()));
+    let serve = move |socket| async move {
         match spoken {
             Spoken::Native => {
                 connection::serve(socket, shared.switchboard, rules, gate, share).await;
@@ -234,7 +240,8 @@ fn open(
             Spoken::Login => login::serve(socket, shared.switchboard, rules, share).await,
         }
         drop(token);
-    })
+    };
+    upgrade.on_upgrade(move |socket| serve(socket).instrument(span))
 }
 
 /// Every request of a Socket.IO client: its polls, and what becomes a WebSocket.
@@ -251,6 +258,10 @@ async fn socket_io(
         shared.metrics.limits_hit.inc(Limit::Connections);
         let words = "the server holds as many peers as it was told to; try again later\n";
         return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
+    }
+    if SocketIo::is_new(&request) && shared.drain.is_cancelled() {
+        shared.metrics.connections_refused.inc(Refused::GoingAway);
+        return health::elsewhere();
     }
     let share = shared.addresses.share(Instant::now(), visitor.address.ip());
     shared.socketio.answer(request, share).await

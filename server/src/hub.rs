@@ -11,6 +11,7 @@ mod drain;
 mod line;
 mod moderation;
 mod names;
+mod report;
 mod room;
 mod session;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use rtc_protocol::{
 };
 
 pub use line::Line;
+pub use report::RoomReport;
 
 use crate::access::{Denied, Rights};
 use crate::metrics::{Begun, Limit, Metrics};
@@ -570,7 +572,7 @@ impl Hub {
         session.enter(room.clone());
         let inside = self.rooms.entry(room.clone()).or_insert_with(|| {
             self.metrics.rooms_opened.inc();
-            Room::new(capacity)
+            Room::new(capacity, self.now)
         });
         self.metrics.room_joins.inc();
         let members = inside.members();

@@ -31,6 +31,7 @@ mod page;
 #[cfg(test)]
 mod published;
 mod rate;
+pub mod redact;
 mod seat;
 pub mod settings;
 mod socket;

@@ -1,11 +1,14 @@
 //! `rtc-server`: settings, bind, wait, shut down.
 
-use std::io::{IsTerminal, Write};
+mod logs;
+mod probe;
+
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use rtc_server::Server;
-use rtc_server::cli::{Cli, ConfigTask, Task};
+use rtc_server::cli::{Cli, ConfigTask, LogFormat, Task};
 use rtc_server::settings::{Settings, SettingsError};
 use tokio::time::timeout;
 
@@ -15,7 +18,7 @@ fn main() -> ExitCode {
         Err(SettingsError::CommandLine(error)) => error.exit(),
         Err(error) => return complain(&error.to_string(), ExitCode::from(2)),
     };
-    log_to_stderr(settings.cli.verbosity());
+    logs::start(settings.cli.logs());
     for remark in &settings.remarks {
         tracing::warn!("{remark}");
     }
@@ -42,6 +45,11 @@ fn run(settings: Settings) -> anyhow::Result<()> {
     match settings.cli.task() {
         Some(Task::Config(ConfigTask::Show)) => return print(settings.show().as_bytes()),
         Some(Task::Config(ConfigTask::Check)) => return print(b"the settings are right\n"),
+        Some(Task::Health) => {
+            let listen = settings.cli.config().listen;
+            let first = listen.first().context("there is no --listen")?;
+            return probe::health(*first);
+        }
         // A text like others.
         Some(Task::Token(_)) | None => {}
     }
@@ -69,12 +77,17 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
     // Listened for before anybody can know that we are here, so that no signal ends us in disorder.
     let mut signals = Signals::listen().context("the system gives no signals")?;
     let deadline = cli.drain_deadline();
+    let json = cli.logs().log_format == LogFormat::Json;
     let bound = Server::bind(cli.config()).await;
     let server = bound.map_err(|error| {
         anyhow::anyhow!("{error}; choose another address with --listen, or stop what is there")
     })?;
     for address in server.local_addrs() {
-        let _ = writeln!(std::io::stderr(), "listening at http://{address}/");
+        let url = format!("http://{address}/");
+        match json {
+            true => tracing::info!(url, "listening"),
+            false => drop(writeln!(std::io::stderr(), "listening at {url}")),
+        }
     }
     let running = server.start();
     tokio::select! {
@@ -84,7 +97,7 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
     let mut told = false;
     let drained = running.drain(|left| {
         tracing::info!(left, "draining");
-        if !std::mem::replace(&mut told, true) {
+        if !std::mem::replace(&mut told, true) && !json {
             let seconds = deadline.as_secs();
             let _ = writeln!(
                 std::io::stderr(),
@@ -142,16 +155,4 @@ impl Signals {
     async fn next(&mut self) {
         let _ = self.0.recv().await;
     }
-}
-
-fn log_to_stderr(verbose: u8) {
-    use tracing_subscriber::EnvFilter;
-    let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
-    let filter = EnvFilter::try_from_env("RTC_SERVER_LOG").unwrap_or_else(|_| level.into());
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .init();
 }

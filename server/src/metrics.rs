@@ -199,6 +199,37 @@ mod tests {
     }
 
     #[test]
+    fn the_table_of_the_documentation_says_what_the_code_says() {
+        let text = Metrics::default().text().unwrap();
+        let mut table = String::from("| metric | labels | meaning |\n| --- | --- | --- |\n");
+        for line in text.lines().filter(|line| line.starts_with("# HELP rtc_")) {
+            let mut words = line.splitn(4, ' ').skip(2);
+            let (name, help) = (words.next().unwrap(), words.next().unwrap());
+            let sample = text.lines().find(|line| {
+                let rest = line
+                    .strip_prefix(name)
+                    .map(|rest| rest.trim_start_matches("_total"));
+                rest.is_some_and(|rest| rest.starts_with('{'))
+            });
+            let labels = sample.and_then(|line| line.split_once('{')?.1.split_once('}'));
+            let labels: Vec<String> = labels
+                .map(|(labels, _)| labels.split(',').filter_map(|one| one.split_once('=')))
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| format!("`{name}`"))
+                .collect();
+            let help = help.trim_end_matches('.');
+            table += &format!("| `{name}` | {} | {help} |\n", labels.join(", "));
+        }
+        let path = "docs/operations.md";
+        let page = crate::published::read(path);
+        let (head, rest) = page.split_once("<!-- metrics -->\n").unwrap();
+        let (_, tail) = rest.split_once("<!-- /metrics -->").unwrap();
+        let page = format!("{head}<!-- metrics -->\n{table}<!-- /metrics -->{tail}");
+        crate::published::same_as_the_file(path, &page);
+    }
+
+    #[test]
     fn a_label_has_each_of_its_values_once() {
         fn check<L: Label + PartialEq + std::fmt::Debug>() {
             let mut seen = std::collections::BTreeSet::new();

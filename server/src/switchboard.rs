@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rtc_protocol::{ClientFrame, PeerId};
+use rtc_protocol::{ClientFrame, PeerId, Raw};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::access::Denied;
-use crate::hub::{ConnectionId, Effect, Greeting, Hub, HubConfig, HubCounts};
+use crate::hub::{ConnectionId, Effect, Greeting, Hub, HubConfig, HubCounts, RoomReport};
 pub(crate) use crate::mailbox::Outgoing;
 use crate::mailbox::{Bounds, Mailbox, Put};
 use crate::metrics::{Limit, Metrics};
@@ -126,6 +126,16 @@ impl Switchboard {
     /// What is there.
     pub(crate) fn counts(&self) -> HubCounts {
         self.core().hub.counts()
+    }
+
+    /// Part of the list of rooms.
+    pub(crate) fn rooms(&self, after: Option<&str>, limit: usize) -> Vec<RoomReport> {
+        self.core().hub.rooms(Instant::now(), after, limit)
+    }
+
+    /// Says something to everybody; gives how many that are.
+    pub(crate) fn broadcast(&self, data: Raw) -> usize {
+        self.input(|core| core.hub.announce(data, &mut core.effects))
     }
 
     /// Connections closed because they did not read what was sent to them.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use rtc_protocol::{ClientFrame, ClientMessage, RoomId, ServerFrame, ServerMessage, Token};
+use rtc_server::access::{Access, AdminToken};
 use rtc_server::{Config, testing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -99,14 +100,29 @@ impl Peer {
 }
 
 async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let (status, text) = ask(address, "GET", path, "", "").await;
+    (status, text.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+/// The status and all of the answer.
+async fn ask(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n{headers}\r\n{body}"
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     let status = text.split(' ').nth(1).unwrap().parse().unwrap();
-    let body = text.split_once("\r\n\r\n").unwrap().1.to_owned();
-    (status, body)
+    (status, text)
 }
 
 /// The samples of a scrape that are not zero.
@@ -273,4 +289,82 @@ async fn an_address_with_too_many_connections_is_counted() {
     let all = metrics(address).await;
     assert!(all["rtc_connections_refused_total{reason=\"address\"}"] >= 1.0);
     assert!(all["rtc_limits_hit_total{limit=\"connections-per-address\"}"] >= 1.0);
+}
+
+#[tokio::test]
+async fn a_server_is_ready_until_it_is_full() {
+    let config = Config {
+        connections: 1,
+        ..testing::config()
+    };
+    let (_server, address) = testing::start(config).await.unwrap();
+    assert_eq!(get(address, "/readyz").await.0, 200);
+    let _only = Peer::greeted(address, 'a', None).await;
+    assert_eq!(get(address, "/readyz").await, (503, "full\n".into()));
+    assert_eq!(get(address, "/healthz").await.0, 200);
+}
+
+#[tokio::test]
+async fn the_administrators_doors_are_closed_to_everybody_else() {
+    let (server, address) = testing::start(testing::config()).await.unwrap();
+    for (method, path) in [
+        ("GET", "/api/rooms"),
+        ("POST", "/api/drain"),
+        ("POST", "/api/broadcast"),
+    ] {
+        let (status, text) = ask(address, method, path, "", "1").await;
+        assert_eq!(status, 401, "{path}");
+        assert!(text.contains("www-authenticate: Bearer"), "{text}");
+        let wrong = "Authorization: Bearer of-somebody-else\r\n";
+        assert_eq!(
+            ask(address, method, path, wrong, "1").await.0,
+            403,
+            "{path}"
+        );
+    }
+    assert_eq!(get(address, "/readyz").await.0, 200, "nothing has begun");
+    drop(server);
+}
+
+#[tokio::test]
+async fn the_administrator_sees_rooms_speaks_to_everybody_and_lets_the_server_drain() {
+    let token = "correct-horse-battery-staple";
+    let config = Config {
+        access: Access::new(Vec::new(), Some(AdminToken::new(token).unwrap())),
+        ..testing::config()
+    };
+    let (server, address) = testing::start(config).await.unwrap();
+    let mut ann = Peer::inside(address, 'a', "one").await;
+    let _bob = Peer::inside(address, 'b', "two").await;
+    let mine = format!("Authorization: Bearer {token}\r\n");
+    let admin = async |method, path, body| {
+        let (status, text) = ask(address, method, path, &mine, body).await;
+        let body = text.split_once("\r\n\r\n").unwrap().1;
+        (
+            status,
+            serde_json::from_str::<serde_json::Value>(body).unwrap(),
+        )
+    };
+    let (status, first) = admin("GET", "/api/rooms?limit=1", "").await;
+    assert_eq!(status, 200);
+    assert_eq!(first["rooms"][0]["room"], "one");
+    assert_eq!(first["rooms"][0]["members"].as_array().unwrap().len(), 1);
+    assert_eq!(first["next"], "one");
+    let (_, rest) = admin("GET", "/api/rooms?after=one", "").await;
+    assert_eq!(rest["rooms"][0]["room"], "two");
+    assert!(rest.get("next").is_none(), "{rest}");
+    assert_eq!(admin("GET", "/api/rooms?limit=x", "").await.0, 400);
+
+    let (status, told) = admin("POST", "/api/broadcast", r#"{"text":"noon"}"#).await;
+    assert_eq!((status, &told["told"]), (200, &2.into()));
+    match ann.next().await {
+        ServerMessage::Broadcast { data } => assert!(data.get().contains("noon")),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(admin("POST", "/api/broadcast", "no json").await.0, 400);
+
+    let (status, _) = admin("POST", "/api/drain", "").await;
+    assert_eq!(status, 202);
+    timeout(PATIENCE, server.asked_to_drain()).await.unwrap();
+    assert_eq!(get(address, "/readyz").await, (503, "draining\n".into()));
 }

@@ -390,3 +390,61 @@ fn a_token_is_made_and_nothing_else_is_printed() {
     assert!(help.contains("--right moderate"), "{help}");
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[cfg(unix)]
+#[test]
+fn health_tells_whether_the_server_is_alive() {
+    let (server, address, _stderr) = serving(&[]);
+    let listen = address.to_string();
+    let (code, _, stderr) = end(&["--listen", &listen, "health"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    drop(server);
+    let (code, _, stderr) = end(&["--listen", &listen, "health"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains(&listen), "{stderr}");
+}
+
+/// The log of a server that one peer visited.
+#[cfg(unix)]
+fn log(arguments: &[&str]) -> String {
+    let all = [&["--listen", "127.0.0.1:0", "-v"], arguments].concat();
+    let mut server = Running(program(&all).spawn().unwrap());
+    let mut stderr = BufReader::new(server.0.stderr.take().unwrap());
+    let mut first = String::new();
+    stderr.read_line(&mut first).unwrap();
+    let url = first.split("http://").nth(1).unwrap();
+    let address = url.split('/').next().unwrap().parse().unwrap();
+    let mut peer = Peer::new(address, Some("r"));
+    peer.0.close(None).unwrap();
+    peer.close_code();
+    signal(&server, "TERM");
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(server.0.wait().unwrap().code(), Some(0));
+    first + &rest
+}
+
+#[cfg(unix)]
+#[test]
+fn a_connection_ends_with_one_line_that_does_not_tell_its_address() {
+    let text = log(&["--log-format", "json"]);
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let ended = |line: &&serde_json::Value| line["message"] == "a connection ended";
+    let ends: Vec<_> = lines.iter().filter(ended).collect();
+    let [end] = &ends[..] else { panic!("{text}") };
+    assert_eq!(end["dialect"], "rtc.v1");
+    assert_eq!(end["reason"], "left");
+    assert_eq!(end["received"], 1);
+    assert_eq!(end["sent"], 2);
+    assert!(end["seconds"].is_f64());
+    let address = end["span"]["address"].as_str().unwrap();
+    assert!(address.starts_with("redacted-"), "{address}");
+    let shown = log(&["--log-addresses"]);
+    let line = shown
+        .lines()
+        .find(|line| line.contains("a connection ended"));
+    assert!(line.unwrap().contains("address=127.0.0.1"), "{shown}");
+}

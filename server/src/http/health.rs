@@ -42,19 +42,23 @@ async fn alive(State(shared): State<Shared>) -> impl IntoResponse {
 /// Whether new peers are welcome; a load balancer asks this.
 async fn ready(State(shared): State<Shared>) -> Response<Body> {
     let full = shared.connections.len() >= shared.config.connections;
-    let (status, text) = if shared.drain.is_cancelled() {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    if shared.drain.is_cancelled() {
+        elsewhere()
     } else if full {
-        (StatusCode::SERVICE_UNAVAILABLE, "full\n")
+        not_now("full\n")
     } else {
-        (StatusCode::OK, "ready\n")
-    };
-    let mut response = (status, [(CACHE_CONTROL, "no-store")], text).into_response();
-    if status != StatusCode::OK {
-        let headers = response.headers_mut();
-        headers.insert(RETRY_AFTER, axum::http::HeaderValue::from_static(LATER));
+        (StatusCode::OK, [(CACHE_CONTROL, "no-store")], "ready\n").into_response()
     }
-    response
+}
+
+/// The answer to whoever is new while the server drains.
+pub(super) fn elsewhere() -> Response<Body> {
+    not_now("draining\n")
+}
+
+fn not_now(why: &'static str) -> Response<Body> {
+    let headers = [(CACHE_CONTROL, "no-store"), (RETRY_AFTER, LATER)];
+    (StatusCode::SERVICE_UNAVAILABLE, headers, why).into_response()
 }
 
 async fn scrape(State(shared): State<Shared>) -> Response<Body> {

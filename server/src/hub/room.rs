@@ -1,5 +1,7 @@
 //! Who is in a room, and who may do what there.
 
+use std::time::Instant;
+
 use rtc_protocol::{Dialect, Kind, Member, Name, PeerId, Role, RoomId};
 
 use crate::access::Rights;
@@ -26,15 +28,18 @@ use super::decisions::Decisions;
 #[derive(Debug)]
 pub(super) struct Room {
     capacity: u16,
+    /// When the first one came.
+    since: Instant,
     members: Vec<Member>,
     /// What its moderators have decided, also about peers that are gone.
     pub(super) decisions: Decisions,
 }
 
 impl Room {
-    pub(super) fn new(capacity: u16) -> Self {
+    pub(super) fn new(capacity: u16, since: Instant) -> Self {
         Self {
             capacity,
+            since,
             members: Vec::new(),
             decisions: Decisions::default(),
         }
@@ -42,6 +47,10 @@ impl Room {
 
     pub(super) const fn capacity(&self) -> u16 {
         self.capacity
+    }
+
+    pub(super) const fn since(&self) -> Instant {
+        self.since
     }
 
     pub(super) fn full(&self) -> bool {

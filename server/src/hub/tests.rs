@@ -10,6 +10,7 @@ mod access;
 mod calls;
 mod drain;
 mod model;
+mod report;
 
 use super::*;
 use ServerMessage as M;

@@ -60,7 +60,7 @@ fn a_list_of_one_place_replaces_that_of_another() {
 
 #[test]
 fn flags_without_a_value_are_true_or_false_or_counted() {
-    let verbose = |settings: Settings| settings.cli.verbosity();
+    let verbose = |settings: Settings| settings.cli.logs().verbose;
     let settings = load(&[], &[("RTC_SERVER_VERBOSE", "2")], "").unwrap();
     assert_eq!(verbose(settings), 2);
     assert_eq!(verbose(load(WITH_FILE, &[], "verbose = 3").unwrap()), 3);

@@ -1,0 +1,29 @@
+//! What the program says on standard error about what happens, and in which form.
+
+use std::io::IsTerminal;
+
+use rtc_server::cli::{LogFlags, LogFormat};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::prelude::*;
+
+/// Starts the log; until the end of the process.
+pub(crate) fn start(flags: &LogFlags) {
+    rtc_server::redact::show(flags.log_addresses);
+    // Who reads a log by program wants to know of every connection.
+    let least = u8::from(flags.log_format == LogFormat::Json);
+    let level = ["warn", "info", "debug", "trace"][usize::from(flags.verbose.max(least).min(3))];
+    let filter = EnvFilter::try_from_env("RTC_SERVER_LOG")
+        .or_else(|_| EnvFilter::try_from_default_env())
+        .unwrap_or_else(|_| level.into());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match flags.log_format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => {
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            lines.with_ansi(colour).boxed()
+        }
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .init();
+}
