@@ -15,7 +15,7 @@ mod tests;
 pub use fragment::{Fragment, FragmentError};
 pub use partners::Partners;
 pub use sdp::{Offer, OfferError};
-pub use session::{Input, Output, Patience, Plan, Refusal, Reply, Session};
+pub use session::{Input, Output, PartnerNotice, Patience, Plan, Refusal, Reply, Session};
 
 use crate::message::Dialect;
 

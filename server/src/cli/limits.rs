@@ -6,7 +6,8 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use rtc_protocol::{Limits, limits};
 
-use crate::{Config, Network, config};
+use crate::transport::whip;
+use crate::{Config, Network, WhipConfig, config};
 
 /// See the module. Reasons for the defaults stand where those are defined.
 #[derive(Debug, Args)]
@@ -91,6 +92,14 @@ pub(super) struct LimitFlags {
     /// Calls, ringing or taken, that one peer may have; one more is refused with busy.
     #[arg(long, value_name = "N", default_value_t = limits::CALLS_PER_PEER)]
     calls_per_peer: usize,
+
+    /// Publishers and players by HTTP (WHIP, WHEP) at once; more get HTTP 503.
+    #[arg(long, value_name = "N", default_value_t = whip::SESSIONS)]
+    whip_sessions: usize,
+
+    /// Of them from one address (of IPv6: from one /64); more get HTTP 429.
+    #[arg(long, value_name = "N", default_value_t = whip::SESSIONS_PER_ADDRESS)]
+    whip_sessions_per_address: usize,
 }
 
 /// Everything said to a room is written to each of its members.
@@ -122,6 +131,11 @@ impl LimitFlags {
             ring: Duration::from_secs(self.ring_timeout),
             ringing_calls: self.ringing_calls,
             calls_per_peer: self.calls_per_peer,
+            whip: WhipConfig {
+                sessions: self.whip_sessions,
+                sessions_per_address: self.whip_sessions_per_address,
+                ..WhipConfig::default()
+            },
             ..Config::default()
         }
     }
@@ -180,6 +194,8 @@ mod tests {
             ("--ring-timeout", "17"),
             ("--ringing-calls", "14"),
             ("--calls-per-peer", "15"),
+            ("--whip-sessions", "18"),
+            ("--whip-sessions-per-address", "19"),
         ];
         let words = words.iter().flat_map(|(flag, value)| [*flag, *value]);
         let cli = Cli::try_parse_from(std::iter::once("rtc-server").chain(words));
@@ -202,5 +218,7 @@ mod tests {
         );
         assert_eq!(config.ring, Duration::from_secs(17));
         assert_eq!((config.ringing_calls, config.calls_per_peer), (14, 15));
+        let whip = config.whip;
+        assert_eq!((whip.sessions, whip.sessions_per_address), (18, 19));
     }
 }

@@ -12,7 +12,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
 use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, LINK, LOCATION,
-    RETRY_AFTER,
+    RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::response::IntoResponse;
@@ -25,6 +25,7 @@ use rtc_protocol::{ErrorCode, IceServer, Name, RoomId};
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use crate::access::{self, Denied, Moment, Rights};
 use crate::http::Shared;
 use crate::listener::{Crowded, Visitor};
 use crate::metrics::Limit;
@@ -44,6 +45,12 @@ const RETRY_SECONDS: &str = "5";
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
+/// A tenth of the peers that a server takes on WebSockets.
+pub(crate) const SESSIONS: usize = 1_000;
+
+/// A studio behind one address fits in.
+pub(crate) const SESSIONS_PER_ADDRESS: usize = 16;
+
 /// What publishers and players are held to.
 #[derive(Clone, Debug)]
 pub struct WhipConfig {
@@ -58,8 +65,8 @@ pub struct WhipConfig {
 impl Default for WhipConfig {
     fn default() -> Self {
         Self {
-            sessions: 1_000,
-            sessions_per_address: 16,
+            sessions: SESSIONS,
+            sessions_per_address: SESSIONS_PER_ADDRESS,
             patience: Patience::default(),
         }
     }
@@ -94,24 +101,37 @@ struct Wishes {
 type Answer = Response<Body>;
 
 /// A refusal: the status, and words for people.
-struct Refuse(StatusCode, String);
+struct Refuse {
+    status: StatusCode,
+    words: String,
+    /// For `WWW-Authenticate`.
+    challenge: Option<&'static str>,
+}
 
 impl Refuse {
     fn new(status: StatusCode, words: impl Into<String>) -> Self {
-        Self(status, words.into())
+        Self {
+            status,
+            words: words.into(),
+            challenge: None,
+        }
     }
 }
 
 impl IntoResponse for Refuse {
     fn into_response(self) -> Answer {
-        let mut response = (self.0, format!("{}\n", self.1)).into_response();
+        let mut response = (self.status, format!("{}\n", self.words)).into_response();
         let again = matches!(
-            self.0,
+            self.status,
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT
         );
         if again {
             let headers = response.headers_mut();
             headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
+        }
+        if let Some(challenge) = self.challenge {
+            let headers = response.headers_mut();
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }
@@ -154,7 +174,7 @@ async fn session(
     let answer = match *request.method() {
         Method::OPTIONS => options(SESSION, ACCEPT_PATCH, fragment::MEDIA_TYPE),
         Method::PATCH | Method::DELETE | Method::GET | Method::HEAD => {
-            let found = admit(&shared, request.headers(), &room).and_then(|room| {
+            let found = admit(&shared, request.headers(), &room).and_then(|(room, _)| {
                 shared
                     .whip
                     .find(flow, &room, &id)
@@ -180,9 +200,31 @@ async fn session(
     origin.dress(answer)
 }
 
-/// Who may do this: every request but `OPTIONS` comes by here. Gives the room where all is well.
-fn admit(_shared: &Shared, _headers: &HeaderMap, room: &str) -> Result<RoomId, Refuse> {
-    RoomId::new(room).map_err(|error| Refuse::new(StatusCode::NOT_FOUND, error.to_string()))
+/// Who may do this: every request but `OPTIONS` comes by here (RFC 9725 section 4.7). Gives the room, and the rights
+/// that the hub asks at the join.
+fn admit(shared: &Shared, headers: &HeaderMap, room: &str) -> Result<(RoomId, Rights), Refuse> {
+    let shown = access::bearer(headers);
+    let rights = shared.config.access.check(shown, Moment::now());
+    let rights = rights.map_err(|denied| {
+        shared.metrics.refused(denied.code());
+        let challenge = match denied {
+            // RFC 6750 section 3.1: who showed nothing is told nothing more.
+            Denied::Missing => "Bearer",
+            _ => "Bearer error=\"invalid_token\"",
+        };
+        Refuse {
+            challenge: Some(challenge),
+            ..Refuse::new(StatusCode::UNAUTHORIZED, denied.to_string())
+        }
+    })?;
+    let room = RoomId::new(room);
+    let room = room.map_err(|error| Refuse::new(StatusCode::NOT_FOUND, error.to_string()))?;
+    let entered = rights.join(&room, Moment::now().steady);
+    entered.map_err(|(code, words)| {
+        shared.metrics.refused(code);
+        Refuse::new(StatusCode::FORBIDDEN, words)
+    })?;
+    Ok((room, rights))
 }
 
 async fn create(
@@ -192,7 +234,12 @@ async fn create(
     visitor: Visitor,
     request: Request,
 ) -> Result<Answer, Refuse> {
-    let room = admit(shared, request.headers(), room)?;
+    let (room, rights) = admit(shared, request.headers(), room)?;
+    if flow == Flow::Publish && !rights.publish() {
+        shared.metrics.refused(ErrorCode::NotAllowed);
+        let words = "the token does not allow to send; make one with the right `publish`";
+        return Err(Refuse::new(StatusCode::FORBIDDEN, words));
+    }
     let Query(wishes): Query<Wishes> = Query::try_from_uri(request.uri())
         .map_err(|error| Refuse::new(StatusCode::BAD_REQUEST, error.body_text()))?;
     let name = wishes.name.as_deref().map(Name::new).transpose();
@@ -233,7 +280,10 @@ async fn create(
         offer,
         patience: shared.config.whip.patience,
     };
-    let (id, reply) = shared.whip.open(shared, plan, text.len(), place).await;
+    let (id, reply) = shared
+        .whip
+        .open(shared, plan, rights, text.len(), place)
+        .await;
     match reply {
         Reply::Created {
             answer,

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
 use super::WhipConfig;
+use crate::access::Rights;
 use crate::http::Shared;
 use crate::hub::Greeting;
 use crate::listener::{Network, Place, Places};
@@ -133,6 +134,7 @@ impl Sessions {
         &self,
         shared: &Shared,
         mut plan: Plan,
+        rights: Rights,
         bytes: usize,
         place: Place,
     ) -> (String, Reply) {
@@ -144,7 +146,7 @@ impl Sessions {
             let own = format!("{}-{}", dialect.as_str(), token.peer_id().short_name());
             plan.name = Name::new(&own).ok();
         }
-        let greeting = Greeting::translated(token, dialect, plan.name.clone());
+        let greeting = Greeting::translated(token, dialect, plan.name.clone()).with_rights(rights);
         let queue = shared.config.limits.queue_messages as usize;
         let Some(seat) = Seat::take(&shared.switchboard, greeting, queue).await else {
             return (id, Reply::Refused(Refusal::GoingAway));
