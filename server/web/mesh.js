@@ -5,6 +5,8 @@ import { ChatLog } from './chat.js';
 
 /** How long a connected member that the server does not list may take to join again. */
 const AWAY_MS = 30_000;
+/** Members that offer once, to one of the room, and take no offer. */
+const BY_HTTP = new Set(['whip', 'whep']);
 
 /**
  * Events: `members` (the list or something in it changed), `member` (detail: one member whose connection,
@@ -133,6 +135,7 @@ export class Mesh extends EventTarget {
       return known;
     }
     const member = { id: info.peer, name: info.name || 'Guest', role: info.role, muted: new Set(info.muted ?? []), awayTimer: 0 };
+    member.byHttp = BY_HTTP.has(info.dialect);
     member.peer = this.#connect(member, polite, offers);
     this.members.set(member.id, member);
     return member;
@@ -143,6 +146,7 @@ export class Mesh extends EventTarget {
       id: member.id,
       polite,
       offers,
+      answersOnly: member.byHttp,
       media: this.#media,
       codec: this.#codec,
       config: { iceServers: this.#signaling.welcome.iceServers ?? [], bundlePolicy: 'max-bundle' },
@@ -154,6 +158,12 @@ export class Mesh extends EventTarget {
     peer.addEventListener('state', () => {
       if (member.awayTimer && peer.state !== 'connected') this.#drop(member, 'lost');
       else this.#tell('member', member);
+    });
+    peer.addEventListener('lost', () => {
+      // HTTP tells the server nothing of a publisher or player that has vanished: its partner does.
+      const lost = { type: 'message', room: this.room, to: member.id, data: { connection: 'lost' } };
+      this.#signaling.request(lost).catch((error) => console.warn(`rtc: ${member.id}: ${error.message}`));
+      this.#drop(member, 'lost');
     });
     peer.addEventListener('track', () => this.#tell('member', member));
     peer.addEventListener('chat', (event) => this.chat.add(member.id, event.detail));

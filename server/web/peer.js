@@ -23,7 +23,8 @@ export function preferCodec(codecs, name) {
  * Events: `state`, `track` (our `stream` got or lost a track), `chat` (detail: text), `chat-open`.
  *
  * The newcomer is polite and makes the first offer; the one that was there waits for it. To a member that the server
- * translates for we are polite, and offer only when it asks (`restart`).
+ * translates for we are polite, and offer only when it asks (`restart`). One that came by HTTP (WHIP, WHEP) takes no
+ * offer at all: what finds no place in its own is not sent, and when the connection fails it is lost (event `lost`).
  */
 export class Peer extends EventTarget {
   id;
@@ -37,16 +38,18 @@ export class Peer extends EventTarget {
   #codec;
   #send;
   #chat = null;
+  #answersOnly;
   #makingOffer = false;
   #ignoreOffer = false;
   #signals = Promise.resolve();
   #rescueTimer = 0;
   #closed = false;
 
-  constructor({ id, polite, offers = polite, media, config, codec, send }) {
+  constructor({ id, polite, offers = polite, answersOnly = false, media, config, codec, send }) {
     super();
     this.id = id;
     this.polite = polite;
+    this.#answersOnly = answersOnly;
     this.#media = media;
     this.#config = config;
     this.#codec = codec;
@@ -77,7 +80,7 @@ export class Peer extends EventTarget {
     const track = this.#media.tracks[kind];
     if (!transceiver) {
       // Before the first offer there is nothing to do: it will find the track.
-      if (track && this.pc.remoteDescription) this.#addTransceiver(kind);
+      if (track && this.pc.remoteDescription && !this.#answersOnly) this.#addTransceiver(kind);
       return;
     }
     await transceiver.sender.replaceTrack(track);
@@ -94,7 +97,7 @@ export class Peer extends EventTarget {
 
   /** Makes a new connection in place of a broken one and offers it. */
   rebuild() {
-    this.#build(true);
+    this.#build(!this.#answersOnly);
   }
 
   close() {
@@ -115,7 +118,7 @@ export class Peer extends EventTarget {
     pc.ontrack = ({ track }) => this.#received(track);
     pc.ondatachannel = ({ channel }) => channel.label === 'chat' && this.#adopt(channel);
     pc.onconnectionstatechange = () => this.#stateChanged();
-    pc.onnegotiationneeded = () => this.#offer();
+    pc.onnegotiationneeded = () => this.#answersOnly || this.#offer();
     if (offers) this.#prepareOffer();
   }
 
@@ -199,7 +202,7 @@ export class Peer extends EventTarget {
       const transceiver = this.#transceiver(kind);
       const track = this.#media.tracks[kind];
       if (transceiver && kind === 'video') this.#prefer(transceiver);
-      if (!transceiver && track) this.#addTransceiver(kind);
+      if (!transceiver && track && !this.#answersOnly) this.#addTransceiver(kind);
       if (!transceiver || !track || transceiver.sender.track === track) continue;
       await transceiver.sender.replaceTrack(track);
       transceiver.sender.setStreams?.(this.#media.stream);
@@ -254,6 +257,10 @@ export class Peer extends EventTarget {
 
   // First an ICE restart; if that does not help in time, a new connection.
   #rescue() {
+    if (this.#answersOnly) {
+      this.dispatchEvent(new CustomEvent('lost'));
+      return;
+    }
     this.pc.restartIce();
     this.#rescueTimer ||= setTimeout(() => {
       this.#rescueTimer = 0;

@@ -110,7 +110,8 @@ export class Tiles {
     tile.classList.toggle('no-picture', !hasVideo);
     tile.classList.toggle('muted-audio', member.muted.has('audio'));
     setText(tile.querySelector('.name'), member.name);
-    setText(tile.querySelector('.status'), STATUS[peer.state] ?? '');
+    const elsewhere = member.byHttp && peer.state === 'new';
+    setText(tile.querySelector('.status'), elsewhere ? 'Connected with another member' : (STATUS[peer.state] ?? ''));
     paintAvatar(tile.querySelector('.avatar'), member.name, member.id);
     video.setAttribute('aria-label', `Picture of ${member.name}`);
     for (const track of peer.stream.getTracks()) track.onmute = track.onunmute = () => this.paint(member);

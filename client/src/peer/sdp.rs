@@ -135,6 +135,38 @@ pub(super) fn extension(sdp: &str, kind: &str, uri: &str) -> Option<u8> {
         })
 }
 
+/// Whether a description's side sends media of a kind (RFC 3264 section 5.1).
+pub(super) fn sends(sdp: &str, kind: &str) -> bool {
+    flows(sdp, kind, "a=recvonly")
+}
+
+/// Whether a description's side takes media of a kind.
+pub(super) fn receives(sdp: &str, kind: &str) -> bool {
+    flows(sdp, kind, "a=sendonly")
+}
+
+/// Whether a section of a kind is taken and goes more than the one way that is not meant.
+fn flows(sdp: &str, kind: &str, other_way: &str) -> bool {
+    let session = |line: &str| {
+        sdp.lines()
+            .take_while(|l| !l.starts_with("m="))
+            .any(|l| l == line)
+    };
+    let directions = ["a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"];
+    sections(sdp).iter().any(|section| {
+        let mut words = section[0].trim_start_matches("m=").split(' ');
+        let own = words.next() == Some(kind);
+        // Port 0 refuses, unless the section rides on another's transport (RFC 9143 section 6).
+        let taken = words.next() != Some("0") || section.contains(&"a=bundle-only");
+        let said = section.iter().find(|line| directions.contains(line));
+        let stopped = match said {
+            Some(line) => *line == other_way || *line == "a=inactive",
+            None => session(other_way) || session("a=inactive"),
+        };
+        own && taken && !stopped
+    })
+}
+
 fn section_of<'a>(sdp: &'a str, kind: &str) -> Option<Vec<&'a str>> {
     sections(sdp).into_iter().find(|section| {
         section[0]

@@ -30,6 +30,7 @@ use crate::options::CallOptions;
 use crate::output::PictureBoard;
 use crate::peer::{ConnectionState, IceServer, Peer, PeerConfig, PeerEvent, RemoteTrack, Signal};
 use crate::signaling::{Signaling, SignalingError, SignalingEvent};
+use rtc_protocol::dialect::whip::PartnerNotice;
 use rtc_protocol::{LeaveReason, Member, PeerId};
 
 /// News from the connections, from threads, from the server: each waits or is told apart
@@ -385,8 +386,9 @@ impl Call {
                     self.media.0.clone(),
                 ),
             };
-            self.far
-                .insert(who.id.clone(), Far::new(who.clone(), media));
+            let mut far = Far::new(who.clone(), media);
+            far.by_http = signals::is_by_http(member.dialect);
+            self.far.insert(who.id.clone(), far);
             // A member that the server translates for offers by itself, or has us asked for an offer; we give way.
             let foreign = member.dialect.is_some();
             self.open_link(&who.id, newcomer || foreign, newcomer && !foreign)
@@ -763,7 +765,7 @@ impl Call {
             let unwell = now.saturating_duration_since(since);
             if unwell >= LOST_AFTER {
                 lost.push(id.clone());
-            } else if far.present && unwell >= RESTART_AFTER * (far.restarts + 1) {
+            } else if far.present && !far.by_http && unwell >= RESTART_AFTER * (far.restarts + 1) {
                 far.restarts += 1;
                 restart.push(Arc::clone(&link.peer));
             }
@@ -772,7 +774,23 @@ impl Call {
             peer.restart_ice().await;
         }
         for id in lost {
+            self.give_up(&id).await;
             self.gone(&id, "lost");
+        }
+    }
+
+    /// HTTP tells the server nothing of a publisher or player that has vanished: its partner does.
+    async fn give_up(&mut self, id: &str) {
+        let by_http = self
+            .far
+            .get(id)
+            .is_some_and(|far| far.by_http && far.present);
+        let (true, Ok(to), Ok(notice)) = (by_http, PeerId::new(id), PartnerNotice::LOST.try_into())
+        else {
+            return;
+        };
+        if let Err(error) = self.signaling.message(Some(to), notice).await {
+            tracing::debug!("the server is not told that {id} is lost: {error}");
         }
     }
 
@@ -781,7 +799,8 @@ impl Call {
     async fn end(mut self, how: How, started: Instant) -> Summary {
         let now = Instant::now();
         let strict = self.options.headless || self.options.duration.is_some();
-        let facts: Vec<_> = self.far.values().map(|far| far.facts(now)).collect();
+        let expected = self.far.values().filter(|far| far.expected());
+        let facts: Vec<_> = expected.map(|far| far.facts(now)).collect();
         let (ending, outcome) = judge(&how, strict, &facts);
         let summary = Summary {
             exit_code: ending.code(),

@@ -145,6 +145,8 @@ impl Link {
 /// Everything about one far peer, beyond any single connection to it.
 pub(super) struct Far {
     pub(super) who: PeerRef,
+    /// It came by HTTP (WHIP, WHEP): it offers once to one member, and takes no offer of ours.
+    pub(super) by_http: bool,
     /// In the room, as the server sees it.
     pub(super) present: bool,
     /// When it came, or we did if later.
@@ -168,6 +170,7 @@ impl Far {
     pub(super) fn new(who: PeerRef, media: FarMedia) -> Self {
         Self {
             who,
+            by_http: false,
             present: true,
             since: Instant::now(),
             until: None,
@@ -189,6 +192,11 @@ impl Far {
             Kind::Audio => &mut self.first_sound_after,
         };
         slot.get_or_insert(after);
+    }
+
+    /// Whether there is to be a connection to it: one that came by HTTP may have another member for partner.
+    pub(super) fn expected(&self) -> bool {
+        !self.by_http || !self.promised.origin.is_empty()
     }
 
     pub(super) fn facts(&self, now: Instant) -> PeerFacts {

@@ -1,6 +1,6 @@
 //! Between the session's own words and the signaling's.
 
-use rtc_protocol::{IceServer as WireIceServer, LeaveReason, Member, Name};
+use rtc_protocol::{Dialect, IceServer as WireIceServer, LeaveReason, Member, Name};
 
 use crate::event::{Kind, PeerRef};
 use crate::exit::Ending;
@@ -30,6 +30,11 @@ pub(super) fn peer_ref(member: &Member) -> PeerRef {
         id: member.peer.to_string(),
         name: member.name.to_string(),
     }
+}
+
+/// Whether a member is a publisher or player that speaks HTTP with the server.
+pub(super) const fn is_by_http(dialect: Option<Dialect>) -> bool {
+    matches!(dialect, Some(Dialect::Whip | Dialect::Whep))
 }
 
 pub(super) const fn reason(reason: LeaveReason) -> &'static str {

@@ -212,25 +212,40 @@ impl Actor {
 
     /// Begins to send what was negotiated.
     async fn begin(&mut self) {
+        let mut goes = [true; 2];
         // The far side sends by the payload types that our description names (RFC 3264 section 5.1).
         if let Some(local) = self.engine.connection.local_description().await {
             self.offered = receive::Offered {
                 codecs: remote_codecs(&local.sdp),
                 audio_level: sdp::extension(&local.sdp, "audio", setup::AUDIO_LEVEL_URI),
             };
+            goes = ["audio", "video"].map(|kind| sdp::sends(&local.sdp, kind));
         }
+        // The engine's senders know codecs, and nothing of directions.
+        if let Some(remote) = self.engine.connection.remote_description().await {
+            goes[0] &= sdp::receives(&remote.sdp, "audio");
+            goes[1] &= sdp::receives(&remote.sdp, "video");
+        }
+        let [audio_goes, video_goes] = goes;
         if let Some(sender) = &self.audio_sender {
-            let sending = negotiated(&sender.engine).await.into_iter().find_map(|f| {
+            let formats = negotiated(&sender.engine).await;
+            let opus = formats.iter().filter(|_| audio_goes).find_map(|f| {
                 f.name.eq_ignore_ascii_case("opus").then_some(AudioSending {
                     payload_type: f.payload_type,
                     ssrc: sender.ids.ssrc,
                 })
             });
-            self.audio_sending.send_replace(sending);
+            self.audio_sending.send_replace(opus);
         }
         let Some(sender) = &self.video_sender else {
             return;
         };
+        if !video_goes {
+            // Nobody asks for our pictures, so nobody refuses them.
+            self.told = None;
+            self.video_sending.send_replace(None);
+            return;
+        }
         let formats = negotiated(&sender.engine).await;
         let sending = sdp::choose_video(&formats, &self.config.video_codecs).and_then(
             |(codec, single_nal)| {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::{
     Format, MAX_BYTES, MAX_LINES, MAX_SECTIONS, Refused, check, choose_video, extension, formats,
-    mend, section_kinds, username_fragments,
+    mend, receives, section_kinds, sends, username_fragments,
 };
 use crate::media::frame::VideoCodec::{H264, Vp8};
 
@@ -13,6 +13,33 @@ const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
     a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\na=rtpmap:102 H264/90000\r\n\
     a=fmtp:102 level-asymmetry-allowed=1; packetization-mode=1 ;profile-level-id=42e01f\r\n\
     a=rtpmap:104 h264/90000\r\na=fmtp:104 profile-level-id=42e01f\r\n";
+
+#[test]
+fn media_go_the_ways_that_a_description_says() {
+    let both = |sdp: &str, kind| (sends(sdp, kind), receives(sdp, kind));
+    assert_eq!(both(OFFER, "audio"), (true, true), "where nothing is said");
+    assert_eq!(
+        both(OFFER, "application"),
+        (false, false),
+        "where there is none"
+    );
+    let session = OFFER.replace("t=0 0\r\n", "t=0 0\r\na=recvonly\r\n");
+    assert_eq!(both(&session, "video"), (false, true));
+    for (line, ways) in [
+        ("a=sendrecv", (true, true)),
+        ("a=sendonly", (true, false)),
+        ("a=recvonly", (false, true)),
+        ("a=inactive", (false, false)),
+    ] {
+        let own = session.replace("a=ice-ufrag:two", line);
+        assert_eq!(both(&own, "video"), ways, "{line}");
+        assert_eq!(both(&own, "audio"), (false, true), "{line}");
+    }
+    let refused = OFFER.replace("m=video 9", "m=video 0");
+    assert_eq!(both(&refused, "video"), (false, false));
+    let bundled = refused.replace("a=ice-ufrag:two", "a=bundle-only");
+    assert_eq!(both(&bundled, "video"), (true, true));
+}
 
 #[test]
 fn codecs_are_read_with_their_parameters() {
