@@ -48,7 +48,6 @@ impl Speech for Native {
             resume: Some(self.token.clone()),
             last_seq,
             name: None,
-            auth: None,
             agent: Some("rtc-client load".to_owned()),
             auth: None,
         }));
