@@ -36,6 +36,11 @@ impl Raw {
     ///
     /// The text itself costs nothing when it is deep, yet a far peer that reads it into a tree may run out of stack.
     pub(crate) fn is_deeper_than(&self, limit: usize) -> bool {
+        // Most payloads have not even that many brackets, and counting them is fast.
+        let brackets = self.get().bytes().filter(|b| matches!(b, b'[' | b'{'));
+        if brackets.count() <= limit {
+            return false;
+        }
         let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
         for byte in self.get().bytes() {
             if in_string {

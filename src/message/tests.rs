@@ -409,6 +409,15 @@ proptest! {
         prop_assert_eq!(ServerFrame::parse(&frame.to_json()), Ok(frame));
     }
 
+    /// What is put together from texts is the same as what is written field by field.
+    #[test]
+    fn every_server_frame_is_written_as_its_fields_say(
+        seq in of(any::<u64>()), id in of(any::<u64>()), message in server()
+    ) {
+        let frame = ServerFrame { seq, id, message };
+        prop_assert_eq!(frame.to_json(), serde_json::to_string(&frame).unwrap());
+    }
+
     #[test]
     fn arbitrary_text_never_panics(text in any::<String>()) {
         let _ = ClientFrame::parse(&text);

@@ -1,10 +1,12 @@
 //! The flat form that both directions are parsed through.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
 
-use serde::Deserialize;
 use serde::de::value::{Error as Unread, StrDeserializer};
-use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::{
     Dialect, ErrorCode, IceServer, Kind, LeaveReason, Limits, Member, ParseError, RefuseCode,
@@ -22,20 +24,30 @@ pub(super) struct Wire<'a> {
     pub(super) kind: Cow<'a, str>,
     pub(super) id: Option<u64>,
     pub(super) seq: Option<u64>,
-    room: Option<Cow<'a, str>>,
-    to: Option<Cow<'a, str>>,
-    from: Option<Cow<'a, str>>,
-    peer: Option<Cow<'a, str>>,
-    by: Option<Cow<'a, str>>,
-    name: Option<Cow<'a, str>>,
-    call: Option<Cow<'a, str>>,
-    pub(super) resume: Option<Cow<'a, str>>,
-    pub(super) auth: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    room: Option<Text<'a>>,
+    #[serde(borrow)]
+    to: Option<Text<'a>>,
+    #[serde(borrow)]
+    from: Option<Text<'a>>,
+    #[serde(borrow)]
+    peer: Option<Text<'a>>,
+    #[serde(borrow)]
+    by: Option<Text<'a>>,
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
+    call: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) resume: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) auth: Option<Text<'a>>,
     pub(super) agent: Option<String>,
     pub(super) server: Option<String>,
     pub(super) message: Option<String>,
     pub(super) url: Option<String>,
-    reason: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    reason: Option<Text<'a>>,
     pub(super) last_seq: Option<u64>,
     pub(super) capacity: Option<u16>,
     #[serde(rename = "kind")]
@@ -56,11 +68,45 @@ pub(super) struct Wire<'a> {
     pub(super) limits: Option<Limits>,
     pub(super) members: Option<Vec<WireMember<'a>>>,
     pub(super) member: Option<WireMember<'a>>,
-    code: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    code: Option<Text<'a>>,
+}
+
+/// A string, borrowed from the message where nothing in it is escaped; an optional `Cow` alone is always copied.
+pub(super) struct Text<'a>(Cow<'a, str>);
+
+impl<'a, 'de: 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl<'de> Visitor<'de> for Words {
+            type Value = Cow<'de, str>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Cow::Borrowed(text))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(Words).map(Self)
+    }
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A payload of `null` is a payload, not an absent field.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Raw>, D::Error> {
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Raw>, D::Error> {
     Raw::deserialize(deserializer).map(Some)
 }
 
