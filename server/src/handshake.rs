@@ -12,8 +12,12 @@ use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 
-/// Buffers of one WebSocket. The library's own default is 128 KiB, for every idle peer.
-const BUFFER: usize = 4 * 1024;
+/// What one WebSocket reads into, there for every idle peer too; the library's own default is 128 KiB. A larger message
+/// gets its memory when its length is known, for as long as it lasts.
+const READ_BUFFER: usize = 1024;
+
+/// Bytes that are collected before they are written, where more is to come; nothing is held for it in advance.
+const WRITE_BUFFER: usize = 4 * 1024;
 
 /// A request that asks for a WebSocket and does it right. No extension is taken up, whatever is offered: a message has
 /// one size, and what is compressed is a broken frame (section 5.2, RSV1).
@@ -42,9 +46,9 @@ pub(crate) fn sized(upgrade: WebSocketUpgrade, message_bytes: usize) -> WebSocke
     upgrade
         .max_message_size(message_bytes)
         .max_frame_size(message_bytes)
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(BUFFER)
-        .max_write_buffer_size(message_bytes * 2 + BUFFER)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(message_bytes * 2 + WRITE_BUFFER)
 }
 
 fn refused(rejection: WebSocketUpgradeRejection) -> Response<Body> {

@@ -44,7 +44,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::{interval, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -64,6 +64,10 @@ use transport::whip::Sessions;
 
 /// How often the progress of a drain is told.
 const PROGRESS: Duration = Duration::from_secs(10);
+
+/// Connections that wait to be accepted: when a network comes back, all its peers do at once, and whom the system turns
+/// away here tries again after a whole second.
+const BACKLOG: u32 = 4096;
 
 /// How long connections may take to say goodbye at the end.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -94,9 +98,7 @@ impl Server {
     pub async fn bind(config: Config) -> Result<Self, BindError> {
         let mut listeners = Vec::new();
         for &address in &config.listen {
-            let listener = TcpListener::bind(address)
-                .await
-                .map_err(|source| BindError { address, source })?;
+            let listener = listen(address).map_err(|source| BindError { address, source })?;
             listeners.push(listener);
         }
         Ok(Self { config, listeners })
@@ -182,6 +184,21 @@ impl Server {
             _switchboard: AbortOnDropHandle::new(tokio::spawn(task)),
         }
     }
+}
+
+/// Takes one address.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A server that is started again finds its old connections still waiting out their time. (On Windows the option
+    // means something else, and is not needed.)
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// A server that serves; ends at once when dropped.

@@ -29,15 +29,9 @@ async fn figures(address: SocketAddr, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn config() -> rtc_server::Config {
-    rtc_server::Config {
-        ..testing::config()
-    }
-}
-
 #[tokio::test]
 async fn each_message_of_each_call_is_accounted_for() {
-    let (server, address) = testing::start(config()).await.unwrap();
+    let (server, address) = testing::start(testing::config()).await.unwrap();
     let all = figures(address, &["call", "--calls", "20", "--rooms", "3"]).await;
     assert_eq!(all["calls"]["begun"], 20);
     assert_eq!(all["calls"]["done"], 20);
@@ -51,17 +45,17 @@ async fn each_message_of_each_call_is_accounted_for() {
 
 #[tokio::test]
 async fn calls_at_a_rate_are_as_many_as_the_rate_says() {
-    let (server, address) = testing::start(config()).await.unwrap();
+    let (server, address) = testing::start(testing::config()).await.unwrap();
     let arguments = ["call", "--rate", "40", "--duration", "1s"];
     let all = figures(address, &arguments).await;
     assert_eq!(all["calls"]["done"], 40);
-    assert_eq!(all["ownDelayMs"]["p50"].is_number(), true);
+    assert!(all["ownDelayMs"]["p50"].is_number());
     drop(server);
 }
 
 #[tokio::test]
 async fn small_messages_at_a_rate_all_arrive() {
-    let (server, address) = testing::start(config()).await.unwrap();
+    let (server, address) = testing::start(testing::config()).await.unwrap();
     let arguments = ["relay", "--rooms", "3", "--rate", "200", "--duration", "1s"];
     let all = figures(address, &arguments).await;
     assert_eq!(all["messages"]["sent"], 200);
@@ -71,7 +65,7 @@ async fn small_messages_at_a_rate_all_arrive() {
 
 #[tokio::test]
 async fn cut_peers_come_back_into_their_sessions() {
-    let (server, address) = testing::start(config()).await.unwrap();
+    let (server, address) = testing::start(testing::config()).await.unwrap();
     let all = figures(address, &["reconnect", "--peers", "21"]).await;
     assert_eq!(all["calls"]["done"], 21);
     drop(server);
@@ -80,7 +74,7 @@ async fn cut_peers_come_back_into_their_sessions() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn idle_peers_are_there_all_the_time_and_the_server_is_measured() {
-    let (server, address) = testing::start(config()).await.unwrap();
+    let (server, address) = testing::start(testing::config()).await.unwrap();
     // The server lives in this process.
     let pid = std::process::id().to_string();
     let arguments = [
@@ -102,7 +96,7 @@ async fn idle_peers_are_there_all_the_time_and_the_server_is_measured() {
 async fn what_a_server_refuses_is_told_and_is_a_failure() {
     let narrow = rtc_server::Config {
         default_capacity: 1,
-        ..config()
+        ..testing::config()
     };
     let (server, address) = testing::start(narrow).await.unwrap();
     let server_url = format!("http://{address}");

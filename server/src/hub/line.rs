@@ -1,5 +1,6 @@
 //! One message as text, written once for all who are told it.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use rtc_protocol::{ServerFrame, ServerMessage};
@@ -49,9 +50,8 @@ impl Line {
         match (self.seq, self.json.strip_prefix('{')) {
             (Some(seq), Some(rest)) => {
                 let mut text = String::with_capacity(self.json.len() + 28);
-                text.push_str("{\"seq\":");
-                text.push_str(&seq.to_string());
-                text.push(',');
+                // Writing into a String cannot fail.
+                let _ = write!(text, "{{\"seq\":{seq},");
                 text.push_str(rest);
                 text
             }

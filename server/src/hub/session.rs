@@ -1,6 +1,6 @@
 //! A peer that said hello, and what it must not miss.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use rtc_protocol::{Dialect, Name, PeerId, RoomId};
@@ -35,7 +35,8 @@ pub(super) struct Session {
     /// Spoken with by a translator; none where it speaks `rtc.v1`.
     dialect: Option<Dialect>,
     rights: Rights,
-    rooms: BTreeSet<RoomId>,
+    /// A few at most, see `rooms_per_peer`; in the order in which they were entered.
+    rooms: Vec<RoomId>,
     /// The number of the newest message.
     seq: u64,
     /// The newest numbered messages without a gap, and when each was said.
@@ -58,7 +59,7 @@ impl Session {
             registered: None,
             dialect,
             rights: Rights::open(),
-            rooms: BTreeSet::new(),
+            rooms: Vec::new(),
             seq: 0,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
@@ -134,15 +135,16 @@ impl Session {
     }
 
     pub(super) fn enter(&mut self, room: RoomId) {
-        self.rooms.insert(room);
+        self.rooms.reserve_exact(1);
+        self.rooms.push(room);
     }
 
     pub(super) fn exit(&mut self, room: &RoomId) {
-        self.rooms.remove(room);
+        self.rooms.retain(|one| one != room);
     }
 
     pub(super) fn rooms(&self) -> Vec<RoomId> {
-        self.rooms.iter().cloned().collect()
+        self.rooms.clone()
     }
 
     pub(super) fn rooms_entered(&self) -> usize {

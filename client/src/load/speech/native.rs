@@ -119,7 +119,9 @@ impl Speech for Native {
                 Heard::Nothing
             }
             ServerMessage::Error { code, message } => {
-                Heard::Refused(format!("{}: {message}", code.as_str()))
+                // The words hold names of rooms and peers; the code is what can be counted.
+                tracing::debug!("refused: {message}");
+                Heard::Refused(code.as_str().to_owned())
             }
             ServerMessage::GoAway { reason, .. } => Heard::Refused(reason),
             _ => Heard::Nothing,
