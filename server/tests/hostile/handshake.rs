@@ -177,3 +177,19 @@ async fn what_comes_right_behind_the_handshake_is_not_lost() {
         "{welcome:?}"
     );
 }
+
+#[tokio::test]
+async fn a_compressed_body_is_read_as_it_is() {
+    let (_running, address) = server().await;
+    // "v=0" as gzip; what says that it is compressed is not inflated, so there is no bomb.
+    let body = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x2b\xb3\x35\x00\x00\x9e\x8d\x0f\x5b\x03\x00\x00\x00";
+    let mut wire = Wire::connect(address).await;
+    let head = format!(
+        "POST /whip/r HTTP/1.1\r\nhost: a\r\ncontent-type: application/sdp\r\n\
+         content-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    wire.write(&[head.as_bytes(), body].concat()).await;
+    let answer = wire.head().await;
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+}

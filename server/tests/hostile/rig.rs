@@ -310,7 +310,16 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) async fn over(address: SocketAddr) -> Self {
-        let mut one = Wire::inside(address, "watch-one", "watched").await;
+        let mut one = Wire::greeted(address, "watch-one").await;
+        one.say(ClientMessage::Join {
+            room: room("watched"),
+            name: None,
+            // So nobody comes in by the door, either.
+            capacity: Some(2),
+        })
+        .await;
+        let joined = one.message().await;
+        assert!(matches!(joined, ServerMessage::Joined { .. }), "{joined:?}");
         let other = Wire::inside(address, "watch-other", "watched").await;
         let came = one.message().await;
         assert!(matches!(came, ServerMessage::PeerJoined { .. }), "{came:?}");
