@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rtc_protocol::AuthToken;
 
 use crate::load::args::Load;
 
@@ -61,6 +62,10 @@ pub(crate) struct Join {
     /// running there, one inside this client.
     #[arg(long, value_name = "URL", env = "RTC_CLIENT_SERVER")]
     pub(crate) server: Option<String>,
+
+    /// The room token, where the server asks for one.
+    #[arg(long, value_name = "TOKEN", env = "RTC_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<AuthToken>,
 
     /// The name that the others see.
     #[arg(long = "as", value_name = "NAME", env = "RTC_CLIENT_NAME")]

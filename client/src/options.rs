@@ -4,6 +4,8 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rtc_protocol::AuthToken;
+
 use crate::cli::{Display, Graphics, Join};
 use crate::media::frame::VideoCodec;
 use crate::net::impair::Spec;
@@ -63,6 +65,8 @@ pub struct CallOptions {
     pub room: String,
     /// `--server`.
     pub server: Option<String>,
+    /// `--token`.
+    pub token: Option<AuthToken>,
     /// What the others see.
     pub name: String,
     /// Our picture.
@@ -195,6 +199,7 @@ impl CallOptions {
             },
             room: join.room,
             server: join.server,
+            token: join.token,
             video_asked: join.video.is_some(),
             audio_asked: join.audio.is_some(),
             speaker_asked: join.speaker.is_some(),

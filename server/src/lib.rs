@@ -139,6 +139,7 @@ impl Server {
                 message_bytes: config.limits.message_bytes,
                 rate: Rate::bursting(config.rate),
             },
+            config.access.clone(),
             connections.clone(),
             stop.child_token(),
         );

@@ -223,3 +223,89 @@ async fn a_forged_token_is_refused_even_on_a_resume() {
         "and its owner is not disturbed"
     );
 }
+
+/// The answer to an offer that nobody could take; who may not offer hears so before.
+async fn offer(address: SocketAddr, path: &str, token: Option<&str>) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let bearer = token.map_or_else(String::new, |token| {
+        format!("authorization: Bearer {token}\r\n")
+    });
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/sdp\r\n\
+         {bearer}content-length: 3\r\n\r\nbad"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = stream.read_to_string(&mut answer);
+    timeout(PATIENCE, read).await.expect("in time").unwrap();
+    answer.to_lowercase()
+}
+
+#[tokio::test]
+async fn publishers_and_players_show_their_token_in_the_request() {
+    let (_server, address) = guarded().await;
+    for path in ["/whip/foo", "/whep/foo"] {
+        let answer = offer(address, path, None).await;
+        assert!(answer.starts_with("http/1.1 401"), "{answer}");
+        assert!(answer.contains("www-authenticate: bearer"), "{answer}");
+        let expired = token("foo", -61.0);
+        let answer = offer(address, path, Some(&expired)).await;
+        assert!(answer.starts_with("http/1.1 401"), "{answer}");
+        assert!(answer.contains("invalid_token"), "{answer}");
+        let elsewhere = token("bar", 60.0);
+        let answer = offer(address, path, Some(&elsewhere)).await;
+        assert!(answer.starts_with("http/1.1 403"), "{answer}");
+        let good = token("foo", 60.0);
+        let answer = offer(address, path, Some(&good)).await;
+        assert!(answer.starts_with("http/1.1 4"), "{answer}");
+        assert!(!answer.starts_with("http/1.1 401") && !answer.starts_with("http/1.1 403"));
+    }
+}
+
+/// What a page of Socket.IO is answered when it creates room `foo`.
+async fn create_or_join(address: SocketAddr, query: &str, connect: Option<&str>) -> String {
+    let url = format!("ws://{address}/socket.io/?transport=websocket&{query}");
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+    if let Some(connect) = connect {
+        socket.send(Message::Text(connect.into())).await.unwrap();
+    }
+    let event = r#"42["create or join","foo"]"#;
+    socket.send(Message::Text(event.into())).await.unwrap();
+    loop {
+        let message = timeout(PATIENCE, socket.next()).await.expect("in time");
+        let text = message.unwrap().unwrap().into_text().unwrap();
+        // What the server did is told beside it.
+        if text.starts_with("42") && !text.starts_with(r#"42["log""#) {
+            return text.to_string();
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_socket_io_show_their_token_when_they_connect() {
+    let (_server, address) = guarded().await;
+    let good = token("foo", 60.0);
+    let auth = |token: &str| format!("40{}", json!({"token": token}));
+    for (query, connect, answer) in [
+        ("EIO=3".to_owned(), None, "not-authorized"),
+        ("EIO=4".to_owned(), Some("40".to_owned()), "not-authorized"),
+        ("EIO=4".to_owned(), Some(auth("x.y.z")), "token-malformed"),
+        (format!("EIO=3&token={good}"), None, "created"),
+        ("EIO=4".to_owned(), Some(auth(&good)), "created"),
+        (
+            format!("EIO=4&token={good}"),
+            Some("40".to_owned()),
+            "created",
+        ),
+        (
+            format!("EIO=3&token={}", token("bar", 60.0)),
+            None,
+            "not-allowed",
+        ),
+    ] {
+        let heard = create_or_join(address, &query, connect.as_deref()).await;
+        assert!(heard.contains(answer), "{query}: {heard}");
+    }
+}

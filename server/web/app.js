@@ -7,6 +7,8 @@ import * as ui from './ui.js';
 
 const { $ } = ui;
 const query = new URLSearchParams(location.search);
+// What stands behind the # is never sent to a server by itself, nor logged.
+const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? query.get('token') ?? undefined;
 const flag = (name) => query.has(name) && !['0', 'false', 'no'].includes(query.get(name));
 const refused = (name) => query.has(name) && !flag(name);
 const STATS_MS = 1000;
@@ -116,7 +118,7 @@ class Call {
   async connect() {
     const session = await loadSession();
     const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`;
-    this.signaling = new Signaling({ url, session, name: this.name || undefined, agent: 'rtc-page' });
+    this.signaling = new Signaling({ url, session, name: this.name || undefined, auth: token, agent: 'rtc-page' });
     this.mesh = new Mesh({ signaling: this.signaling, media: this.media, codec: query.get('codec') });
     this.wireMesh();
     return this.signaling.connect();

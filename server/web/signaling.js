@@ -87,11 +87,11 @@ export class Signaling extends EventTarget {
   welcome = null;
   rttMs = null;
 
-  constructor({ url, session, name, agent }) {
+  constructor({ url, session, name, auth, agent }) {
     super();
     this.#url = url;
     this.#session = session;
-    this.#hello = { name, agent };
+    this.#hello = { name, auth, agent };
     addEventListener('online', () => this.#hurry());
     document.addEventListener('visibilitychange', () => document.hidden || this.#hurry());
     addEventListener('pagehide', () => this.#save());

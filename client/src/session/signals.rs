@@ -11,6 +11,7 @@ use crate::signaling::{AddressError, ErrorKind, SignalingError, SignalingOptions
 pub(super) fn options(options: &CallOptions) -> Result<SignalingOptions, AddressError> {
     let target = Target::parse(&options.room, options.server.as_deref())?;
     let mut signaling = SignalingOptions::new(target);
+    signaling.auth.clone_from(&options.token);
     signaling.name = Name::new(&options.name).ok();
     Ok(signaling)
 }

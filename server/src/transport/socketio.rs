@@ -26,11 +26,13 @@ use engineioxide::config::EngineIoConfig;
 use engineioxide::service::EngineIoService;
 use engineioxide::socket::Sid;
 use hyper::service::Service;
+use rtc_protocol::AuthToken;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
 use crate::listener::Wire;
 use crate::rate::Share;
 use crate::switchboard::Switchboard;
@@ -56,6 +58,7 @@ impl SocketIo {
     pub(crate) fn new(
         switchboard: Switchboard,
         rules: Rules,
+        access: Access,
         pages: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
@@ -72,7 +75,7 @@ impl SocketIo {
             .ws_max_message_size(most)
             .ws_max_frame_size(most)
             .build();
-        let handler = Arc::new(Handler::new(switchboard, rules, pages, stop));
+        let handler = Arc::new(Handler::new(switchboard, rules, access, pages, stop));
         Self {
             service: EngineIoService::with_config(Arc::clone(&handler), config),
             handler,
@@ -119,6 +122,7 @@ impl SocketIo {
             let guest = Guest {
                 tether: tether.clone().unwrap_or_default(),
                 share,
+                token: token(&request),
             };
             let bare = bare(&request, guest);
             self.service.call(bare).await
@@ -159,6 +163,7 @@ impl SocketIo {
         let guest = Guest {
             tether: Arc::clone(&tether),
             share,
+            token: token(&request),
         };
         let bare = bare(&request, guest).map(drop);
         // Ends with the connection, as soon as hyper has written the answer or has failed to.
@@ -200,6 +205,10 @@ fn bare(request: &Request<Body>, guest: Guest) -> Request<Body> {
 fn parameter<'a, B>(request: &'a Request<B>, name: &str) -> Option<&'a str> {
     let mut all = request.uri().query()?.split('&');
     all.find_map(|one| one.strip_prefix(name)?.strip_prefix('='))
+}
+
+fn token(request: &Request<Body>) -> Option<AuthToken> {
+    parameter(request, "token").map(AuthToken::new)
 }
 
 fn no_such_session() -> Response<Body> {

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::{Emit, Event};
+use crate::id::AuthToken;
 use crate::limits;
 use crate::raw::Raw;
 
@@ -15,6 +16,8 @@ pub enum Incoming {
     Connect {
         /// Which; `/` is the only one that there is.
         namespace: String,
+        /// The token that it shows (`auth: { token }` of clients of 3.x and 4.x).
+        token: Option<AuthToken>,
     },
     /// It goes.
     Disconnect,
@@ -71,6 +74,7 @@ impl Incoming {
         match kind {
             Some('0') => Ok(Self::Connect {
                 namespace: namespace.to_owned(),
+                token: shown(rest),
             }),
             _ if namespace != "/" => Ok(Self::Elsewhere),
             Some('1') => Ok(Self::Disconnect),
@@ -153,6 +157,16 @@ impl Emit {
     }
 }
 
+/// The token of what a page shows when it connects; a page may show anything.
+fn shown(json: &str) -> Option<AuthToken> {
+    #[derive(serde::Deserialize)]
+    struct Shown {
+        token: String,
+    }
+    let shown: Shown = serde_json::from_str(json).ok()?;
+    Some(AuthToken::new(&shown.token))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
@@ -195,8 +209,14 @@ mod tests {
         let connect = |namespace: &str| {
             Ok(Incoming::Connect {
                 namespace: namespace.into(),
+                token: None,
             })
         };
+        let shown = Incoming::parse(r#"0{"token":"a.b.c","x":[]}"#).unwrap();
+        let Incoming::Connect { token, .. } = shown else {
+            panic!("{shown:?}")
+        };
+        assert_eq!(token.unwrap().secret(), "a.b.c");
         assert_eq!(Incoming::parse("0"), connect("/"));
         assert_eq!(Incoming::parse(r#"0{"token":1}"#), connect("/"));
         assert_eq!(Incoming::parse("0/?a=b"), connect("/"));

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use engineioxide::handler::EngineIoHandler;
 use engineioxide::socket::Sid;
 use engineioxide::{DisconnectReason, ProtocolVersion, Socket, Str};
-use rtc_protocol::ErrorCode;
 use rtc_protocol::dialect::socketio::wire::Incoming;
 use rtc_protocol::dialect::socketio::{Event, Setting};
+use rtc_protocol::{AuthToken, ErrorCode};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::addresses::Addresses;
 use super::page::{Page, Rules};
 use super::tether::Tether;
+use crate::access::Access;
 use crate::metrics::CloseReason;
 use crate::rate::Share;
 use crate::switchboard::Switchboard;
@@ -36,7 +37,7 @@ pub(super) struct Inbound {
 #[derive(Debug)]
 pub(super) enum Said {
     /// It wants to be in a namespace.
-    Connect(String),
+    Connect(String, Option<AuthToken>),
     /// It says something.
     Event(Event),
     /// It goes.
@@ -83,6 +84,8 @@ pub(super) struct Guest {
     pub(super) tether: Arc<Tether>,
     /// What its address may say, where that is bounded.
     pub(super) share: Option<Arc<Share>>,
+    /// The token in its address, as clients of 1.x and 2.x show one (`query`).
+    pub(super) token: Option<AuthToken>,
 }
 
 /// A connection of Engine.IO.
@@ -93,6 +96,7 @@ pub(super) type Connection = Socket<Data>;
 pub(super) struct Handler {
     pub(super) switchboard: Switchboard,
     pub(super) rules: Rules,
+    pub(super) access: Access,
     /// The actors of pages; each counts as a connection of the server.
     pub(super) pages: TaskTracker,
     pub(super) stop: CancellationToken,
@@ -105,12 +109,14 @@ impl Handler {
     pub(super) fn new(
         switchboard: Switchboard,
         rules: Rules,
+        access: Access,
         pages: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
         Self {
             switchboard,
             rules,
+            access,
             pages,
             stop,
             addresses: Addresses::default(),
@@ -134,7 +140,7 @@ impl Handler {
             return Said::Bad(None, ErrorCode::TooLarge, words);
         }
         match Incoming::parse(text) {
-            Ok(Incoming::Connect { namespace }) => Said::Connect(namespace),
+            Ok(Incoming::Connect { namespace, token }) => Said::Connect(namespace, token),
             Ok(Incoming::Event(event)) => Said::Event(event),
             Ok(Incoming::Disconnect) => Said::Disconnect,
             Ok(Incoming::Ack | Incoming::Elsewhere) => Said::Nothing,

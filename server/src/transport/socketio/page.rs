@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use engineioxide::DisconnectReason;
 use rtc_protocol::dialect::Step;
 use rtc_protocol::dialect::socketio::{Emit, Event, Setting, SocketIoTranslator, translator};
-use rtc_protocol::{ErrorCode, ServerFrame, Token, limits};
+use rtc_protocol::{AuthToken, ErrorCode, ServerFrame, Token, limits};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::engine::{Connection, Ended, Guest, Handler, Inbound, Said, is_old};
 use super::tether::Tether;
 use super::window::Window;
+use crate::access::{Access, Moment};
 use crate::hub::Greeting;
 use crate::metrics::{CloseReason, Limit, Metrics, Refused};
 use crate::rate::{Bucket, Rate, Share};
@@ -50,6 +51,9 @@ pub(super) struct Page {
     window: Window,
     bucket: Bucket,
     share: Option<Arc<Share>>,
+    /// What the page showed to be let in.
+    token: Option<AuthToken>,
+    access: Access,
     /// Until then nothing is taken up, since the page said more than it may.
     rests_until: Option<Instant>,
     bad: u32,
@@ -75,7 +79,11 @@ enum Next {
 impl Page {
     pub(super) fn new(
         socket: Arc<Connection>,
-        Guest { tether, share }: Guest,
+        Guest {
+            tether,
+            share,
+            token,
+        }: Guest,
         inbox: mpsc::Receiver<Inbound>,
         ended: Ended,
         setting: Setting,
@@ -92,6 +100,8 @@ impl Page {
             window: Window::default(),
             bucket: Bucket::new(Instant::now(), handler.rules.rate),
             share,
+            token,
+            access: handler.access.clone(),
             rests_until: None,
             bad: 0,
             seated: None,
@@ -137,8 +147,11 @@ impl Page {
                     Next::Said(Inbound { bytes, said }) => {
                         self.tether.took(bytes);
                         match said {
-                            Said::Connect(namespace) if namespace == "/" => return Ok(()),
-                            Said::Connect(namespace) => self.no_such(&namespace).await?,
+                            Said::Connect(namespace, token) if namespace == "/" => {
+                                self.token = token.or(self.token.take());
+                                return Ok(());
+                            }
+                            Said::Connect(namespace, _) => self.no_such(&namespace).await?,
                             // Whoever says anything else speaks another protocol.
                             _ => return Err(CloseReason::Protocol),
                         }
@@ -234,8 +247,8 @@ impl Page {
                 }
                 self.refuse(event, code, &words).await
             }
-            Said::Connect(namespace) if namespace == "/" => Ok(()),
-            Said::Connect(namespace) => self.no_such(&namespace).await,
+            Said::Connect(namespace, _) if namespace == "/" => Ok(()),
+            Said::Connect(namespace, _) => self.no_such(&namespace).await,
             Said::Disconnect => Err(CloseReason::Left),
             Said::Nothing => Ok(()),
         }
@@ -266,8 +279,17 @@ impl Page {
                 let words = "no dialect that is spoken here begins with this event";
                 return self.refuse(Some(event), ErrorCode::BadMessage, words).await;
             };
+            let shown = self.token.as_ref().map(AuthToken::secret);
+            let rights = match self.access.check(shown, Moment::now()) {
+                Ok(rights) => rights,
+                Err(denied) => {
+                    let words = denied.to_string();
+                    return self.refuse(Some(event), denied.code(), &words).await;
+                }
+            };
             let token = Token::from_random(rand::random());
             let greeting = Greeting::translated(token, translator.dialect(), None);
+            let greeting = greeting.with_rights(rights);
             let seat = Seat::take(&self.switchboard, greeting, self.rules.queue).await;
             let seat = seat.ok_or(CloseReason::GoingAway)?;
             self.seated = Some(Seated { seat, translator });
