@@ -3,6 +3,7 @@
 mod access;
 mod limits;
 mod logs;
+mod tls;
 mod token;
 
 use std::net::SocketAddr;
@@ -13,10 +14,12 @@ use clap::{CommandFactory, Parser, Subcommand};
 use rtc_protocol::IceServer;
 
 use crate::access::Moment;
+use crate::tls::{Tls, TlsError};
 use crate::{Config, Folder};
 use access::AccessFlags;
 use limits::LimitFlags;
 pub use logs::{LogFlags, LogFormat};
+use tls::TlsFlags;
 use token::TokenFlags;
 
 const EXAMPLES: &str = "\
@@ -28,6 +31,7 @@ Examples:
                                                pages of one's own, where they look for their server
   rtc-server --config /etc/rtc-server.toml     settings from a file
   rtc-server --config FILE config show         what they amount to, and where each comes from
+  rtc-server --listen 0.0.0.0:8443 --tls-self-signed      try it from your phone
   rtc-server --auth-secret secret.txt          for holders of room tokens only
   rtc-server token --auth-secret secret.txt --room foo
   rtc-client join foo --server http://localhost:8080
@@ -91,6 +95,9 @@ pub struct Cli {
 
     #[command(flatten)]
     logs: LogFlags,
+
+    #[command(flatten)]
+    tls: TlsFlags,
 
     /// What to do instead of serving.
     #[command(subcommand)]
@@ -157,7 +164,15 @@ impl Cli {
         Ok(Some(text))
     }
 
-    /// What was asked for.
+    /// The certificate to serve with.
+    ///
+    /// # Errors
+    /// When there is none that can be used.
+    pub fn tls(&self) -> Result<Option<Tls>, TlsError> {
+        self.tls.tls()
+    }
+
+    /// What was asked for, but for the certificate.
     #[must_use]
     pub fn config(self) -> Config {
         Config {

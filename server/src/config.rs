@@ -9,6 +9,7 @@ use crate::access::Access;
 use crate::folder::Folder;
 use crate::hub::HubConfig;
 use crate::listener::Network;
+use crate::tls::Tls;
 use crate::transport::whip::WhipConfig;
 
 /// The port where nothing else is said.
@@ -53,6 +54,8 @@ pub struct Config {
     pub calls_per_peer: usize,
     /// Members of a room where its maker says nothing.
     pub default_capacity: u16,
+    /// The certificate; with it, every address speaks TLS.
+    pub tls: Option<Tls>,
     /// What peers must show to be let in; nothing, unless it holds a key.
     pub access: Access,
     /// Peers on WebSockets at once.
@@ -104,6 +107,7 @@ impl Default for Config {
             ringing_calls: limits::RINGING_CALLS,
             calls_per_peer: limits::CALLS_PER_PEER,
             default_capacity: limits::DEFAULT_CAPACITY,
+            tls: None,
             access: Access::default(),
             connections: 10_000,
             connections_beside: 1_000,

@@ -11,6 +11,7 @@
 //! - `metrics`: what is counted, and how Prometheus reads it
 //! - [`settings`]: where settings come from
 //! - `transport`: what else peers come by: Socket.IO, and HTTP alone for publishers and players
+//! - [`tls`]: certificates
 //! - [`testing`]: servers for tests
 //!
 //! Invariants: the hub knows no socket, task or clock; every queue is bounded; a peer that
@@ -37,6 +38,7 @@ pub mod settings;
 mod socket;
 mod switchboard;
 pub mod testing;
+pub mod tls;
 mod transport;
 
 use std::net::SocketAddr;
@@ -59,6 +61,7 @@ use listener::{Listener, Places, Rules};
 use metrics::Metrics;
 use rate::{Addresses, Rate, Rates};
 use switchboard::Switchboard;
+use tls::Tls;
 use transport::socketio::{self, SocketIo};
 use transport::whip::Sessions;
 
@@ -169,12 +172,15 @@ impl Server {
             places: Arc::clone(&places),
             addresses: Arc::clone(&addresses),
             metrics: metrics.clone(),
+            tls: config.tls.as_ref().map(Tls::acceptor),
             stop: stop.clone(),
         });
         let listeners = listeners
             .map(|listener| AbortOnDropHandle::new(tokio::spawn(listener.run())))
             .collect();
+        let keep_up = config.tls.clone().map(|tls| tokio::spawn(tls.keep_up()));
         Running {
+            _keep_up: keep_up.map(AbortOnDropHandle::new),
             addresses: listening,
             switchboard,
             connections,
@@ -214,6 +220,8 @@ pub struct Running {
     _stop_at_the_end: DropGuard,
     listeners: Vec<AbortOnDropHandle<()>>,
     _switchboard: AbortOnDropHandle<()>,
+    /// Reads certificates again.
+    _keep_up: Option<AbortOnDropHandle<()>>,
 }
 
 impl Running {

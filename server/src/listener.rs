@@ -9,6 +9,7 @@ mod places;
 mod refusal;
 mod wire;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::header::{CONNECTION, HOST, HeaderValue, LOCATION};
+use axum::http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -25,7 +27,9 @@ use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Limit, Metrics, Refused};
@@ -71,6 +75,8 @@ pub(crate) struct Listener {
     pub(crate) places: Arc<Places>,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) metrics: Metrics,
+    /// Where it is there, this address speaks TLS.
+    pub(crate) tls: Option<TlsAcceptor>,
     /// Cancelled when nobody is to be accepted any more.
     pub(crate) stop: CancellationToken,
 }
@@ -81,6 +87,7 @@ impl Listener {
         let door = Arc::new(Door {
             router: TowerToHyperService::new(self.router),
             rules: self.rules,
+            tls: self.tls,
             stop: self.stop.clone(),
         });
         let mut tasks = JoinSet::new();
@@ -212,6 +219,7 @@ impl Trouble {
 struct Door {
     router: TowerToHyperService<Router>,
     rules: Rules,
+    tls: Option<TlsAcceptor>,
     stop: CancellationToken,
 }
 
@@ -224,13 +232,39 @@ impl Door {
             request.extensions_mut().insert(visitor);
             router.call(request.map(Body::new))
         });
+        let Some(tls) = &self.tls else {
+            return self.drive(Wire::plain(stream, place), service).await;
+        };
+        // Who says nothing holds a place no longer in TLS than outside of it.
+        let shaken = tokio::select! {
+            shaken = timeout(self.rules.header_time, shake_hands(tls, stream)) => shaken,
+            () = self.stop.cancelled() => return,
+        };
+        match shaken {
+            Ok(Ok(Hands::Shaken(stream))) => {
+                self.drive(Wire::secure(stream, place), service).await;
+            }
+            Ok(Ok(Hands::Plain(stream))) => {
+                self.drive(Wire::plain(stream, place), service_fn(to_https))
+                    .await;
+            }
+            Ok(Err(error)) => tracing::debug!("no TLS: {error}"),
+            Err(_) => tracing::debug!("no TLS in time"),
+        }
+    }
+
+    async fn drive<S>(&self, wire: Wire, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+    {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(self.rules.header_time)
             .max_header_size(HEADER_BYTES)
             .max_buf_size(BUFFER_BYTES);
-        let wire = TokioIo::new(Wire::plain(stream, place));
-        let connection = http.serve_connection(wire, service).with_upgrades();
+        let connection = http
+            .serve_connection(TokioIo::new(wire), service)
+            .with_upgrades();
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -243,6 +277,50 @@ impl Door {
             tracing::debug!("a connection ended: {error}");
         }
     }
+}
+
+/// What a connection turned out to be.
+enum Hands {
+    Shaken(Box<TlsStream<TcpStream>>),
+    Plain(TcpStream),
+}
+
+async fn shake_hands(tls: &TlsAcceptor, stream: TcpStream) -> io::Result<Hands> {
+    // A handshake begins with this byte (RFC 8446, section 5.1), and a request with a letter.
+    const HANDSHAKE: u8 = 22;
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    if first[0].is_ascii_uppercase() && first[0] != HANDSHAKE {
+        return Ok(Hands::Plain(stream));
+    }
+    let stream = tls.accept(stream).await?;
+    Ok(Hands::Shaken(Box::new(stream)))
+}
+
+/// Browsers try http where a person types no scheme.
+async fn to_https(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let words = "this address speaks https; put https:// in front\n";
+    let mut response = Response::new(Body::from(words));
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
+    let there = host.map(|host| format!("https://{host}{path}"));
+    match there.and_then(|there| HeaderValue::from_str(&there).ok()) {
+        Some(there) => {
+            *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+            response.headers_mut().insert(LOCATION, there);
+        }
+        None => *response.status_mut() = StatusCode::BAD_REQUEST,
+    }
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+    Ok(response)
 }
 
 /// Tells the system how to treat a connection; what it does not know is left out.

@@ -4,12 +4,14 @@ mod logs;
 mod probe;
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use rtc_server::Server;
 use rtc_server::cli::{Cli, ConfigTask, LogFormat, Task};
 use rtc_server::settings::{Settings, SettingsError};
+use rtc_server::tls::{Tls, own_addresses};
+use rtc_server::{Config, Server};
 use tokio::time::timeout;
 
 fn main() -> ExitCode {
@@ -73,22 +75,54 @@ fn print(text: &[u8]) -> anyhow::Result<()> {
     }
 }
 
+/// Says where the server is found, and what there is to know about it.
+fn tell(addresses: &[SocketAddr], tls: Option<&Tls>, open: bool, json: bool) {
+    let mut stderr = std::io::stderr();
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    for address in addresses {
+        let url = format!("{scheme}://{address}/");
+        if json {
+            tracing::info!(url, "listening");
+            continue;
+        }
+        let _ = writeln!(stderr, "listening at {url}");
+        if address.ip().is_unspecified() {
+            for own in own_addresses() {
+                let own = SocketAddr::new(own, address.port());
+                let _ = writeln!(stderr, "  from other machines: {scheme}://{own}/");
+            }
+        }
+    }
+    if let Some(tls) = tls.filter(|tls| tls.is_self_signed()) {
+        let print = tls.fingerprint();
+        let _ = writeln!(
+            stderr,
+            "the certificate is this server's own; its SHA-256 is {print}"
+        );
+    }
+    if open && addresses.iter().any(|address| !address.ip().is_loopback()) {
+        tracing::warn!(
+            "whoever reaches this server may join every room; ask for tokens with --auth-secret (see rtc-server token --help)"
+        );
+    }
+}
+
 async fn serve(cli: Cli) -> anyhow::Result<()> {
     // Listened for before anybody can know that we are here, so that no signal ends us in disorder.
     let mut signals = Signals::listen().context("the system gives no signals")?;
     let deadline = cli.drain_deadline();
     let json = cli.logs().log_format == LogFormat::Json;
-    let bound = Server::bind(cli.config()).await;
+    let tls = cli.tls()?;
+    let config = Config {
+        tls: tls.clone(),
+        ..cli.config()
+    };
+    let open = config.access.is_open();
+    let bound = Server::bind(config).await;
     let server = bound.map_err(|error| {
         anyhow::anyhow!("{error}; choose another address with --listen, or stop what is there")
     })?;
-    for address in server.local_addrs() {
-        let url = format!("http://{address}/");
-        match json {
-            true => tracing::info!(url, "listening"),
-            false => drop(writeln!(std::io::stderr(), "listening at {url}")),
-        }
-    }
+    tell(&server.local_addrs(), tls.as_ref(), open, json);
     let running = server.start();
     tokio::select! {
         () = signals.next() => {}

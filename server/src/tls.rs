@@ -1,0 +1,281 @@
+//! TLS: a certificate of files, which is read again when they change, or one made for this machine.
+//!
+//! What is told to other modules is an acceptor and no more; the crypto is the one that is linked already (`ring`).
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use ring::digest::{SHA256, digest};
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_rustls::TlsAcceptor;
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long a certificate of our own is good for; each start makes a new one.
+const OWN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// Before now, for devices whose clocks are late.
+const LATE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Why there is no TLS.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// Flags that do not go together.
+    #[error("give both --tls-cert and --tls-key, or --tls-self-signed alone")]
+    Flags,
+    /// A file is not there.
+    #[error("cannot read {}: {source}; check --tls-cert and --tls-key", .path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{} holds no {what} in PEM; check --tls-cert and --tls-key", .path.display())]
+    Form {
+        /// Which.
+        path: PathBuf,
+        /// What was looked for.
+        what: &'static str,
+    },
+    /// Certificate and key do not go together, or are of a kind that is not spoken.
+    #[error("the certificate and its key cannot be used: {0}; they must belong together")]
+    Unfit(#[from] rustls::Error),
+    /// No certificate of our own could be made.
+    #[error("no certificate can be made: {0}; give one with --tls-cert and --tls-key")]
+    NotMade(#[from] rcgen::Error),
+}
+
+/// See the module; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    config: Arc<ServerConfig>,
+    current: Arc<Current>,
+    files: Option<Arc<Files>>,
+    fingerprint: Arc<str>,
+}
+
+/// The certificate that is shown to who comes next.
+#[derive(Debug)]
+struct Current(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&current))
+    }
+}
+
+#[derive(Debug)]
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// What stood in both files.
+#[derive(Debug, PartialEq, Eq)]
+struct Texts {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Files {
+    fn read(&self) -> Result<Texts, TlsError> {
+        let read = |path: &Path| {
+            std::fs::read(path).map_err(|source| TlsError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        Ok(Texts {
+            certificate: read(&self.certificate)?,
+            key: read(&self.key)?,
+        })
+    }
+
+    fn certified(&self, texts: &Texts) -> Result<CertifiedKey, TlsError> {
+        let form = |path: &Path, what| TlsError::Form {
+            path: path.to_owned(),
+            what,
+        };
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&texts.certificate)
+            .collect::<Result<_, _>>()
+            .ok()
+            .filter(|chain: &Vec<_>| !chain.is_empty())
+            .ok_or_else(|| form(&self.certificate, "certificate"))?;
+        let key = PrivateKeyDer::from_pem_slice(&texts.key)
+            .map_err(|_| form(&self.key, "private key"))?;
+        Ok(CertifiedKey::from_der(chain, key, &provider())?)
+    }
+}
+
+fn provider() -> CryptoProvider {
+    rustls::crypto::ring::default_provider()
+}
+
+impl Tls {
+    /// With the certificate (and those between it and its authority) and the key in these files, in PEM.
+    ///
+    /// # Errors
+    /// When they cannot be used.
+    pub fn of_files(certificate: PathBuf, key: PathBuf) -> Result<Self, TlsError> {
+        let files = Files { certificate, key };
+        let certified = files.certified(&files.read()?)?;
+        Self::new(certified, Some(files))
+    }
+
+    /// With a certificate made for this machine's names and addresses. It is kept in memory alone.
+    ///
+    /// # Errors
+    /// When none can be made.
+    pub fn self_signed() -> Result<Self, TlsError> {
+        let key = rcgen::KeyPair::generate()?;
+        let mut params = rcgen::CertificateParams::new(names())?;
+        let now = SystemTime::now();
+        params.not_before = (now - LATE).into();
+        params.not_after = (now + OWN).into();
+        let mut name = rcgen::DistinguishedName::new();
+        name.push(rcgen::DnType::CommonName, "rtc-server");
+        params.distinguished_name = name;
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = params.self_signed(&key)?;
+        let private = rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+        let chain = vec![certificate.der().clone()];
+        let certified = CertifiedKey::from_der(chain, private.into(), &provider())?;
+        Self::new(certified, None)
+    }
+
+    fn new(certified: CertifiedKey, files: Option<Files>) -> Result<Self, TlsError> {
+        let fingerprint = fingerprint(&certified);
+        let current = Arc::new(Current(RwLock::new(Arc::new(certified))));
+        let config = ServerConfig::builder_with_provider(Arc::new(provider()));
+        let mut config = config
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            config: Arc::new(config),
+            current,
+            files: files.map(Arc::new),
+            fingerprint: fingerprint.into(),
+        })
+    }
+
+    /// The SHA-256 of the certificate that it began with, as browsers show it.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Whether nobody but this program vouches for the certificate.
+    #[must_use]
+    pub const fn is_self_signed(&self) -> bool {
+        self.files.is_none()
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.config))
+    }
+
+    /// Reads the files again whenever they have changed, for ever. Connections that stand keep what they began with;
+    /// files that cannot be used are told once, and change nothing.
+    pub(crate) async fn keep_up(self) {
+        let Some(files) = self.files.clone() else {
+            return;
+        };
+        let mut known = files.read().ok();
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            look.tick().await;
+            let these = Arc::clone(&files);
+            let read = tokio::task::spawn_blocking(move || these.read()).await;
+            // A file that is not there for a moment is one that is being replaced.
+            let Ok(Ok(texts)) = read else { continue };
+            if known.as_ref() == Some(&texts) {
+                continue;
+            }
+            match files.certified(&texts) {
+                Ok(certified) => {
+                    tracing::info!(fingerprint = fingerprint(&certified), "a new certificate");
+                    let current = self.current.0.write();
+                    *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(certified);
+                }
+                Err(error) => tracing::warn!("the old certificate is kept: {error}"),
+            }
+            known = Some(texts);
+        }
+    }
+}
+
+fn fingerprint(certified: &CertifiedKey) -> String {
+    let mut text = String::new();
+    for byte in certified
+        .cert
+        .first()
+        .map(|der| digest(&SHA256, der))
+        .iter()
+        .flat_map(AsRef::as_ref)
+    {
+        if !text.is_empty() {
+            text.push(':');
+        }
+        let _ = write!(text, "{byte:02X}");
+    }
+    text
+}
+
+/// Addresses by which other machines reach this one: those that it would speak from. Nothing is sent to find out.
+#[must_use]
+pub fn own_addresses() -> Vec<IpAddr> {
+    let from = |here: IpAddr, there: IpAddr| {
+        let socket = UdpSocket::bind((here, 0)).ok()?;
+        // Addresses for documentation (RFC 5737, RFC 3849), which lie beyond the default route.
+        socket.connect((there, 9)).ok()?;
+        let own = socket.local_addr().ok()?.ip();
+        (!own.is_loopback() && !own.is_unspecified()).then_some(own)
+    };
+    let four = from(
+        Ipv4Addr::UNSPECIFIED.into(),
+        Ipv4Addr::new(192, 0, 2, 1).into(),
+    );
+    let there = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    let six = from(Ipv6Addr::UNSPECIFIED.into(), there.into());
+    four.into_iter().chain(six).collect()
+}
+
+/// What this machine is called.
+fn names() -> Vec<String> {
+    let mut names = vec!["localhost".to_owned()];
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let host = host.or_else(|| std::env::var("COMPUTERNAME").ok());
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    if let Some(host) = host.as_deref().map(str::trim)
+        && !host.is_empty()
+        && host.chars().all(fits)
+    {
+        names.push(host.to_owned());
+        names.push(format!("{host}.local"));
+    }
+    names.extend([
+        Ipv4Addr::LOCALHOST.to_string(),
+        Ipv6Addr::LOCALHOST.to_string(),
+    ]);
+    names.extend(own_addresses().iter().map(ToString::to_string));
+    names
+}
