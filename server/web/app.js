@@ -121,6 +121,7 @@ class Call {
     this.signaling = new Signaling({ url, session, name: this.name || undefined, auth: token, agent: 'rtc-page' });
     this.mesh = new Mesh({ signaling: this.signaling, media: this.media, codec: query.get('codec') });
     this.wireMesh();
+    this.signaling.addEventListener('barred', ({ detail }) => this.end('Not let in', detail.message));
     return this.signaling.connect();
   }
 

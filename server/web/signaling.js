@@ -8,6 +8,7 @@ const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 10_000;
 const MAX_PENDING = 512;
 const TAKEN_OVER = 4001;
+const NOT_AUTHORIZED = 4006;
 /** We close one socket to open another: unlike 1000 and 1001 it does not mean that we left. */
 const COMING_BACK = 4000;
 const STORE_KEY = 'rtc.session';
@@ -74,6 +75,7 @@ export class Signaling extends EventTarget {
   #socket = null;
   #session;
   #hello;
+  #refusal = null;
   #pending = new Map();
   #nextId = 1;
   #attempt = 0;
@@ -101,10 +103,13 @@ export class Signaling extends EventTarget {
     this.#hello.name = name;
   }
 
-  /** Starts connecting; resolves with the first welcome. */
+  /** Starts connecting; resolves with the first welcome, and rejects where the server lets us in on no try. */
   connect() {
     this.#live = true;
-    const welcomed = new Promise((resolve) => this.addEventListener('welcome', (e) => resolve(e.detail), { once: true }));
+    const welcomed = new Promise((resolve, reject) => {
+      this.addEventListener('welcome', (e) => resolve(e.detail), { once: true });
+      this.addEventListener('barred', (e) => reject(e.detail), { once: true });
+    });
     this.#open();
     return welcomed;
   }
@@ -185,6 +190,7 @@ export class Signaling extends EventTarget {
       else waiting.resolve(message);
     } else if (message.type === 'error') {
       console.warn(`rtc: the server refused something: ${message.code}: ${message.message}`);
+      this.#refusal = message;
       this.dispatchEvent(new CustomEvent('refused', { detail: message }));
     } else if (message.type !== 'ack') {
       this.dispatchEvent(new CustomEvent('message', { detail: message }));
@@ -236,6 +242,13 @@ export class Signaling extends EventTarget {
       this.#live = false;
       this.#failPending('taken-over', 'This session went on in another tab.');
       this.#setState('taken');
+    } else if (code === NOT_AUTHORIZED) {
+      // Another try with the same token would end the same way.
+      this.#live = false;
+      const { code: why, message } = this.#refusal ?? { code: 'not-authorized', message: 'The server lets nobody in without a token.' };
+      this.#failPending(why, message);
+      this.#setState('closed');
+      this.dispatchEvent(new CustomEvent('barred', { detail: new SignalingError(why, message) }));
     } else if (this.#live) {
       this.#retry(0);
     }
