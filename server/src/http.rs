@@ -11,7 +11,8 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Path, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName,
-    HeaderValue, IF_NONE_MATCH, ORIGIN, REFERRER_POLICY, UPGRADE, X_CONTENT_TYPE_OPTIONS,
+    HeaderValue, IF_NONE_MATCH, ORIGIN, REFERRER_POLICY, UPGRADE, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{Method, Request, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use crate::access;
+use crate::access::{self, Moment, Rights};
 use crate::config::Config;
 use crate::connection::{self, Gate, Rules};
 use crate::handshake::{Handshake, sized};
@@ -93,7 +94,10 @@ async fn index(
     let upgrade = headers.get(UPGRADE).and_then(|value| value.to_str().ok());
     if upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
         return match handshake {
-            Ok(Handshake(upgrade)) => open(shared, visitor, headers, upgrade, Spoken::Login),
+            Ok(Handshake(upgrade)) => match shared.entitled(&request) {
+                Ok(rights) => open(shared, visitor, headers, upgrade, Spoken::Login(rights)),
+                Err(refused) => refused,
+            },
             Err(refused) => refused,
         };
     }
@@ -174,10 +178,30 @@ async fn websocket(
 }
 
 /// What is spoken over a WebSocket.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Spoken {
     Native,
-    Login,
+    /// Its pages have no first message to show a token in, so their rights are known before.
+    Login(Rights),
+}
+
+impl Shared {
+    /// What the token in a request gives: behind `?token=`, as pages cannot set headers for a WebSocket, or in
+    /// `Authorization`.
+    fn entitled(&self, (_, uri, headers): &Asked) -> Result<Rights, Response<Body>> {
+        let query = uri.query().unwrap_or_default().split('&');
+        let shown = query.filter_map(|one| one.strip_prefix("token=")).next();
+        let shown = shown.or_else(|| access::bearer(headers));
+        self.config
+            .access
+            .check(shown, Moment::now())
+            .map_err(|denied| {
+                self.metrics.refused(denied.code());
+                self.metrics.connections_refused.inc(Refused::Unauthorized);
+                let bearer = [(WWW_AUTHENTICATE, "Bearer")];
+                let words = format!("{}: {denied}\n", denied.code().as_str());
+                (StatusCode::UNAUTHORIZED, bearer, words).into_response()
+            })
+    }
 }
 
 /// Opens a WebSocket, where there is a place for it.
@@ -200,10 +224,10 @@ fn open(
     }
     let upgrade = match spoken {
         Spoken::Native => upgrade.protocols([SUBPROTOCOL]),
-        Spoken::Login => upgrade,
+        Spoken::Login(_) => upgrade,
     };
     let upgrade = sized(upgrade, shared.config.limits.message_bytes as usize);
-    if spoken == Spoken::Native && upgrade.selected_protocol().is_none() {
+    if matches!(spoken, Spoken::Native) && upgrade.selected_protocol().is_none() {
         shared.metrics.connections_refused.inc(Refused::Protocol);
         let words = format!("this is a WebSocket of the subprotocol {SUBPROTOCOL}; ask for it\n");
         return (StatusCode::BAD_REQUEST, words).into_response();
@@ -228,7 +252,7 @@ fn open(
         });
     }
     let gate = Gate {
-        bearer: access::bearer(&headers).map(AuthToken::new),
+        bearer: access::bearer(headers).map(AuthToken::new),
         config: shared.config,
     };
     let span = tracing::info_span!("websocket", address = %Redacted(visitor.address.ip()));
@@ -237,7 +261,9 @@ fn open(
             Spoken::Native => {
                 connection::serve(socket, shared.switchboard, rules, gate, share).await;
             }
-            Spoken::Login => login::serve(socket, shared.switchboard, rules, share).await,
+            Spoken::Login(rights) => {
+                login::serve(socket, shared.switchboard, rules, rights, share).await;
+            }
         }
         drop(token);
     };

@@ -309,3 +309,36 @@ async fn pages_of_socket_io_show_their_token_when_they_connect() {
         assert!(heard.contains(answer), "{query}: {heard}");
     }
 }
+
+/// A WebSocket of the login dialect, or the status with which it is refused.
+async fn log_in(address: SocketAddr, query: &str) -> Result<String, u16> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let url = format!("ws://{address}/{query}");
+    match tokio_tungstenite::client_async(url, stream).await {
+        Err(tokio_tungstenite::tungstenite::Error::Http(response)) => {
+            Err(response.status().as_u16())
+        }
+        Err(error) => panic!("{error}"),
+        Ok((mut socket, _)) => {
+            let login = r#"{"type":"login","name":"ann"}"#;
+            socket.send(Message::Text(login.into())).await.unwrap();
+            loop {
+                let message = timeout(PATIENCE, socket.next()).await.expect("in time");
+                let text = message.unwrap().unwrap().into_text().unwrap();
+                if text.contains("\"login\"") {
+                    return Ok(text.to_string());
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn login_pages_show_their_token_in_the_address() {
+    let (_server, address) = guarded().await;
+    assert_eq!(log_in(address, "").await, Err(401));
+    assert_eq!(log_in(address, "?token=x.y.z").await, Err(401));
+    let good = token("foo", 60.0);
+    let answer = log_in(address, &format!("?token={good}")).await.unwrap();
+    assert!(answer.contains("true"), "{answer}");
+}

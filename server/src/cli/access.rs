@@ -8,16 +8,16 @@ use crate::access::{Access, AdminToken, Key};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Access")]
 pub(super) struct AccessFlags {
-    /// Ask for room tokens, signed with this secret (HS256); repeatable while one replaces another.
-    #[arg(long, value_name = "FILE|env:NAME", value_parser = Key::read_secret)]
+    /// Ask for room tokens, signed with this secret (HS256); repeatable; env:NAME reads a variable.
+    #[arg(long, value_name = "FILE", value_parser = Key::read_secret)]
     auth_secret: Vec<Key>,
 
-    /// Ask for room tokens, signed with this key's private half (Ed25519, PEM); repeatable.
-    #[arg(long, value_name = "FILE|env:NAME", value_parser = Key::read_public)]
+    /// Ask for room tokens, signed with this key's private half (Ed25519, PEM); repeatable, env:NAME too.
+    #[arg(long, value_name = "FILE", value_parser = Key::read_public)]
     auth_public_key: Vec<Key>,
 
-    /// The administrator's token, which lets its holder do everything.
-    #[arg(long, value_name = "FILE|env:NAME", value_parser = AdminToken::read)]
+    /// The administrator's token, which lets its holder do everything; env:NAME too.
+    #[arg(long, value_name = "FILE", value_parser = AdminToken::read)]
     admin_token: Option<AdminToken>,
 }
 

@@ -11,6 +11,7 @@ use rtc_protocol::dialect::login::{Code, Login, Said};
 use rtc_protocol::dialect::{Step, Translator};
 use rtc_protocol::{Dialect, ErrorCode, ServerFrame, Token, close};
 
+use crate::access::Rights;
 use crate::connection::{GOING_AWAY, Place, Rules, Tongue, Turn, hold};
 use crate::hub::{Greeting, Line};
 use crate::rate::Share;
@@ -23,9 +24,11 @@ pub(crate) async fn serve(
     socket: WebSocket,
     switchboard: Switchboard,
     rules: Rules,
+    rights: Rights,
     share: Option<Arc<Share>>,
 ) {
     let greeting = Greeting::translated(Token::from_random(rand::random()), Dialect::Login, None);
+    let greeting = greeting.with_rights(rights);
     let Some(seat) = Seat::take(&switchboard, greeting, rules.queue).await else {
         return goodbye(socket, GOING_AWAY).await;
     };
