@@ -28,16 +28,21 @@ Examples:
   rtc-client join foo --headless --duration 10s --json
   rtc-client join foo --video file:clip.webm --audio file:clip.webm --loop
   rtc-client join foo --record call.mkv
+  rtc-client join --as alice                 wait to be called; a takes the call, r refuses it
+  rtc-client call alice                      call her
   rtc-client load signaling                  how many calls a second a server sets up
 
 Exit codes:
   0 done   1 failed   2 usage   3 no server   4 room full   5 refused
-  6 never connected   7 media never arrived   8 lost";
+  6 never connected   7 media never arrived   8 lost
+  9 busy   10 no answer   11 nobody of that name";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Join a room and call everybody in it.
+    /// Join a room and call everybody in it; or, without a room, wait to be called by name.
     Join(Box<Join>),
+    /// Call somebody by name.
+    Call(Box<Call>),
     /// Pass UDP on over a path as bad as you like, between any two programs.
     Impair(Impair),
     /// Put load on a server and measure how it bears it.
@@ -54,10 +59,31 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Join {
-    /// A room's name, or its address: foo, http://HOST:8080/foo.
+    /// A room's name, or its address: foo, http://HOST:8080/foo. Without it, --as NAME waits for one call by that name.
     #[arg(value_name = "ROOM")]
-    pub(crate) room: String,
+    pub(crate) room: Option<String>,
 
+    /// Take a call without being asked; otherwise a takes it and r refuses it.
+    #[arg(long, conflicts_with = "room", help_heading = "Calls")]
+    pub(crate) auto_answer: bool,
+
+    #[command(flatten)]
+    pub(crate) media: Media,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Call {
+    /// Whom: the name of somebody who waits with `join --as NAME`, of a page that logged in under it, or of a room's member.
+    #[arg(value_name = "NAME")]
+    pub(crate) callee: String,
+
+    #[command(flatten)]
+    pub(crate) media: Media,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Media {
     /// The server (http, https, ws, wss). Without it: localhost:8080, and where none is
     /// running there, one inside this client.
     #[arg(long, value_name = "URL", env = "RTC_CLIENT_SERVER")]

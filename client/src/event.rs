@@ -55,6 +55,31 @@ pub enum Event {
         /// What a browser opens to join it.
         url: String,
     },
+    /// We can be called by name.
+    Waiting {
+        /// Which.
+        name: String,
+    },
+    /// Somebody calls us.
+    Rung {
+        /// Who.
+        peer: PeerRef,
+    },
+    /// Who called us has hung up, or is gone; or it rang for too long.
+    RingEnded {
+        /// Who.
+        peer: PeerRef,
+    },
+    /// It rings at whom we call.
+    Ringing {
+        /// The name that we call.
+        name: String,
+    },
+    /// Whom we call takes the call.
+    Accepted {
+        /// The name that we call.
+        name: String,
+    },
     /// The signaling link was lost; calls in progress go on.
     SignalingLost {
         /// Why.

@@ -17,7 +17,7 @@ pub enum Ending {
     NoServer = 3,
     /// The room has no place left.
     RoomFull = 4,
-    /// The server or the callee said no.
+    /// The server or the callee said no: a call was declined.
     Refused = 5,
     /// No media connection ever stood.
     NeverConnected = 6,
@@ -25,11 +25,17 @@ pub enum Ending {
     NoMedia = 7,
     /// A call that stood was lost.
     Lost = 8,
+    /// Who was called is in another call.
+    Busy = 9,
+    /// Who was called did not answer.
+    NoAnswer = 10,
+    /// Nobody goes by the name that was called.
+    NoSuchPeer = 11,
 }
 
 impl Ending {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
@@ -39,6 +45,9 @@ impl Ending {
         Self::NeverConnected,
         Self::NoMedia,
         Self::Lost,
+        Self::Busy,
+        Self::NoAnswer,
+        Self::NoSuchPeer,
     ];
 
     /// The ending of an exit code; a code of nobody's is a failure.

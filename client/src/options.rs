@@ -4,9 +4,9 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rtc_protocol::AuthToken;
+use rtc_protocol::{AuthToken, Name};
 
-use crate::cli::{Display, Graphics, Join};
+use crate::cli::{self, Display, Graphics, Media};
 use crate::media::frame::VideoCodec;
 use crate::net::impair::Spec;
 
@@ -58,11 +58,27 @@ pub enum View {
     Json,
 }
 
+/// What a call is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be in a room, as typed: a name or an address.
+    Room(String),
+    /// To call who goes by a name.
+    Call(Name),
+    /// To be called by a name, once.
+    Wait {
+        /// Which.
+        name: Name,
+        /// Whoever calls is let in.
+        auto_answer: bool,
+    },
+}
+
 /// Everything about one call.
 #[derive(Clone, Debug)]
 pub struct CallOptions {
-    /// Room as typed: a name or an address.
-    pub room: String,
+    /// What it is for.
+    pub purpose: Purpose,
     /// `--server`.
     pub server: Option<String>,
     /// `--token`.
@@ -144,7 +160,32 @@ impl OptionError {
 }
 
 impl CallOptions {
-    pub(crate) fn from_cli(join: Join) -> Result<Self, OptionError> {
+    /// What `rtc-client join` means.
+    pub(crate) fn join(typed: cli::Join) -> Result<Self, OptionError> {
+        let purpose = match (typed.room, &typed.media.name) {
+            (Some(room), _) => Purpose::Room(room),
+            (None, Some(name)) => Purpose::Wait {
+                name: checked_name("--as", name)?,
+                auto_answer: typed.auto_answer,
+            },
+            (None, None) => {
+                return Err(OptionError::new(
+                    "ROOM",
+                    "",
+                    "name a room to join it, or wait to be called with --as NAME alone",
+                ));
+            }
+        };
+        Self::from_cli(purpose, typed.media)
+    }
+
+    /// What `rtc-client call` means.
+    pub(crate) fn call(typed: cli::Call) -> Result<Self, OptionError> {
+        let name = checked_name("NAME", &typed.callee)?;
+        Self::from_cli(Purpose::Call(name), typed.media)
+    }
+
+    fn from_cli(purpose: Purpose, join: Media) -> Result<Self, OptionError> {
         let on_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
         let headless = join.headless;
         let view = if join.json {
@@ -192,12 +233,10 @@ impl CallOptions {
         }
         Ok(Self {
             name: match join.name {
-                Some(name) => rtc_protocol::Name::new(&name)
-                    .map(|name| name.to_string())
-                    .map_err(|e| OptionError::new("--as", &name, e.to_string()))?,
+                Some(name) => checked_name("--as", &name)?.to_string(),
                 None => default_name(),
             },
-            room: join.room,
+            purpose,
             server: join.server,
             token: join.token,
             video_asked: join.video.is_some(),
@@ -242,6 +281,10 @@ pub(crate) fn impairment(texts: &[String]) -> Result<Option<Spec>, OptionError> 
 
 /// The tone where none was asked for: the chamber A.
 const TONE_HZ: u32 = 440;
+
+fn checked_name(flag: &'static str, text: &str) -> Result<Name, OptionError> {
+    Name::new(text).map_err(|e| OptionError::new(flag, text, e.to_string()))
+}
 
 fn default_name() -> String {
     ["USER", "USERNAME"]
@@ -418,7 +461,31 @@ mod tests {
         else {
             unreachable!("join was typed");
         };
-        CallOptions::from_cli(*join)
+        CallOptions::join(*join)
+    }
+
+    #[test]
+    fn without_a_room_one_waits_by_name_and_a_name_is_needed() {
+        let join = |args: &[&str]| {
+            let line = ["rtc-client", "join"].iter().chain(args);
+            match crate::cli::Cli::try_parse_from(line).unwrap().command {
+                crate::cli::Command::Join(join) => CallOptions::join(*join),
+                _ => unreachable!("join was typed"),
+            }
+        };
+        let waits = join(&["--as", "alice", "--auto-answer"]).unwrap();
+        let (name, auto_answer) = (Name::new("alice").unwrap(), true);
+        assert_eq!(waits.purpose, Purpose::Wait { name, auto_answer });
+        assert_eq!(
+            join(&["foo", "--as", "alice"]).unwrap().purpose,
+            Purpose::Room("foo".into())
+        );
+        let error = join(&[]).unwrap_err().to_string();
+        assert!(error.contains("--as NAME"), "{error}");
+        assert!(
+            crate::cli::Cli::try_parse_from(["rtc-client", "join", "foo", "--auto-answer"])
+                .is_err()
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::event::Event;
 pub mod board;
 pub mod json;
 pub mod lines;
+pub mod prompt;
 pub mod quality;
 pub mod scale;
 pub mod screen;
@@ -38,6 +39,10 @@ pub enum Action {
     ToggleMute,
     /// Stop or show the own picture; the views show it once a `peer-muted` of our own peer says so.
     ToggleCamera,
+    /// Take the call that rings.
+    Answer,
+    /// Do not take it.
+    Decline,
     /// Leave. It may come again while leaving takes long.
     HangUp,
 }
@@ -92,6 +97,11 @@ pub(crate) mod testing {
                 peers: vec![who.clone(), peer("other", &text)],
                 url: text.clone(),
             },
+            Event::Waiting { name: text.clone() },
+            Event::Rung { peer: who.clone() },
+            Event::RingEnded { peer: who.clone() },
+            Event::Ringing { name: text.clone() },
+            Event::Accepted { name: text.clone() },
             Event::SignalingLost {
                 reason: text.clone(),
             },

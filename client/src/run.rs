@@ -8,7 +8,7 @@ use clap::CommandFactory;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use crate::cli::{self, Cli, Command, Display, Join};
+use crate::cli::{self, Cli, Command, Display};
 use crate::event::{Event, Kind};
 use crate::exit::Ending;
 use crate::impair;
@@ -16,7 +16,7 @@ use crate::load::{self, args::What};
 #[cfg(target_os = "macos")]
 use crate::media::sink::window;
 use crate::media::sink::window::Window;
-use crate::options::{CallOptions, View as Style};
+use crate::options::{CallOptions, OptionError, Purpose, View as Style};
 use crate::output::json::Json;
 use crate::output::lines::Lines;
 use crate::output::{self, OutputError, PictureBoard, Screen, ScreenOptions, View};
@@ -31,7 +31,8 @@ const ACTIONS: usize = 64;
 pub fn run(cli: Cli) -> Ending {
     log_to_stderr(cli.verbose);
     let result = match cli.command {
-        Command::Join(join) => return join_call(*join),
+        Command::Join(join) => return hold_call(CallOptions::join(*join)),
+        Command::Call(call) => return hold_call(CallOptions::call(*call)),
         Command::Impair(arguments) => return impair::run(&arguments),
         Command::Load(load) => {
             let What::Signaling(asked) = load.what;
@@ -108,8 +109,8 @@ fn log_to_stderr(verbose: u8) {
         .try_init();
 }
 
-fn join_call(join: Join) -> Ending {
-    let options = match CallOptions::from_cli(join) {
+fn hold_call(options: Result<CallOptions, OptionError>) -> Ending {
+    let options = match options {
         Ok(options) => options,
         Err(error) => {
             complain(&error.to_string());
@@ -176,6 +177,16 @@ fn open_view(options: &CallOptions, board: &PictureBoard) -> anyhow::Result<Open
                 actions.clone(),
             )?));
         }
+    }
+    let asks = matches!(
+        options.purpose,
+        Purpose::Wait {
+            auto_answer: false,
+            ..
+        }
+    );
+    if asks && options.view != Style::Screen {
+        output::prompt::listen(actions.clone())?;
     }
     if options.display == Display::Window {
         views.push(Box::new(Window::start(board.clone(), actions)?));
@@ -254,6 +265,8 @@ async fn show(
                 output::Action::Chat(text) => session.act(Action::Chat(text)).await,
                 output::Action::ToggleMute => session.act(Action::ToggleMuted(Kind::Audio)).await,
                 output::Action::ToggleCamera => session.act(Action::ToggleMuted(Kind::Video)).await,
+                output::Action::Answer => session.act(Action::Answer).await,
+                output::Action::Decline => session.act(Action::Decline).await,
                 output::Action::HangUp => {
                     if std::mem::replace(&mut hanging_up, true) {
                         // Asked twice: do not wait for anybody.

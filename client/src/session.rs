@@ -42,6 +42,10 @@ pub enum Action {
     SetMuted(Kind, bool),
     /// The other way round.
     ToggleMuted(Kind),
+    /// Take the call that rings.
+    Answer,
+    /// Do not take it.
+    Decline,
     /// Leave the room.
     HangUp,
 }

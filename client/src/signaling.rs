@@ -25,7 +25,7 @@ mod tests;
 
 use std::time::Duration;
 
-use rtc_protocol::{AuthToken, Kind, Name, PeerId, Raw, RoomId, Signal, Token};
+use rtc_protocol::{AuthToken, CallId, Kind, Name, PeerId, Raw, RefuseCode, RoomId, Signal, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -40,11 +40,24 @@ use link::{Command, Link};
 /// Commands on their way to the task; it takes them at any time, so the queue is short.
 const COMMANDS: usize = 64;
 
+/// What we are there for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Errand {
+    /// To be in the target's room.
+    Join,
+    /// To call a name into the target's room; or to meet who goes by it where it is.
+    Call(Name),
+    /// To be called by this name, into whichever room the caller says. The target's room counts for nothing.
+    Wait(Name),
+}
+
 /// What the signaling needs to know.
 #[derive(Debug, Clone)]
 pub struct SignalingOptions {
     /// Which room, at which server.
     pub target: Target,
+    /// What we are there for.
+    pub errand: Errand,
     /// The name we go by.
     pub name: Option<Name>,
     /// How many may be in the room, should we be the first in it.
@@ -66,6 +79,7 @@ impl SignalingOptions {
     pub fn new(target: Target) -> Self {
         Self {
             target,
+            errand: Errand::Join,
             name: None,
             capacity: None,
             agent: concat!("rtc-client/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -90,7 +104,8 @@ pub struct Signaling {
 }
 
 impl Signaling {
-    /// Connects, joins the room, and stays there. `events` gets all that happens, [`SignalingEvent::Joined`] included.
+    /// Connects, joins the room, and stays there; or waits to be called. `events` gets all that happens,
+    /// [`SignalingEvent::Joined`] included.
     pub async fn connect(
         options: SignalingOptions,
         events: mpsc::Sender<SignalingEvent>,
@@ -98,9 +113,9 @@ impl Signaling {
         let token = options
             .token
             .unwrap_or_else(|| Token::from_random(rand::random()));
-        let room = options.target.room;
         let identity = Identity {
-            room: room.clone(),
+            room: options.target.room,
+            errand: options.errand,
             name: options.name,
             capacity: options.capacity,
             agent: options.agent,
@@ -122,7 +137,7 @@ impl Signaling {
             joined,
         );
         let task = AbortOnDropHandle::new(tokio::spawn(link.run()));
-        let id = inside.await.unwrap_or(Err(SignalingError::Ended))?;
+        let (id, room) = inside.await.unwrap_or(Err(SignalingError::Ended))?;
         Ok(Self {
             id,
             room,
@@ -159,6 +174,16 @@ impl Signaling {
     /// Puts a peer out of the room; only as moderator.
     pub async fn kick(&self, peer: PeerId, reason: Option<String>) -> Result<(), SignalingError> {
         self.command(Command::Kick(peer, reason)).await
+    }
+
+    /// Takes a call that rings here; its room is joined next.
+    pub async fn accept(&self, call: CallId) -> Result<(), SignalingError> {
+        self.command(Command::Accept(call)).await
+    }
+
+    /// Does not take it.
+    pub async fn refuse(&self, call: CallId, code: RefuseCode) -> Result<(), SignalingError> {
+        self.command(Command::Refuse(call, code)).await
     }
 
     /// Leaves the room, closes the link, and stops the server if it is ours; done within four seconds.

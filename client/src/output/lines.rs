@@ -92,7 +92,7 @@ const fn tint(event: &Event) -> Option<u8> {
         | Event::SignalingLost { .. }
         | Event::ConnectionTroubled { .. } => Some(33),
         Event::Joined { .. } | Event::Connected { .. } | Event::SignalingBack { .. } => Some(32),
-        Event::Chat { .. } => Some(36),
+        Event::Chat { .. } | Event::Rung { .. } => Some(36),
         Event::Stats { .. } | Event::FirstFrame { .. } => Some(2),
         _ => None,
     }
@@ -126,6 +126,13 @@ pub fn words(event: &Event) -> String {
                 clean(url)
             )
         }
+        Event::Waiting { name } => format!("waiting to be called: rtc-client call {}", clean(name)),
+        Event::Rung { peer } => {
+            format!("{} is calling: a takes the call, r refuses it", who(peer))
+        }
+        Event::RingEnded { peer } => format!("{} calls no more", who(peer)),
+        Event::Ringing { name } => format!("it rings at {}", clean(name)),
+        Event::Accepted { name } => format!("{} takes the call", clean(name)),
         Event::SignalingLost { reason } => {
             format!("signaling lost: {}; calls in progress go on", clean(reason))
         }

@@ -1,4 +1,8 @@
-//! The one task that owns a call.
+//! The one task that owns a call: what it has, its loop, its end.
+
+mod links;
+mod phone;
+mod server;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,29 +13,27 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::far::{FarMedia, MediaNews};
+use super::far::MediaNews;
 use super::link::{Far, Link, News};
 use super::local::{self};
 use super::outcome::{How, judge};
-use super::promise::Promise;
 use super::sending;
 use super::signals;
-use super::sinks::{Sinks, recordable};
+use super::sinks::Sinks;
 use super::{Action, StartError};
 use crate::event::{Event, Kind, PeerRef, Summary};
 use crate::exit::Ending;
-use crate::media::receive::audio::AudioReceive;
-use crate::media::receive::video::VideoReceive;
 use crate::media::send::SourceEvent;
 use crate::media::send::audio::AudioSend;
 use crate::media::send::video::VideoSend;
 use crate::net::Impairment;
-use crate::options::CallOptions;
+use crate::options::{CallOptions, Purpose};
 use crate::output::PictureBoard;
-use crate::peer::{ConnectionState, IceServer, Peer, PeerConfig, PeerEvent, RemoteTrack, Signal};
+use crate::peer::{IceServer, Peer};
 use crate::signaling::{Signaling, SignalingError, SignalingEvent};
+use phone::Phone;
 use rtc_protocol::dialect::whip::PartnerNotice;
-use rtc_protocol::{LeaveReason, Member, PeerId};
+use rtc_protocol::{CallId, PeerId};
 
 /// News from the connections, from threads, from the server: each waits or is told apart
 /// below; none of them can grow.
@@ -82,6 +84,9 @@ pub(super) struct Call {
     muted: [bool; 2],
     /// What a moderator has muted; ours to obey.
     held: [bool; 2],
+    phone: Phone,
+    /// The call that we took.
+    taken: Option<CallId>,
     stats: JoinSet<(String, Value)>,
     closing: JoinSet<()>,
 }
@@ -111,6 +116,7 @@ impl Call {
         let (server_sender, server_news) = mpsc::channel(QUEUE);
         let connect = signals::options(&options).map_err(SignalingError::from)?;
         let page = connect.target.page_url();
+        let phone = Phone::new(&options.purpose);
         let signaling = Signaling::connect(connect, server_sender).await?;
         Ok(Self {
             me: PeerRef {
@@ -140,6 +146,8 @@ impl Call {
             audio,
             muted: [false; 2],
             held: [false; 2],
+            phone,
+            taken: None,
             stats: JoinSet::new(),
             closing: JoinSet::new(),
         })
@@ -178,7 +186,7 @@ impl Call {
             if let Some(how) = self.abandoned() {
                 break how;
             }
-            if self.options.until_alone
+            if self.until_alone()
                 && !self.far.is_empty()
                 && self.far.values().all(|far| far.until.is_some())
             {
@@ -216,8 +224,15 @@ impl Call {
             Action::Chat(text) => self.chat(text).await,
             Action::SetMuted(kind, muted) => self.mute(kind, muted).await,
             Action::ToggleMuted(kind) => self.mute(kind, !self.silent(kind)).await,
+            Action::Answer => self.answer().await,
+            Action::Decline => self.decline().await,
             Action::HangUp => {}
         }
+    }
+
+    /// Whether the call is over when the others have left: always, where it is one between two.
+    const fn until_alone(&self) -> bool {
+        self.options.until_alone || !matches!(self.options.purpose, Purpose::Room(_))
     }
 
     async fn chat(&mut self, text: String) {
@@ -275,415 +290,6 @@ impl Call {
         let told = self.signaling.mute(signals::media_kind(kind), muted).await;
         if let Err(error) = told {
             tracing::debug!("the others are not told of the mute: {error}");
-        }
-    }
-
-    // --- from the server ---
-
-    async fn server(&mut self, event: SignalingEvent) -> Option<How> {
-        match event {
-            SignalingEvent::ServerStarted { url } => self.tell(Event::ServerStarted { url }),
-            SignalingEvent::Welcome { ice_servers, .. } => {
-                self.ice_servers = signals::ice_servers(ice_servers, &self.options.ice_servers);
-            }
-            SignalingEvent::Joined { members, .. } => self.joined(members).await,
-            SignalingEvent::PeerJoined { member } => self.came(member, false).await,
-            SignalingEvent::PeerLeft { peer, reason } => self.went(peer.as_str(), reason),
-            SignalingEvent::Signal { from, signal } => self.signal(from.as_str(), signal).await,
-            SignalingEvent::Muted {
-                peer,
-                kind,
-                muted,
-                by,
-            } if peer.as_str() == self.me.id => {
-                self.held_by(by.as_str(), signals::kind(kind), muted).await;
-            }
-            SignalingEvent::Muted {
-                peer, kind, muted, ..
-            } => self.muted_by(peer.as_str(), kind, muted),
-            SignalingEvent::Broadcast { data } => self.tell(Event::Broadcast {
-                data: data.to().unwrap_or_default(),
-            }),
-            SignalingEvent::Kicked { reason, .. } => {
-                return Some(How::Kicked(reason.unwrap_or_default()));
-            }
-            SignalingEvent::Lost { reason } => {
-                self.signaling_lost
-                    .get_or_insert((Instant::now(), reason.clone()));
-                self.tell(Event::SignalingLost { reason });
-            }
-            SignalingEvent::Back { resumed } => {
-                self.signaling_lost = None;
-                self.tell(Event::SignalingBack { resumed });
-            }
-            SignalingEvent::Fatal(error) => return Some(How::SignalingLost(error.to_string())),
-            SignalingEvent::BadSignal { from, why } => {
-                let name = self.name(from.as_str());
-                self.notice(format!("{name} sent a signal that makes no sense: {why}"));
-            }
-            SignalingEvent::Refused { message, .. } => self.notice(message),
-            SignalingEvent::Dropped { messages } => self.notice(format!(
-                "the server was away for so long that {messages} messages were given up"
-            )),
-            SignalingEvent::GoAway { reason } => {
-                tracing::info!("the server is about to close: {reason}");
-            }
-            SignalingEvent::Granted { .. } | SignalingEvent::Message { .. } => {}
-        }
-        None
-    }
-
-    async fn joined(&mut self, members: Vec<Member>) {
-        for kind in [Kind::Audio, Kind::Video] {
-            // A room that remembers says so next.
-            if std::mem::take(&mut self.held[kind as usize]) {
-                self.apply_mute(kind);
-            }
-        }
-        let first = self.joined_at.is_none();
-        self.joined_at.get_or_insert_with(Instant::now);
-        if first {
-            let peers = members.iter().map(signals::peer_ref).collect();
-            self.tell(Event::Joined {
-                room: self.room.clone(),
-                me: self.me.clone(),
-                peers,
-                url: self.page.clone(),
-            });
-        }
-        // After a new start of the server the others may come back later: a connection
-        // that stands is kept until it fails by itself.
-        for far in self.far.values_mut() {
-            far.present = members.iter().any(|m| m.peer.as_str() == far.who.id);
-        }
-        for member in members {
-            self.came(member, true).await;
-        }
-    }
-
-    /// Somebody is in the room with us; `newcomer` tells that we are the later one, who
-    /// makes the offer and gives way.
-    async fn came(&mut self, member: Member, newcomer: bool) {
-        let who = signals::peer_ref(&member);
-        let known = self.far.get_mut(&who.id);
-        let kept = known.is_some_and(|far| {
-            far.present = true;
-            far.link.as_ref().is_some_and(Link::alive)
-        });
-        if !kept {
-            if !newcomer || self.far.contains_key(&who.id) {
-                self.tell(Event::PeerJoined { peer: who.clone() });
-            }
-            let media = match self.far.remove(&who.id) {
-                Some(far) => {
-                    self.close_link(&who.id, far.link);
-                    far.media
-                }
-                None => FarMedia::new(
-                    who.clone(),
-                    self.board.clone(),
-                    &self.sinks,
-                    self.media.0.clone(),
-                ),
-            };
-            let mut far = Far::new(who.clone(), media);
-            far.by_http = signals::is_by_http(member.dialect);
-            self.far.insert(who.id.clone(), far);
-            // A member that the server translates for offers by itself, or has us asked for an offer; we give way.
-            let foreign = member.dialect.is_some();
-            self.open_link(&who.id, newcomer || foreign, newcomer && !foreign)
-                .await;
-        }
-        for kind in member.muted {
-            self.muted_by(&who.id, kind, true);
-        }
-    }
-
-    fn went(&mut self, id: &str, reason: LeaveReason) {
-        let Some(far) = self.far.get_mut(id) else {
-            return;
-        };
-        far.present = false;
-        if reason == LeaveReason::Lost && far.link.as_ref().is_some_and(Link::alive) {
-            // Its signaling is gone, its media is not: the connection itself will tell.
-            return;
-        }
-        self.gone(id, signals::reason(reason));
-    }
-
-    /// A peer is gone for good, as far as anybody knows.
-    fn gone(&mut self, id: &str, reason: &str) {
-        let Some(far) = self.far.get_mut(id) else {
-            return;
-        };
-        if far.until.is_some() {
-            return;
-        }
-        far.until = Some(Instant::now());
-        far.lost = reason == "lost";
-        let peer = far.who.clone();
-        let link = far.link.take();
-        self.board.remove(id);
-        self.close_link(id, link);
-        self.tell(Event::PeerLeft {
-            peer,
-            reason: reason.to_owned(),
-        });
-    }
-
-    /// A moderator muted us, or lifted it; what we muted ourselves stays so, and the room is told again.
-    async fn held_by(&mut self, by: &str, kind: Kind, held: bool) {
-        self.held[kind as usize] = held;
-        self.apply_mute(kind);
-        let (who, what) = (self.name(by), signals::sense(kind));
-        if held && by == self.me.id {
-            return self.notice(format!("your token does not let you send {what}"));
-        }
-        if held {
-            return self.notice(format!("{who} has muted your {what}, as moderator"));
-        }
-        if self.muted[kind as usize] {
-            self.notice(format!("{who} lets you unmute your {what} again"));
-            self.say_mute(kind).await;
-        } else {
-            self.notice(format!("{who} has unmuted your {what}"));
-        }
-    }
-
-    fn muted_by(&self, id: &str, kind: rtc_protocol::Kind, muted: bool) {
-        let kind = signals::kind(kind);
-        if let Some(far) = self.far.get(id) {
-            self.tell(Event::PeerMuted {
-                peer: far.who.clone(),
-                kind,
-                muted,
-            });
-        }
-    }
-
-    async fn signal(&mut self, from: &str, signal: Signal) {
-        let promise = match &signal {
-            Signal::Description(description) => Some(Promise::read(&description.sdp)),
-            _ => None,
-        };
-        let Some(far) = self.far.get(from).filter(|far| far.until.is_none()) else {
-            return tracing::debug!("a signal from {from}, who is not in the room, is ignored");
-        };
-        if let Some(promise) = &promise {
-            let known = far.link.as_ref().map(|link| link.promise.origin.as_str());
-            let reloaded = known.is_some_and(|o| !o.is_empty() && o != promise.origin);
-            if reloaded || known.is_none() {
-                // The same peer with another session: its page was loaded again.
-                let old = self.far.get_mut(from).and_then(|far| far.link.take());
-                self.close_link(from, old);
-                self.open_link(from, false, false).await;
-            }
-        }
-        let Some(far) = self.far.get_mut(from) else {
-            return;
-        };
-        let Some(link) = &mut far.link else { return };
-        if let Some(promise) = promise {
-            link.promise = promise.clone();
-            far.promised = promise;
-        }
-        let peer = Arc::clone(&link.peer);
-        peer.handle_signal(signal).await;
-    }
-
-    // --- connections ---
-
-    async fn open_link(&mut self, id: &str, polite: bool, offers: bool) {
-        if self.far.values().filter(|far| far.link.is_some()).count() >= LINKS {
-            return self.notice(format!(
-                "the room has more than {LINKS} others; no connection is opened to the rest"
-            ));
-        }
-        let config = PeerConfig {
-            ice_servers: self.ice_servers.clone(),
-            video_codecs: recordable(&self.options),
-            polite,
-            send_audio: self.audio.is_some(),
-            send_video: self.video.is_some(),
-            impairment: self.impairment.clone(),
-            ..PeerConfig::default()
-        };
-        self.links_opened += 1;
-        let news = self.news.0.clone();
-        match Link::open(id, self.links_opened, config, news).await {
-            Ok(link) => {
-                let peer = Arc::clone(&link.peer);
-                if let Some(far) = self.far.get_mut(id) {
-                    far.link = Some(link);
-                }
-                if offers {
-                    peer.negotiate().await;
-                }
-            }
-            Err(error) => self.notice(error.to_string()),
-        }
-    }
-
-    fn close_link(&mut self, id: &str, link: Option<Link>) {
-        if let Some(video) = &self.video {
-            video.remove(id);
-        }
-        if let Some(audio) = &self.audio {
-            audio.remove(id);
-        }
-        if let Some(link) = link {
-            self.closing.spawn(async move { link.close().await });
-        }
-    }
-
-    async fn peer(&mut self, news: News) {
-        let News {
-            peer: id,
-            link,
-            event,
-        } = news;
-        let current = self
-            .far
-            .get(&id)
-            .and_then(|far| far.link.as_ref())
-            .is_some_and(|l| l.number == link);
-        if !current {
-            return;
-        }
-        match event {
-            PeerEvent::Signal(signal) => {
-                let Ok(to) = PeerId::new(&id) else { return };
-                if let Err(error) = self.signaling.signal(to, signal).await {
-                    tracing::debug!("a signal stays here: {error}");
-                }
-            }
-            PeerEvent::State(state) => self.state(&id, state),
-            PeerEvent::LocalVideoReady(format) => {
-                if let Some(link) = self.link(&id) {
-                    link.format = Some(format);
-                }
-                self.feed(&id);
-            }
-            PeerEvent::LocalVideoRefused => {
-                let name = self.name(&id);
-                self.notice(format!("{name} takes no picture in any of our codecs"));
-            }
-            PeerEvent::KeyFrameWanted => {
-                if let Some(video) = &self.video {
-                    video.want_key(&id);
-                }
-            }
-            PeerEvent::TargetBitrate(bits) => {
-                if let Some(video) = &self.video {
-                    video.limit(&id, bits);
-                }
-            }
-            PeerEvent::Track(track) => self.track(&id, track),
-            PeerEvent::ChatOpen => {
-                if let Some(link) = self.link(&id) {
-                    link.chat_open = true;
-                }
-            }
-            PeerEvent::Chat(text) => {
-                if let Some(far) = self.far.get(&id) {
-                    self.tell(Event::Chat {
-                        from: far.who.clone(),
-                        text,
-                        own: false,
-                    });
-                }
-            }
-            PeerEvent::Trouble(text) => {
-                let name = self.name(&id);
-                self.notice(format!("{name}: {text}"));
-            }
-        }
-    }
-
-    fn link(&mut self, id: &str) -> Option<&mut Link> {
-        self.far.get_mut(id)?.link.as_mut()
-    }
-
-    fn name(&self, id: &str) -> String {
-        self.far
-            .get(id)
-            .map_or_else(|| id.to_owned(), |far| far.who.name.clone())
-    }
-
-    fn state(&mut self, id: &str, state: ConnectionState) {
-        let Some(far) = self.far.get_mut(id) else {
-            return;
-        };
-        let Some(link) = &mut far.link else { return };
-        let before = std::mem::replace(&mut link.state, state);
-        let now = Instant::now();
-        match state {
-            ConnectionState::Connected => {
-                link.unwell_since = None;
-                far.restarts = 0;
-                let first = far.connected_at.is_none();
-                far.connected_at.get_or_insert(now);
-                let after = now.saturating_duration_since(far.since);
-                far.connected_after.get_or_insert(after);
-                let peer = far.who.clone();
-                if first || before != ConnectionState::Connected {
-                    self.tell(Event::Connected {
-                        peer,
-                        after_ms: after.as_secs_f64() * 1000.0,
-                    });
-                }
-                self.feed(id);
-            }
-            ConnectionState::Disconnected | ConnectionState::Failed => {
-                link.unwell_since.get_or_insert(now);
-                let peer = far.who.clone();
-                self.tell(Event::ConnectionTroubled {
-                    peer,
-                    state: state.name().to_owned(),
-                });
-                if state == ConnectionState::Failed && self.absent(id) {
-                    self.gone(id, "lost");
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn absent(&self, id: &str) -> bool {
-        self.far.get(id).is_some_and(|far| !far.present)
-    }
-
-    /// Begins to send to a peer that is connected and said what it takes.
-    fn feed(&mut self, id: &str) {
-        let Some(link) = self.far.get(id).and_then(|far| far.link.as_ref()) else {
-            return;
-        };
-        if !link.connected() {
-            return;
-        }
-        if let (Some(video), Some(format)) = (&self.video, link.format) {
-            video.add(id, format, Arc::new(link.peer.video().clone()));
-        }
-        if let Some(audio) = &self.audio {
-            audio.add(id, Arc::new(link.peer.audio().clone()));
-        }
-    }
-
-    fn track(&mut self, id: &str, track: RemoteTrack) {
-        let Some(far) = self.far.get_mut(id) else {
-            return;
-        };
-        let Some(link) = &mut far.link else { return };
-        let started = match track.kind {
-            Kind::Video => VideoReceive::start(track, far.media.pictures())
-                .map(|receive| link.video.push(receive))
-                .map_err(|e| e.to_string()),
-            Kind::Audio => AudioReceive::start(track, far.media.sounds())
-                .map(|receive| link.audio.push(receive))
-                .map_err(|e| e.to_string()),
-        };
-        if let Err(error) = started {
-            self.notice(error);
         }
     }
 
@@ -751,47 +357,6 @@ impl Call {
         }
         let peer = far.who.clone();
         self.tell(Event::Stats { peer, report });
-    }
-
-    async fn look_after_connections(&mut self) {
-        let now = Instant::now();
-        let mut restart = Vec::new();
-        let mut lost = Vec::new();
-        for (id, far) in &mut self.far {
-            let Some(link) = &far.link else { continue };
-            let Some(since) = link.unwell_since else {
-                continue;
-            };
-            let unwell = now.saturating_duration_since(since);
-            if unwell >= LOST_AFTER {
-                lost.push(id.clone());
-            } else if far.present && !far.by_http && unwell >= RESTART_AFTER * (far.restarts + 1) {
-                far.restarts += 1;
-                restart.push(Arc::clone(&link.peer));
-            }
-        }
-        for peer in restart {
-            peer.restart_ice().await;
-        }
-        for id in lost {
-            self.give_up(&id).await;
-            self.gone(&id, "lost");
-        }
-    }
-
-    /// HTTP tells the server nothing of a publisher or player that has vanished: its partner does.
-    async fn give_up(&mut self, id: &str) {
-        let by_http = self
-            .far
-            .get(id)
-            .is_some_and(|far| far.by_http && far.present);
-        let (true, Ok(to), Ok(notice)) = (by_http, PeerId::new(id), PartnerNotice::LOST.try_into())
-        else {
-            return;
-        };
-        if let Err(error) = self.signaling.message(Some(to), notice).await {
-            tracing::debug!("the server is not told that {id} is lost: {error}");
-        }
     }
 
     // --- the end ---

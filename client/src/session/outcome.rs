@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rtc_protocol::RefuseCode;
+
 use crate::exit::Ending;
 
 /// A peer that stayed shorter than this is not blamed for having no connection yet.
@@ -19,6 +21,10 @@ pub enum How {
     TimeUp,
     /// `--until-alone`: the last of the others left.
     Alone,
+    /// The other side of a call ended it.
+    Over,
+    /// Whom we called did not take the call: why, and in words.
+    NotTaken(RefuseCode, String),
     /// A moderator removed us.
     Kicked(String),
     /// The signaling was lost for good, and no call stood without it.
@@ -57,7 +63,15 @@ pub fn judge(how: &How, strict: bool, peers: &[PeerFacts]) -> (Ending, String) {
         How::SignalingLost(reason) => {
             return (Ending::Lost, format!("the server was lost: {reason}"));
         }
-        How::HungUp | How::TimeUp | How::Alone => {}
+        How::NotTaken(code, words) => {
+            let ending = match code {
+                RefuseCode::Busy => Ending::Busy,
+                RefuseCode::NoAnswer => Ending::NoAnswer,
+                _ => Ending::Refused,
+            };
+            return (ending, words.clone());
+        }
+        How::HungUp | How::TimeUp | How::Alone | How::Over => {}
     }
     let asked = *how == How::HungUp;
     let fault = if strict && !asked { fault(peers) } else { None };
@@ -65,6 +79,7 @@ pub fn judge(how: &How, strict: bool, peers: &[PeerFacts]) -> (Ending, String) {
         let words = match how {
             How::TimeUp => "time was up",
             How::Alone => "the others have left",
+            How::Over => "the other side hung up",
             _ => "hung up",
         };
         (Ending::Done, words.to_owned())
@@ -224,6 +239,22 @@ mod tests {
             ..good()
         };
         assert_eq!(ending(How::TimeUp, true, &[silent]), Ending::Done);
+    }
+
+    #[test]
+    fn a_call_that_was_not_taken_says_why_by_its_ending() {
+        for (code, expected) in [
+            (RefuseCode::Declined, Ending::Refused),
+            (RefuseCode::Busy, Ending::Busy),
+            (RefuseCode::NoAnswer, Ending::NoAnswer),
+        ] {
+            assert_eq!(
+                ending(How::NotTaken(code, String::new()), false, &[]),
+                expected
+            );
+        }
+        assert_eq!(ending(How::Over, true, &[good()]), Ending::Done);
+        assert_eq!(ending(How::Over, true, &[]), Ending::NeverConnected);
     }
 
     #[test]

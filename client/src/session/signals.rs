@@ -1,19 +1,37 @@
 //! Between the session's own words and the signaling's.
 
-use rtc_protocol::{Dialect, IceServer as WireIceServer, LeaveReason, Member, Name};
+use rtc_protocol::{Dialect, IceServer as WireIceServer, LeaveReason, Member, Name, Token};
 
 use crate::event::{Kind, PeerRef};
 use crate::exit::Ending;
-use crate::options::{CallOptions, IceServerOption};
+use crate::options::{CallOptions, IceServerOption, Purpose};
 use crate::peer::IceServer;
-use crate::signaling::{AddressError, ErrorKind, SignalingError, SignalingOptions, Target};
+use crate::signaling::{AddressError, Errand, ErrorKind, SignalingError, SignalingOptions, Target};
 
 pub(super) fn options(options: &CallOptions) -> Result<SignalingOptions, AddressError> {
-    let target = Target::parse(&options.room, options.server.as_deref())?;
-    let mut signaling = SignalingOptions::new(target);
+    let server = options.server.as_deref();
+    let mut signaling = match &options.purpose {
+        Purpose::Room(room) => SignalingOptions::new(Target::parse(room, server)?),
+        Purpose::Call(name) => {
+            let mut signaling = SignalingOptions::new(Target::parse(&room_of_a_call(), server)?);
+            signaling.errand = Errand::Call(name.clone());
+            signaling.capacity = Some(2);
+            signaling
+        }
+        Purpose::Wait { name, .. } => {
+            let mut signaling = SignalingOptions::new(Target::parse(&room_of_a_call(), server)?);
+            signaling.errand = Errand::Wait(name.clone());
+            signaling
+        }
+    };
     signaling.auth.clone_from(&options.token);
     signaling.name = Name::new(&options.name).ok();
     Ok(signaling)
+}
+
+/// A room that nobody else knows of.
+fn room_of_a_call() -> String {
+    format!("call-{}", Token::from_random(rand::random()).peer_id())
 }
 
 pub(super) fn ending(error: &SignalingError) -> Ending {
@@ -23,6 +41,8 @@ pub(super) fn ending(error: &SignalingError) -> Ending {
         ErrorKind::RoomFull => Ending::RoomFull,
         ErrorKind::Refused => Ending::Refused,
         ErrorKind::Lost => Ending::Lost,
+        ErrorKind::NoSuchPeer => Ending::NoSuchPeer,
+        ErrorKind::Busy => Ending::Busy,
     }
 }
 

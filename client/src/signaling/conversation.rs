@@ -3,6 +3,7 @@
 //! One conversation outlives many links. Each link begins with `hello`; the server then either still has our place
 //! and sends what we missed, or we join again under the same id.
 
+mod calls;
 #[cfg(test)]
 mod tests;
 
@@ -14,10 +15,12 @@ use rtc_protocol::{
     RoomId, ServerFrame, ServerMessage, Signal, Token,
 };
 
+use super::Errand;
 use super::address::ServerAddress;
 use super::error::SignalingError;
 use super::event::SignalingEvent;
 use super::outbox::{Content, Outbox};
+use calls::Calls;
 
 /// Heartbeats of silence after which the server counts as dead: two may be late, none is two and a half late.
 const SILENT_BEATS: f64 = 2.5;
@@ -32,6 +35,7 @@ const NONSENSE_FRAMES: u32 = 32;
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
     pub(super) room: RoomId,
+    pub(super) errand: Errand,
     pub(super) name: Option<Name>,
     pub(super) capacity: Option<u16>,
     pub(super) agent: String,
@@ -54,8 +58,10 @@ enum Phase {
     Down,
     /// `hello` is out; the server has until then to answer.
     Greeting { until: Instant },
-    /// `join` is out; the server has until then to answer.
+    /// `join` is out, or what comes before it; the server has until then to answer.
     Joining { until: Instant },
+    /// Waiting to be called.
+    Lobby,
     /// In the room.
     Inside,
     /// Put out, or gone on purpose.
@@ -72,8 +78,9 @@ pub(super) struct Conversation {
     me: PeerId,
     /// The last `seq` that was handled.
     last_seq: u64,
-    /// Whether the room has ever let us in.
+    /// Whether the room, or the lobby, has ever let us in.
     was_inside: bool,
+    calls: Calls,
     limits: Option<Limits>,
     heartbeat: Duration,
     heard: Option<Instant>,
@@ -96,6 +103,7 @@ impl Conversation {
     pub(super) fn new(identity: Identity, server: ServerAddress, patience: Duration) -> Self {
         Self {
             me: identity.token.peer_id(),
+            calls: Calls::new(&identity.errand),
             identity,
             server,
             patience,
@@ -140,7 +148,7 @@ impl Conversation {
         self.heard = None;
         self.nonsense = 0;
         self.outbox.link_lost();
-        if self.phase == Phase::Inside {
+        if matches!(self.phase, Phase::Inside | Phase::Lobby) {
             self.tell(SignalingEvent::Lost {
                 reason: reason.to_owned(),
             });
@@ -266,7 +274,7 @@ impl Conversation {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Greeting { until } | Phase::Joining { until } => Some(until),
-            Phase::Inside | Phase::Outside => self
+            Phase::Inside | Phase::Lobby | Phase::Outside => self
                 .heard
                 .map(|heard| heard + self.heartbeat.mul_f64(SILENT_BEATS)),
             Phase::Down => None,
@@ -280,7 +288,7 @@ impl Conversation {
         }
         let why = match self.phase {
             Phase::Greeting { .. } => "it does not answer our hello",
-            Phase::Joining { .. } => "it does not answer our join",
+            Phase::Joining { .. } => "it does not let us in, nor says why",
             _ => "the server has gone silent",
         };
         if self.was_inside {
@@ -305,9 +313,14 @@ impl Conversation {
         &self.server
     }
 
-    /// Whether we are in the room.
-    pub(super) fn is_inside(&self) -> bool {
-        self.phase == Phase::Inside
+    /// Whether we are where we want to be: in the room, or waiting to be called.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self.phase, Phase::Inside | Phase::Lobby)
+    }
+
+    /// Which room we are in, or are to be in.
+    pub(super) fn room(&self) -> &RoomId {
+        &self.identity.room
     }
 
     /// Whether we are out of the room for good.
@@ -352,11 +365,7 @@ impl Conversation {
                     limits,
                     server,
                 });
-                if resumed && self.was_inside {
-                    self.enter(true);
-                } else {
-                    self.join(now);
-                }
+                self.settle(now, resumed && self.was_inside);
             }
             M::Joined {
                 room,
@@ -372,7 +381,9 @@ impl Conversation {
                 // A room that remembers says so next.
                 self.held.clear();
                 self.enter(false);
+                self.calls.inside();
                 self.tell(SignalingEvent::Joined {
+                    room: room.clone(),
                     me: peer,
                     role,
                     capacity,
@@ -380,6 +391,7 @@ impl Conversation {
                     url: self.server.page_url(&self.identity.room),
                 });
             }
+            M::Ack {} if answers_us && self.is_registering() => self.lobby(false),
             M::Left { .. } | M::Ack {} if answers_us => self.request = None,
             M::PeerJoined { room, member } if here(&room) => {
                 self.present.insert(member.peer);
@@ -425,8 +437,8 @@ impl Conversation {
             M::GoAway { reason, .. } => self.tell(SignalingEvent::GoAway { reason }),
             M::Ping { t, .. } => self.say(None, ClientMessage::Pong { t }),
             M::Error { code, message } => return self.refused(answers_us, code, message),
-            // Other rooms, calls that ring, and answers to what was asked on an earlier link.
-            _ => {}
+            // Calls; or other rooms, and answers to what was asked on an earlier link.
+            other => self.of_calls(now, answers_us, other),
         }
         Ok(())
     }
@@ -454,6 +466,9 @@ impl Conversation {
         code: ErrorCode,
         message: String,
     ) -> Result<(), Ending> {
+        if let Some(ending) = self.not_placed(answers_us, code, &message) {
+            return ending;
+        }
         match self.phase {
             Phase::Greeting { .. } | Phase::Joining { .. } => match code {
                 ErrorCode::GoingAway | ErrorCode::Busy | ErrorCode::RateLimited => Err(
@@ -472,7 +487,7 @@ impl Conversation {
                 }
                 Ok(())
             }
-            Phase::Inside | Phase::Down => {
+            Phase::Inside | Phase::Lobby | Phase::Down => {
                 // Who has left meanwhile cannot be told anything; that it left is told anyway.
                 if !matches!(code, ErrorCode::NoSuchPeer | ErrorCode::AlreadyJoined) {
                     self.tell(SignalingEvent::Refused { code, message });

@@ -1,6 +1,6 @@
 //! Why there is no signaling, or none any more.
 
-use rtc_protocol::{ErrorCode, RoomId};
+use rtc_protocol::{ErrorCode, Name, RoomId};
 
 use super::address::AddressError;
 
@@ -15,6 +15,10 @@ pub enum ErrorKind {
     RoomFull,
     /// The server said no.
     Refused,
+    /// Nobody there goes by the name that was called.
+    NoSuchPeer,
+    /// Who was called has no place for another call.
+    Busy,
     /// It was there, and is there no more.
     Lost,
 }
@@ -60,6 +64,24 @@ pub enum SignalingError {
         /// Which.
         room: RoomId,
     },
+    /// Nobody there goes by the name that was called.
+    #[error(
+        "nobody called `{name}` can be called: {why}; wait with `rtc-client join --as {name}` there"
+    )]
+    NoSuchPeer {
+        /// Whom we called.
+        name: Name,
+        /// The server's words.
+        why: String,
+    },
+    /// Who was called has no place for another call.
+    #[error("`{name}` is busy: {why}; try again later")]
+    Busy {
+        /// Whom we called.
+        name: Name,
+        /// The server's words.
+        why: String,
+    },
     /// The server said no.
     #[error("the server refused ({}): {message}", code.as_str())]
     Refused {
@@ -95,6 +117,8 @@ impl SignalingError {
                 ErrorKind::NoServer
             }
             Self::RoomFull { .. } => ErrorKind::RoomFull,
+            Self::NoSuchPeer { .. } => ErrorKind::NoSuchPeer,
+            Self::Busy { .. } => ErrorKind::Busy,
             Self::Refused {
                 code: ErrorCode::RoomFull,
                 ..

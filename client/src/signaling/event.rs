@@ -1,7 +1,8 @@
 //! What the signaling tells its owner.
 
 use rtc_protocol::{
-    ErrorCode, IceServer, Kind, LeaveReason, Limits, Member, PeerId, Raw, Role, Signal,
+    CallId, ErrorCode, IceServer, Kind, LeaveReason, Limits, Member, Name, PeerId, Raw, RefuseCode,
+    Role, RoomId, Signal,
 };
 
 use super::error::SignalingError;
@@ -30,6 +31,8 @@ pub enum SignalingEvent {
     ///
     /// Who was there before and is not in the list may still be on its way back to a new server.
     Joined {
+        /// Which room.
+        room: RoomId,
         /// Who we are.
         me: PeerId,
         /// What we may do.
@@ -40,6 +43,36 @@ pub enum SignalingEvent {
         members: Vec<Member>,
         /// What a browser opens to join the same room.
         url: String,
+    },
+    /// We can be called now.
+    Waiting {
+        /// By this name.
+        name: Name,
+    },
+    /// Somebody calls us.
+    Rung {
+        /// The call.
+        call: CallId,
+        /// Who.
+        from: PeerId,
+        /// The name it goes by.
+        name: Name,
+    },
+    /// It rings at whom we call.
+    Ringing,
+    /// Whom we call takes the call.
+    Accepted,
+    /// Whom we call does not take the call.
+    NotTaken {
+        /// Why, for programs.
+        code: RefuseCode,
+        /// Why, for people.
+        reason: Option<String>,
+    },
+    /// The other side of a call ended it, or is gone.
+    HungUp {
+        /// Which call; ours, or one that rang here.
+        call: CallId,
     },
     /// Somebody came, or came back; then its id is one known already.
     PeerJoined {

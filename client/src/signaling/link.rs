@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
-use rtc_protocol::{Kind, PeerId, Raw, Signal, close};
+use rtc_protocol::{CallId, Kind, PeerId, Raw, RefuseCode, RoomId, Signal, close};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -46,6 +46,8 @@ pub(super) enum Command {
     Message(Option<PeerId>, Raw),
     Mute(Kind, bool),
     Kick(PeerId, Option<String>),
+    Accept(CallId),
+    Refuse(CallId, RefuseCode),
     Leave(oneshot::Sender<()>),
 }
 
@@ -81,7 +83,7 @@ pub(super) struct Link {
     conversation: Conversation,
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<SignalingEvent>,
-    joined: Option<oneshot::Sender<Result<PeerId, SignalingError>>>,
+    joined: Option<oneshot::Sender<Result<(PeerId, RoomId), SignalingError>>>,
 }
 
 impl Link {
@@ -92,7 +94,7 @@ impl Link {
         conversation: Conversation,
         commands: mpsc::Receiver<Command>,
         events: mpsc::Sender<SignalingEvent>,
-        joined: oneshot::Sender<Result<PeerId, SignalingError>>,
+        joined: oneshot::Sender<Result<(PeerId, RoomId), SignalingError>>,
     ) -> Self {
         Self {
             door: Door::new(server, patience),
@@ -255,10 +257,11 @@ impl Link {
             if let Err(over) = step {
                 return over;
             }
-            if self.conversation.is_inside()
+            if self.conversation.is_settled()
                 && let Some(joined) = self.joined.take()
             {
-                joined.send(Ok(self.conversation.me())).ok();
+                let place = (self.conversation.me(), self.conversation.room().clone());
+                joined.send(Ok(place)).ok();
             }
             if self.conversation.is_outside() {
                 close_properly(&mut sink, &mut stream).await;
@@ -305,6 +308,8 @@ fn obey(conversation: &mut Conversation, command: Command) {
         Command::Message(to, data) => conversation.message(to, data),
         Command::Mute(kind, muted) => conversation.mute(kind, muted),
         Command::Kick(peer, reason) => conversation.kick(peer, reason),
+        Command::Accept(call) => conversation.accept(Instant::now(), &call),
+        Command::Refuse(call, code) => conversation.refuse(&call, code),
         Command::Leave(_) => {}
     }
 }

@@ -97,6 +97,8 @@ pub struct ScreenModel {
     pub signaling_lost: bool,
     /// We asked to leave.
     pub leaving: bool,
+    /// Whether a call rings, to be taken by `a` or refused by `r`.
+    pub rung: bool,
 }
 
 impl ScreenModel {
@@ -161,10 +163,23 @@ impl ScreenModel {
                 self.members.retain(|member| member.id != peer.id);
                 self.note(event);
             }
+            Event::Rung { .. } => {
+                self.rung = true;
+                self.note(event);
+            }
+            Event::RingEnded { .. } => {
+                self.rung = false;
+                self.note(event);
+            }
             Event::ServerStarted { .. }
             | Event::Notice { .. }
             | Event::Broadcast { .. }
-            | Event::Left { .. } => self.note(event),
+            | Event::Waiting { .. }
+            | Event::Ringing { .. }
+            | Event::Accepted { .. }
+            | Event::Left { .. } => {
+                self.note(event);
+            }
             Event::FirstFrame { .. } | Event::Summary(_) => {}
         }
     }
@@ -194,6 +209,8 @@ impl ScreenModel {
             return None;
         }
         match key.code {
+            KeyCode::Char('a') if std::mem::take(&mut self.rung) => return Some(Action::Answer),
+            KeyCode::Char('r') if std::mem::take(&mut self.rung) => return Some(Action::Decline),
             KeyCode::Char('q') => return Some(self.hang_up()),
             KeyCode::Char('m') => return Some(Action::ToggleMute),
             KeyCode::Char('v') => return Some(Action::ToggleCamera),

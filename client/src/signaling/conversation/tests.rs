@@ -1,6 +1,8 @@
 //! The conversation against a scripted server, on virtual time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod calls;
+
 use super::*;
 use rtc_protocol::{Candidate, Description, LeaveReason, Member, Role, SdpType};
 use serde_json::{Value, json};
@@ -31,9 +33,14 @@ fn candidate(line: &str) -> Signal {
 
 impl Bench {
     fn new() -> Self {
+        Self::on(Errand::Join)
+    }
+
+    fn on(errand: Errand) -> Self {
         let identity = Identity {
             auth: None,
             room: RoomId::new("foo").unwrap(),
+            errand,
             name: Some(Name::new("me").unwrap()),
             capacity: Some(3),
             agent: "test".to_owned(),
@@ -131,9 +138,9 @@ fn hello_comes_first_then_join_then_the_room() {
     assert_eq!(join.len(), 1);
     assert_eq!(join[0]["type"], "join");
     assert_eq!(join[0]["capacity"], 3);
-    assert!(!bench.talk.is_inside());
+    assert!(!bench.talk.is_settled());
     bench.joined(1, &[member(1)]);
-    assert!(bench.talk.is_inside());
+    assert!(bench.talk.is_settled());
     let events = bench.events();
     assert!(matches!(events[0], SignalingEvent::Welcome { me, .. } if me == peer(0)));
     assert!(
@@ -151,7 +158,7 @@ fn a_resumed_link_says_what_was_seen_and_skips_what_is_sent_twice() {
     bench.talk.link_down("cut");
     assert_eq!(bench.link()["lastSeq"], 3);
     bench.welcome(true);
-    assert!(bench.talk.is_inside(), "a resumed place needs no join");
+    assert!(bench.talk.is_settled(), "a resumed place needs no join");
     bench.message(3, 30);
     bench.message(4, 40);
     bench.message(5, 50);
@@ -208,7 +215,7 @@ fn a_join_that_was_cut_off_is_asked_again() {
     bench.hear(
         &json!({"type": "error", "id": join[0]["id"], "code": "already-joined", "message": ""}),
     );
-    assert!(bench.talk.is_inside());
+    assert!(bench.talk.is_settled());
     let events = bench.events();
     assert!(
         matches!(
@@ -371,7 +378,7 @@ fn an_error_inside_the_room_is_told_and_ends_nothing() {
             message: "no".to_owned()
         }]
     );
-    assert!(bench.talk.is_inside());
+    assert!(bench.talk.is_settled());
 }
 
 #[test]
@@ -456,7 +463,7 @@ fn what_is_said_in_other_rooms_is_not_for_us() {
     );
     bench.hear(&json!({"type": "kicked", "seq": 4, "room": "bar", "by": peer(1)}));
     assert_eq!(bench.events(), []);
-    assert!(bench.talk.is_inside());
+    assert!(bench.talk.is_settled());
 }
 
 #[test]

@@ -1,0 +1,235 @@
+//! The connections to the others: opened, fed, watched, closed.
+
+use std::sync::Arc;
+
+use rtc_protocol::PeerId;
+use tokio::time::Instant;
+
+use super::super::link::{Link, News};
+use super::super::sinks::recordable;
+use super::{Call, LINKS, LOST_AFTER, RESTART_AFTER};
+use crate::event::{Event, Kind};
+use crate::media::receive::audio::AudioReceive;
+use crate::media::receive::video::VideoReceive;
+use crate::peer::{ConnectionState, PeerConfig, PeerEvent, RemoteTrack};
+
+impl Call {
+    pub(super) async fn open_link(&mut self, id: &str, polite: bool, offers: bool) {
+        if self.far.values().filter(|far| far.link.is_some()).count() >= LINKS {
+            return self.notice(format!(
+                "the room has more than {LINKS} others; no connection is opened to the rest"
+            ));
+        }
+        let config = PeerConfig {
+            ice_servers: self.ice_servers.clone(),
+            video_codecs: recordable(&self.options),
+            polite,
+            send_audio: self.audio.is_some(),
+            send_video: self.video.is_some(),
+            impairment: self.impairment.clone(),
+            ..PeerConfig::default()
+        };
+        self.links_opened += 1;
+        let news = self.news.0.clone();
+        match Link::open(id, self.links_opened, config, news).await {
+            Ok(link) => {
+                let peer = Arc::clone(&link.peer);
+                if let Some(far) = self.far.get_mut(id) {
+                    far.link = Some(link);
+                }
+                if offers {
+                    peer.negotiate().await;
+                }
+            }
+            Err(error) => self.notice(error.to_string()),
+        }
+    }
+
+    pub(super) fn close_link(&mut self, id: &str, link: Option<Link>) {
+        if let Some(video) = &self.video {
+            video.remove(id);
+        }
+        if let Some(audio) = &self.audio {
+            audio.remove(id);
+        }
+        if let Some(link) = link {
+            self.closing.spawn(async move { link.close().await });
+        }
+    }
+
+    pub(super) async fn peer(&mut self, news: News) {
+        let News {
+            peer: id,
+            link,
+            event,
+        } = news;
+        let current = self
+            .far
+            .get(&id)
+            .and_then(|far| far.link.as_ref())
+            .is_some_and(|l| l.number == link);
+        if !current {
+            return;
+        }
+        match event {
+            PeerEvent::Signal(signal) => {
+                let Ok(to) = PeerId::new(&id) else { return };
+                if let Err(error) = self.signaling.signal(to, signal).await {
+                    tracing::debug!("a signal stays here: {error}");
+                }
+            }
+            PeerEvent::State(state) => self.state(&id, state),
+            PeerEvent::LocalVideoReady(format) => {
+                if let Some(link) = self.link(&id) {
+                    link.format = Some(format);
+                }
+                self.feed(&id);
+            }
+            PeerEvent::LocalVideoRefused => {
+                let name = self.name(&id);
+                self.notice(format!("{name} takes no picture in any of our codecs"));
+            }
+            PeerEvent::KeyFrameWanted => {
+                if let Some(video) = &self.video {
+                    video.want_key(&id);
+                }
+            }
+            PeerEvent::TargetBitrate(bits) => {
+                if let Some(video) = &self.video {
+                    video.limit(&id, bits);
+                }
+            }
+            PeerEvent::Track(track) => self.track(&id, track),
+            PeerEvent::ChatOpen => {
+                if let Some(link) = self.link(&id) {
+                    link.chat_open = true;
+                }
+            }
+            PeerEvent::Chat(text) => {
+                if let Some(far) = self.far.get(&id) {
+                    self.tell(Event::Chat {
+                        from: far.who.clone(),
+                        text,
+                        own: false,
+                    });
+                }
+            }
+            PeerEvent::Trouble(text) => {
+                let name = self.name(&id);
+                self.notice(format!("{name}: {text}"));
+            }
+        }
+    }
+
+    pub(super) fn link(&mut self, id: &str) -> Option<&mut Link> {
+        self.far.get_mut(id)?.link.as_mut()
+    }
+
+    pub(super) fn name(&self, id: &str) -> String {
+        self.far
+            .get(id)
+            .map_or_else(|| id.to_owned(), |far| far.who.name.clone())
+    }
+
+    pub(super) fn state(&mut self, id: &str, state: ConnectionState) {
+        let Some(far) = self.far.get_mut(id) else {
+            return;
+        };
+        let Some(link) = &mut far.link else { return };
+        let before = std::mem::replace(&mut link.state, state);
+        let now = Instant::now();
+        match state {
+            ConnectionState::Connected => {
+                link.unwell_since = None;
+                far.restarts = 0;
+                let first = far.connected_at.is_none();
+                far.connected_at.get_or_insert(now);
+                let after = now.saturating_duration_since(far.since);
+                far.connected_after.get_or_insert(after);
+                let peer = far.who.clone();
+                if first || before != ConnectionState::Connected {
+                    self.tell(Event::Connected {
+                        peer,
+                        after_ms: after.as_secs_f64() * 1000.0,
+                    });
+                }
+                self.feed(id);
+            }
+            ConnectionState::Disconnected | ConnectionState::Failed => {
+                link.unwell_since.get_or_insert(now);
+                let peer = far.who.clone();
+                self.tell(Event::ConnectionTroubled {
+                    peer,
+                    state: state.name().to_owned(),
+                });
+                if state == ConnectionState::Failed && self.absent(id) {
+                    self.gone(id, "lost");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn absent(&self, id: &str) -> bool {
+        self.far.get(id).is_some_and(|far| !far.present)
+    }
+
+    /// Begins to send to a peer that is connected and said what it takes.
+    pub(super) fn feed(&mut self, id: &str) {
+        let Some(link) = self.far.get(id).and_then(|far| far.link.as_ref()) else {
+            return;
+        };
+        if !link.connected() {
+            return;
+        }
+        if let (Some(video), Some(format)) = (&self.video, link.format) {
+            video.add(id, format, Arc::new(link.peer.video().clone()));
+        }
+        if let Some(audio) = &self.audio {
+            audio.add(id, Arc::new(link.peer.audio().clone()));
+        }
+    }
+
+    pub(super) fn track(&mut self, id: &str, track: RemoteTrack) {
+        let Some(far) = self.far.get_mut(id) else {
+            return;
+        };
+        let Some(link) = &mut far.link else { return };
+        let started = match track.kind {
+            Kind::Video => VideoReceive::start(track, far.media.pictures())
+                .map(|receive| link.video.push(receive))
+                .map_err(|e| e.to_string()),
+            Kind::Audio => AudioReceive::start(track, far.media.sounds())
+                .map(|receive| link.audio.push(receive))
+                .map_err(|e| e.to_string()),
+        };
+        if let Err(error) = started {
+            self.notice(error);
+        }
+    }
+
+    pub(super) async fn look_after_connections(&mut self) {
+        let now = Instant::now();
+        let mut restart = Vec::new();
+        let mut lost = Vec::new();
+        for (id, far) in &mut self.far {
+            let Some(link) = &far.link else { continue };
+            let Some(since) = link.unwell_since else {
+                continue;
+            };
+            let unwell = now.saturating_duration_since(since);
+            if unwell >= LOST_AFTER {
+                lost.push(id.clone());
+            } else if far.present && unwell >= RESTART_AFTER * (far.restarts + 1) {
+                far.restarts += 1;
+                restart.push(Arc::clone(&link.peer));
+            }
+        }
+        for peer in restart {
+            peer.restart_ice().await;
+        }
+        for id in lost {
+            self.gone(&id, "lost");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What the server tells: who is in the room, and what they say to connect.
+
+use std::sync::Arc;
+
+use rtc_protocol::{LeaveReason, Member};
+use tokio::time::Instant;
+
+use super::super::far::FarMedia;
+use super::super::link::{Far, Link};
+use super::super::outcome::How;
+use super::super::promise::Promise;
+use super::super::signals;
+use super::Call;
+use crate::event::{Event, Kind};
+use crate::peer::Signal;
+use crate::signaling::SignalingEvent;
+
+impl Call {
+    pub(super) async fn server(&mut self, event: SignalingEvent) -> Option<How> {
+        match event {
+            SignalingEvent::ServerStarted { url } => self.tell(Event::ServerStarted { url }),
+            SignalingEvent::Welcome { ice_servers, .. } => {
+                self.ice_servers = signals::ice_servers(ice_servers, &self.options.ice_servers);
+            }
+            SignalingEvent::Joined {
+                room, members, url, ..
+            } => {
+                self.room = room.to_string();
+                self.page = url;
+                self.joined(members).await;
+            }
+            SignalingEvent::Waiting { name } => {
+                let name = name.to_string();
+                self.tell(Event::Waiting { name });
+            }
+            SignalingEvent::Rung { call, from, name } => self.rung(call, from, &name).await,
+            SignalingEvent::Ringing => self.rings(),
+            SignalingEvent::Accepted => self.accepted(),
+            SignalingEvent::NotTaken { code, reason } => return self.not_taken(code, reason),
+            SignalingEvent::HungUp { call } => return self.hung_up(&call),
+            SignalingEvent::PeerJoined { member } => self.came(member, false).await,
+            SignalingEvent::PeerLeft { peer, reason } => self.went(peer.as_str(), reason),
+            SignalingEvent::Signal { from, signal } => self.signal(from.as_str(), signal).await,
+            SignalingEvent::Muted {
+                peer,
+                kind,
+                muted,
+                by,
+            } if peer.as_str() == self.me.id => {
+                self.held_by(by.as_str(), signals::kind(kind), muted).await;
+            }
+            SignalingEvent::Muted {
+                peer, kind, muted, ..
+            } => self.muted_by(peer.as_str(), kind, muted),
+            SignalingEvent::Broadcast { data } => self.tell(Event::Broadcast {
+                data: data.to().unwrap_or_default(),
+            }),
+            SignalingEvent::Kicked { reason, .. } => {
+                return Some(How::Kicked(reason.unwrap_or_default()));
+            }
+            SignalingEvent::Lost { reason } => {
+                self.signaling_lost
+                    .get_or_insert((Instant::now(), reason.clone()));
+                self.tell(Event::SignalingLost { reason });
+            }
+            SignalingEvent::Back { resumed } => {
+                self.signaling_lost = None;
+                self.tell(Event::SignalingBack { resumed });
+            }
+            SignalingEvent::Fatal(error) => return Some(How::SignalingLost(error.to_string())),
+            SignalingEvent::BadSignal { from, why } => {
+                let name = self.name(from.as_str());
+                self.notice(format!("{name} sent a signal that makes no sense: {why}"));
+            }
+            SignalingEvent::Refused { message, .. } => self.notice(message),
+            SignalingEvent::Dropped { messages } => self.notice(format!(
+                "the server was away for so long that {messages} messages were given up"
+            )),
+            SignalingEvent::GoAway { reason } => {
+                tracing::info!("the server is about to close: {reason}");
+            }
+            SignalingEvent::Granted { .. } | SignalingEvent::Message { .. } => {}
+        }
+        None
+    }
+
+    pub(super) async fn joined(&mut self, members: Vec<Member>) {
+        for kind in [Kind::Audio, Kind::Video] {
+            // A room that remembers says so next.
+            if std::mem::take(&mut self.held[kind as usize]) {
+                self.apply_mute(kind);
+            }
+        }
+        let first = self.joined_at.is_none();
+        self.joined_at.get_or_insert_with(Instant::now);
+        if first {
+            let peers = members.iter().map(signals::peer_ref).collect();
+            self.tell(Event::Joined {
+                room: self.room.clone(),
+                me: self.me.clone(),
+                peers,
+                url: self.page.clone(),
+            });
+        }
+        // After a new start of the server the others may come back later: a connection
+        // that stands is kept until it fails by itself.
+        for far in self.far.values_mut() {
+            far.present = members.iter().any(|m| m.peer.as_str() == far.who.id);
+        }
+        for member in members {
+            self.came(member, true).await;
+        }
+    }
+
+    /// Somebody is in the room with us; `newcomer` tells that we are the later one, who
+    /// makes the offer and gives way.
+    pub(super) async fn came(&mut self, member: Member, newcomer: bool) {
+        let who = signals::peer_ref(&member);
+        let known = self.far.get_mut(&who.id);
+        let kept = known.is_some_and(|far| {
+            far.present = true;
+            far.link.as_ref().is_some_and(Link::alive)
+        });
+        if !kept {
+            if !newcomer || self.far.contains_key(&who.id) {
+                self.tell(Event::PeerJoined { peer: who.clone() });
+            }
+            let media = match self.far.remove(&who.id) {
+                Some(far) => {
+                    self.close_link(&who.id, far.link);
+                    far.media
+                }
+                None => FarMedia::new(
+                    who.clone(),
+                    self.board.clone(),
+                    &self.sinks,
+                    self.media.0.clone(),
+                ),
+            };
+            let mut far = Far::new(who.clone(), media);
+            far.by_http = signals::is_by_http(member.dialect);
+            self.far.insert(who.id.clone(), far);
+            // A member that the server translates for offers by itself, or has us asked for an offer; we give way.
+            let foreign = member.dialect.is_some();
+            self.open_link(&who.id, newcomer || foreign, newcomer && !foreign)
+                .await;
+        }
+        for kind in member.muted {
+            self.muted_by(&who.id, kind, true);
+        }
+    }
+
+    pub(super) fn went(&mut self, id: &str, reason: LeaveReason) {
+        let Some(far) = self.far.get_mut(id) else {
+            return;
+        };
+        far.present = false;
+        if reason == LeaveReason::Lost && far.link.as_ref().is_some_and(Link::alive) {
+            // Its signaling is gone, its media is not: the connection itself will tell.
+            return;
+        }
+        self.gone(id, signals::reason(reason));
+    }
+
+    /// A peer is gone for good, as far as anybody knows.
+    pub(super) fn gone(&mut self, id: &str, reason: &str) {
+        let Some(far) = self.far.get_mut(id) else {
+            return;
+        };
+        if far.until.is_some() {
+            return;
+        }
+        far.until = Some(Instant::now());
+        far.lost = reason == "lost";
+        let peer = far.who.clone();
+        let link = far.link.take();
+        self.board.remove(id);
+        self.close_link(id, link);
+        self.tell(Event::PeerLeft {
+            peer,
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// A moderator muted us, or lifted it; what we muted ourselves stays so, and the room is told again.
+    pub(super) async fn held_by(&mut self, by: &str, kind: Kind, held: bool) {
+        self.held[kind as usize] = held;
+        self.apply_mute(kind);
+        let (who, what) = (self.name(by), signals::sense(kind));
+        if held && by == self.me.id {
+            return self.notice(format!("your token does not let you send {what}"));
+        }
+        if held {
+            return self.notice(format!("{who} has muted your {what}, as moderator"));
+        }
+        if self.muted[kind as usize] {
+            self.notice(format!("{who} lets you unmute your {what} again"));
+            self.say_mute(kind).await;
+        } else {
+            self.notice(format!("{who} has unmuted your {what}"));
+        }
+    }
+
+    pub(super) fn muted_by(&self, id: &str, kind: rtc_protocol::Kind, muted: bool) {
+        let kind = signals::kind(kind);
+        if let Some(far) = self.far.get(id) {
+            self.tell(Event::PeerMuted {
+                peer: far.who.clone(),
+                kind,
+                muted,
+            });
+        }
+    }
+
+    pub(super) async fn signal(&mut self, from: &str, signal: Signal) {
+        let promise = match &signal {
+            Signal::Description(description) => Some(Promise::read(&description.sdp)),
+            _ => None,
+        };
+        let Some(far) = self.far.get(from).filter(|far| far.until.is_none()) else {
+            return tracing::debug!("a signal from {from}, who is not in the room, is ignored");
+        };
+        if let Some(promise) = &promise {
+            let known = far.link.as_ref().map(|link| link.promise.origin.as_str());
+            let reloaded = known.is_some_and(|o| !o.is_empty() && o != promise.origin);
+            if reloaded || known.is_none() {
+                // The same peer with another session: its page was loaded again.
+                let old = self.far.get_mut(from).and_then(|far| far.link.take());
+                self.close_link(from, old);
+                self.open_link(from, false, false).await;
+            }
+        }
+        let Some(far) = self.far.get_mut(from) else {
+            return;
+        };
+        let Some(link) = &mut far.link else { return };
+        if let Some(promise) = promise {
+            link.promise = promise.clone();
+            far.promised = promise;
+        }
+        let peer = Arc::clone(&link.peer);
+        peer.handle_signal(signal).await;
+    }
+}
