@@ -4,6 +4,7 @@ pub mod alone;
 pub mod browser;
 pub mod process;
 pub mod server;
+pub mod socketio;
 pub mod sound;
 pub mod tone;
 pub mod vm;
