@@ -1,13 +1,14 @@
 //! Pages of unlike dialects, written as their tutorials' readers would, in real Chromium: who calls whom, with real media.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use rtc_e2e::alone::alone;
 use rtc_e2e::browser::{Browser, ChromeOptions, MARKS_JS, Page, TONE_JS, fake};
 use rtc_e2e::process::{Client, PATIENCE};
 use rtc_e2e::server::TestServer;
+use rtc_server::{Config, Folder};
 use serde_json::Value;
 
 struct Stage {
@@ -17,8 +18,13 @@ struct Stage {
 }
 
 impl Stage {
-    /// A Chromium whose camera shows marks and whose microphone gives 440 Hz, and a server.
+    /// A Chromium whose camera shows marks and whose microphone gives 440 Hz, and a server of the pages beside this test.
     async fn new() -> Self {
+        let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("pages");
+        let config = Config {
+            root: Some(Folder::new(&pages).unwrap()),
+            ..Config::localhost(0)
+        };
         let folder = tempfile::tempdir().unwrap();
         let camera = folder.path().join("camera.y4m");
         let microphone = folder.path().join("microphone.wav");
@@ -33,28 +39,22 @@ impl Stage {
         .unwrap();
         Self {
             _folder: folder,
-            server: TestServer::start().await.unwrap(),
+            server: TestServer::start_with(config).await.unwrap(),
             browser,
         }
     }
 
-    /// Opens one of the pages beside this test: its script, on a page of the server's origin without a word of its own.
+    /// Opens one of the pages in the server's folder.
     async fn page(&self, dialect: &str, query: &str) -> Page {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let port = self.server.port();
-        let url = format!("http://localhost:{port}/healthz?{query}");
-        let page = self.browser.open(&url).await.unwrap();
-        page.wait_for("document.readyState === 'complete'", PATIENCE)
-            .await
-            .unwrap();
-        if dialect == "conference" {
-            let bundle = folder.join("web/node_modules/socket.io-client-4/dist/socket.io.min.js");
-            let bundle = std::fs::read_to_string(bundle).expect("`npm ci` in tests/web first");
-            page.eval(&format!("{bundle}; true")).await.unwrap();
-        }
-        let script = folder.join("pages").join(dialect).join("js/main.js");
-        let script = std::fs::read_to_string(script).unwrap();
-        page.eval(&format!("{script}; true")).await.unwrap();
+        let url = format!("http://localhost:{port}/{dialect}/?{query}");
+        self.browser.open(&url).await.unwrap()
+    }
+
+    /// Opens a page for two, and waits until it is in the room.
+    async fn one_of_two(&self, dialect: &str) -> Page {
+        let page = self.page(dialect, "room=r").await;
+        page.wait_for("page.inside", PATIENCE).await.unwrap();
         page
     }
 
@@ -230,4 +230,96 @@ async fn a_login_page_calls_a_conference_page_by_its_name() {
         .await
         .unwrap();
     assert_eq!(alice.eval("page.errors.length").await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_codelab_pages_see_each_other_and_a_third_is_told_that_the_room_is_full() {
+    let _alone = alone().await;
+    let stage = Stage::new().await;
+    let first = stage.one_of_two("codelab").await;
+    let second = stage.one_of_two("codelab").await;
+    for page in [&first, &second] {
+        sees_and_hears(page, "", 440).await;
+    }
+    let third = stage.page("codelab", "room=r").await;
+    third.wait_for("page.full", PATIENCE).await.unwrap();
+    // The place of one who goes is free at once.
+    second.goto("about:blank").await.unwrap();
+    first
+        .wait_for("page.stateOf() === null", PATIENCE)
+        .await
+        .unwrap();
+    assert_eq!(first.complaints(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_book_pages_see_each_other_until_one_says_bye() {
+    let _alone = alone().await;
+    let stage = Stage::new().await;
+    let first = stage.one_of_two("book").await;
+    let second = stage.one_of_two("book").await;
+    for page in [&first, &second] {
+        sees_and_hears(page, "", 440).await;
+    }
+    second.eval("page.bye(), true").await.unwrap();
+    first.wait_for("page.ended", PATIENCE).await.unwrap();
+    for page in [&first, &second] {
+        assert_eq!(page.complaints(), []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_for_two_and_a_client_call_each_other_whoever_comes_first() {
+    let _alone = alone().await;
+    for (dialect, page_first) in [
+        ("codelab", true),
+        ("codelab", false),
+        ("book", true),
+        ("book", false),
+    ] {
+        let stage = Stage::new().await;
+        let arguments = ["--as", "terminal", "--until-alone"];
+        let (page, mut client) = if page_first {
+            let page = stage.one_of_two(dialect).await;
+            (page, stage.client(&arguments))
+        } else {
+            let mut client = stage.client(&arguments);
+            client.wait_for("joined", |_| true).await.unwrap();
+            (stage.one_of_two(dialect).await, client)
+        };
+        sees_and_hears(&page, "", 660).await;
+        client
+            .wait_for("first-frame", |e| e["kind"] == "video")
+            .await
+            .unwrap();
+        client.wait_for("stats", |_| true).await.unwrap();
+        page.goto("about:blank").await.unwrap();
+        let ended = client.ended(Duration::ZERO).await.unwrap();
+        assert_eq!(ended.code, Some(0), "{dialect} {page_first}: {ended:#?}");
+        let summary = ended.summary().unwrap();
+        assert_eq!(summary["peers"][0]["connected"], true, "{summary:#}");
+        assert!(
+            summary["peers"][0]["marks"]["read"].as_u64().unwrap_or(0) >= 15,
+            "{dialect} {page_first}: {summary:#}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_login_pages_call_each_other_by_name() {
+    let _alone = alone().await;
+    let stage = Stage::new().await;
+    let bob = stage.page("login", "name=bob").await;
+    bob.wait_for("page.loggedIn", PATIENCE).await.unwrap();
+    let alice = stage.page("login", "name=alice&call=bob").await;
+    for page in [&alice, &bob] {
+        sees_and_hears(page, "", 440).await;
+    }
+    alice.eval("page.hangUp(), true").await.unwrap();
+    bob.wait_for("page.stateOf() === null", PATIENCE)
+        .await
+        .unwrap();
+    for page in [&alice, &bob] {
+        assert_eq!(page.eval("page.errors.length").await.unwrap(), 0);
+    }
 }

@@ -11,6 +11,7 @@ const send = (message) => socket.send(JSON.stringify(message));
 let pc = null;
 let other = null;
 let stream = null;
+let loggedIn = false;
 const errors = [];
 
 const camera = navigator.mediaDevices.getUserMedia({
@@ -46,6 +47,7 @@ socket.onmessage = async ({ data }) => {
   const message = JSON.parse(data);
   switch (message.type) {
     case 'login':
+      loggedIn = message.success;
       if (message.success && query.get('call')) await call(query.get('call'));
       break;
     case 'offer':
@@ -74,6 +76,7 @@ socket.onmessage = async ({ data }) => {
 
 /** For whoever looks from outside. */
 globalThis.page = {
+  get loggedIn() { return loggedIn; },
   stateOf: () => pc?.connectionState ?? null,
   streamOf: () => stream,
   hangUp: () => {
