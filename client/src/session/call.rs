@@ -32,8 +32,7 @@ use crate::output::PictureBoard;
 use crate::peer::{IceServer, Peer};
 use crate::signaling::{Signaling, SignalingError, SignalingEvent};
 use phone::Phone;
-use rtc_protocol::dialect::whip::PartnerNotice;
-use rtc_protocol::{CallId, PeerId};
+use rtc_protocol::CallId;
 
 /// News from the connections, from threads, from the server: each waits or is told apart
 /// below; none of them can grow.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rtc_protocol::PeerId;
+use rtc_protocol::dialect::whip::PartnerNotice;
 use tokio::time::Instant;
 
 use super::super::link::{Link, News};
@@ -220,7 +221,7 @@ impl Call {
             let unwell = now.saturating_duration_since(since);
             if unwell >= LOST_AFTER {
                 lost.push(id.clone());
-            } else if far.present && unwell >= RESTART_AFTER * (far.restarts + 1) {
+            } else if far.present && !far.by_http && unwell >= RESTART_AFTER * (far.restarts + 1) {
                 far.restarts += 1;
                 restart.push(Arc::clone(&link.peer));
             }
@@ -229,7 +230,23 @@ impl Call {
             peer.restart_ice().await;
         }
         for id in lost {
+            self.give_up(&id).await;
             self.gone(&id, "lost");
+        }
+    }
+
+    /// HTTP tells the server nothing of a publisher or player that has vanished: its partner does.
+    async fn give_up(&mut self, id: &str) {
+        let by_http = self
+            .far
+            .get(id)
+            .is_some_and(|far| far.by_http && far.present);
+        let (true, Ok(to), Ok(notice)) = (by_http, PeerId::new(id), PartnerNotice::LOST.try_into())
+        else {
+            return;
+        };
+        if let Err(error) = self.signaling.message(Some(to), notice).await {
+            tracing::debug!("the server is not told that {id} is lost: {error}");
         }
     }
 }
