@@ -282,8 +282,8 @@ async fn chromium_publishes_to_a_client_and_restarts_ice() {
     let pair = "rtcWhip.pc.getTransceivers()[0].sender.transport.iceTransport";
     page.wait_for(
         &format!(
-            "{pair}.getSelectedCandidatePair()?.remote.usernameFragment === \
-             /a=ice-ufrag:(.*)/.exec(rtcWhip.pc.currentRemoteDescription.sdp)[1].trim()"
+            "{pair}.getSelectedCandidatePair()?.local.usernameFragment === \
+             /a=ice-ufrag:(.*)/.exec(rtcWhip.pc.currentLocalDescription.sdp)[1].trim()"
         ),
         PATIENCE,
     )
