@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use crate::access::{self, Moment, Rights};
+use crate::access::{self, Denied, Moment, Rights};
 use crate::config::Config;
 use crate::connection::{self, Gate, Rules};
 use crate::handshake::{Handshake, sized};
@@ -96,7 +96,7 @@ async fn index(
         return match handshake {
             Ok(Handshake(upgrade)) => match shared.entitled(&request) {
                 Ok(rights) => open(shared, visitor, headers, upgrade, Spoken::Login(rights)),
-                Err(refused) => refused,
+                Err(denied) => shared.not_entitled(&denied),
             },
             Err(refused) => refused,
         };
@@ -187,20 +187,19 @@ enum Spoken {
 impl Shared {
     /// What the token in a request gives: behind `?token=`, as pages cannot set headers for a WebSocket, or in
     /// `Authorization`.
-    fn entitled(&self, (_, uri, headers): &Asked) -> Result<Rights, Response<Body>> {
+    fn entitled(&self, (_, uri, headers): &Asked) -> Result<Rights, Denied> {
         let query = uri.query().unwrap_or_default().split('&');
         let shown = query.filter_map(|one| one.strip_prefix("token=")).next();
         let shown = shown.or_else(|| access::bearer(headers));
-        self.config
-            .access
-            .check(shown, Moment::now())
-            .map_err(|denied| {
-                self.metrics.refused(denied.code());
-                self.metrics.connections_refused.inc(Refused::Unauthorized);
-                let bearer = [(WWW_AUTHENTICATE, "Bearer")];
-                let words = format!("{}: {denied}\n", denied.code().as_str());
-                (StatusCode::UNAUTHORIZED, bearer, words).into_response()
-            })
+        self.config.access.check(shown, Moment::now())
+    }
+
+    fn not_entitled(&self, denied: &Denied) -> Response<Body> {
+        self.metrics.refused(denied.code());
+        self.metrics.connections_refused.inc(Refused::Unauthorized);
+        let bearer = [(WWW_AUTHENTICATE, "Bearer")];
+        let words = format!("{}: {denied}\n", denied.code().as_str());
+        (StatusCode::UNAUTHORIZED, bearer, words).into_response()
     }
 }
 

@@ -9,9 +9,9 @@
 //! - `http`: the page, the WebSocket's door, health
 //! - `folder`: files of a user's own pages
 //! - `metrics`: what is counted, and how Prometheus reads it
-//! - [`settings`]: where settings come from
+//! - `settings`: where settings come from
 //! - `transport`: what else peers come by: Socket.IO, and HTTP alone for publishers and players
-//! - [`tls`]: certificates
+//! - `tls`: certificates
 //! - [`testing`]: servers for tests
 //!
 //! Invariants: the hub knows no socket, task or clock; every queue is bounded; a peer that

@@ -116,6 +116,6 @@ pub(super) trait Speech: Send {
 pub(super) fn speech(dialect: Dialect) -> Box<dyn Speech> {
     match dialect {
         Dialect::Native => Box::new(native::Native::new(rand::random())),
-        Dialect::Bare => Box::new(bare::Bare::default()),
+        Dialect::Bare => Box::new(bare::Bare),
     }
 }

@@ -270,6 +270,11 @@ mod tests {
             "no server was running: serving one at Bob
 note: Bob
 joined Bob as Bob; here: Bob, Bob; browsers join at Bob
+waiting to be called: rtc-client call Bob
+Bob is calling: a takes the call, r refuses it
+Bob calls no more
+it rings at Bob
+Bob takes the call
 signaling lost: Bob; calls in progress go on
 signaling is back, where it was
 Bob came

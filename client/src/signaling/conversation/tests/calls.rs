@@ -63,12 +63,13 @@ fn who_waits_takes_a_call_and_follows_it_into_its_room() {
     );
     assert_eq!(sent[1]["room"], "room of bob");
     bench.hear(&json!({
-        "type": "joined", "seq": 2, "room": "room of bob", "peer": peer(0), "role": "member", "capacity": 2, "members": [],
+        "type": "joined", "seq": 2, "id": sent[1]["id"], "room": "room of bob", "peer": peer(0), "role": "member", "capacity": 2, "members": [],
     }));
-    assert!(matches!(
-        &bench.events()[..],
-        [SignalingEvent::Joined { .. }]
-    ));
+    let events = bench.events();
+    assert!(
+        matches!(&events[..], [SignalingEvent::Joined { .. }]),
+        "{events:?}"
+    );
     bench.hear(&json!({"type": "hung-up", "seq": 3, "call": "c1"}));
     assert_eq!(
         bench.events(),
