@@ -40,7 +40,7 @@ fn refused(arguments: &[&str], code: i32, words: &str) {
 
 #[test]
 fn a_wrong_command_line_is_2() {
-    refused(&["join"], 2, "<ROOM>");
+    refused(&["join"], 2, "name a room");
     refused(&["join", "a/b"], 2, "room");
     refused(&["join", ".."], 2, "room");
     refused(&["join", "foo", "--video", "screensaver"], 2, "--video");

@@ -117,6 +117,8 @@ impl Conversation {
         // A call that is not there has ended, and that was told.
         if let Some((call, room)) = self.calls.take(call) {
             self.identity.room = room;
+            // In the room we were never before: entering it is no coming back.
+            self.was_inside = false;
             self.calls.ours = Some(call.clone());
             self.calls.stage = Stage::Bound;
             let id = self.new_id();

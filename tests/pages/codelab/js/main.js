@@ -80,7 +80,8 @@ navigator.mediaDevices
   });
 
 socket.emit('create or join', room);
-window.onbeforeunload = () => say('bye');
+// Without a result: whatever is returned here is a question to the user.
+window.onbeforeunload = () => { say('bye'); };
 
 /** For whoever looks from outside. */
 globalThis.page = {
