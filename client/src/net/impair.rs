@@ -3,7 +3,7 @@
 //! - [`spec`]: what `--impair` says, parsed and checked
 //! - [`path`]: one direction of a path as a pure machine: `(now, bytes)` in, fate out
 //! - [`trace`]: recorded links in Mahimahi's format
-//! - [`queue`]: datagrams on their way, in the order in which they arrive
+//! - `queue`: datagrams on their way, in the order in which they arrive
 //!
 //! Equal seeds give equal fates to equal datagrams at equal times. The order on the path is
 //! kept, whatever the jitter, except for those datagrams that `reorder` picks.
