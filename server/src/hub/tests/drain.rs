@@ -163,3 +163,56 @@ fn a_server_with_nobody_is_drained_at_once() {
     world.drain();
     assert!(world.hub.drained());
 }
+
+#[test]
+fn a_server_that_stops_tells_everybody_and_lets_nobody_in() {
+    let mut world = World::with("ab");
+    let mut out = Vec::new();
+    world.hub.stop("stop", &mut out);
+    world.perform(out);
+    for who in ['a', 'b'] {
+        assert!(matches!(&world.read(who)[..], [M::GoAway { reason, .. }] if reason == "stop"));
+        assert_eq!(world.closed[&world.links[&who]], close::GOING_AWAY);
+    }
+    world.join('a', "s");
+    assert_eq!(world.refusal('a'), ErrorCode::GoingAway);
+    let late = world.hello('c', None);
+    assert_eq!(world.closed[&late], close::GOING_AWAY);
+}
+
+#[test]
+fn an_administrator_speaks_to_everybody_and_drains_and_nobody_else_does() {
+    let mut world = World::with("abc");
+    world.hello('d', None);
+    world.read_all();
+    let data = Raw::parse(r#"{"text":"soon"}"#).unwrap();
+    let broadcast = ClientMessage::Broadcast { data: data.clone() };
+    world.say('a', broadcast.clone());
+    assert_eq!(
+        world.refusal('a'),
+        ErrorCode::NotAllowed,
+        "not even a moderator"
+    );
+    world.say('a', ClientMessage::Drain {});
+    assert_eq!(world.refusal('a'), ErrorCode::NotAllowed);
+    assert!(world.read('d').is_empty());
+    let rights = crate::access::Rights::administrator();
+    let session = world.hub.sessions.get_mut(&id('d')).unwrap();
+    session.entitle(rights);
+    world.say('d', broadcast);
+    for who in ['a', 'b', 'c'] {
+        let told = world.read(who);
+        assert!(
+            matches!(&told[..], [M::Broadcast { data: said }] if *said == data),
+            "{told:?}"
+        );
+    }
+    assert!(matches!(
+        world.read('d')[..],
+        [M::Broadcast { .. }, M::Ack {}]
+    ));
+    world.say('d', ClientMessage::Drain {});
+    assert!(matches!(world.read('d')[..], [M::Ack {}, M::GoAway { .. }]));
+    assert!(world.closed.contains_key(&world.links[&'d']));
+    assert!(world.read('a').is_empty(), "a call in progress goes on");
+}
