@@ -141,6 +141,11 @@ impl ServerAddress {
         }
     }
 
+    /// Whether what is said to it is kept from others on the way at least as well as with `other`.
+    pub(super) const fn keeps_secrets_like(&self, other: &Self) -> bool {
+        self.secure || !other.secure
+    }
+
     /// What the resolver is asked for: no brackets around an IPv6 address, and a port in any case.
     pub(crate) fn host_and_port(&self) -> (&str, u16) {
         let port = self.port.unwrap_or(if self.secure { 443 } else { 80 });

@@ -96,6 +96,8 @@ pub(super) struct Conversation {
     /// What a moderator has muted, and we may not unmute.
     held: BTreeSet<Kind>,
     events: VecDeque<SignalingEvent>,
+    /// Where the server sent us.
+    elsewhere: Option<ServerAddress>,
 }
 
 impl Conversation {
@@ -122,6 +124,32 @@ impl Conversation {
             muted: BTreeMap::new(),
             held: BTreeSet::new(),
             events: VecDeque::new(),
+            elsewhere: None,
+        }
+    }
+
+    /// Takes the address of another server that this one sent us to.
+    pub(super) fn take_elsewhere(&mut self) -> Option<ServerAddress> {
+        self.elsewhere.take()
+    }
+
+    /// From now on this is about that server.
+    pub(super) fn moved_to(&mut self, server: ServerAddress) {
+        self.server = server;
+    }
+
+    /// Our secrets are said there, too, so the way there must be as safe as the one here.
+    fn may_follow(&self, url: &str) -> Option<ServerAddress> {
+        match ServerAddress::parse(url) {
+            Ok(there) if there.keeps_secrets_like(&self.server) => Some(there),
+            Ok(there) => {
+                tracing::warn!("the server sends us to {there}, which is not encrypted; we stay");
+                None
+            }
+            Err(error) => {
+                tracing::warn!("the server sends us to no server: {error}");
+                None
+            }
         }
     }
 
@@ -434,7 +462,10 @@ impl Conversation {
                 self.phase = Phase::Outside;
                 self.tell(SignalingEvent::Kicked { by, reason });
             }
-            M::GoAway { reason, .. } => self.tell(SignalingEvent::GoAway { reason }),
+            M::GoAway { reason, url, .. } => {
+                self.elsewhere = url.and_then(|url| self.may_follow(&url));
+                self.tell(SignalingEvent::GoAway { reason });
+            }
             M::Ping { t, .. } => self.say(None, ClientMessage::Pong { t }),
             M::Error { code, message } => return self.refused(answers_us, code, message),
             // Calls; or other rooms, and answers to what was asked on an earlier link.

@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::address::ServerChoice;
+use super::address::{ServerAddress, ServerChoice};
 use super::error::SignalingError;
 use super::socket::{self, OpenError, Socket};
 use hosted::Hosted;
+
+/// How often nobody may be found where we were sent before we go back to where we came from.
+const MISSES: u32 = 3;
 
 /// How often a server that is just starting elsewhere is looked for again.
 const TRIES: u32 = 20;
@@ -25,6 +28,8 @@ const PAUSE: Duration = Duration::from_millis(25);
 #[derive(Debug)]
 pub(super) struct Door {
     choice: ServerChoice,
+    /// Where we were sent from there, and how often nobody was found.
+    away: Option<(ServerAddress, u32)>,
     patience: Duration,
     hosted: Option<Hosted>,
     started: Option<String>,
@@ -35,14 +40,38 @@ impl Door {
     pub(super) fn new(choice: ServerChoice, patience: Duration) -> Self {
         Self {
             choice,
+            away: None,
             patience,
             hosted: None,
             started: None,
         }
     }
 
+    /// From now on looks there, unless nobody is found there for a few times.
+    pub(super) fn go(&mut self, there: ServerAddress) {
+        self.away = Some((there, 0));
+    }
+
+    /// The address that is looked at.
+    pub(super) fn address(&self) -> ServerAddress {
+        match &self.away {
+            Some((there, _)) => there.clone(),
+            None => self.choice.address(),
+        }
+    }
+
     /// Opens a link; starts the server of this machine if that is what we want and nobody has.
     pub(super) async fn open(&mut self) -> Result<Socket, OpenError> {
+        if let Some((there, misses)) = &mut self.away {
+            let opened = socket::open(&ServerChoice::Given(there.clone()), self.patience).await;
+            if opened.is_err() {
+                *misses += 1;
+                if *misses >= MISSES {
+                    self.away = None;
+                }
+            }
+            return opened;
+        }
         let ServerChoice::Local { port } = self.choice else {
             return socket::open(&self.choice, self.patience).await;
         };

@@ -140,11 +140,16 @@ impl Link {
                 }
             };
             if let Some(socket) = socket {
+                self.conversation.moved_to(self.door.address());
                 let since = Instant::now();
                 match self.hold(socket).await {
                     Over::Stop(stop) => return stop,
                     Over::Broken(reason) => {
                         self.conversation.link_down(&reason);
+                        if let Some(there) = self.conversation.take_elsewhere() {
+                            tracing::info!("the server sends us to {there}");
+                            self.door.go(there);
+                        }
                         broken += 1;
                         if !self.conversation.was_inside() && broken >= FIRST_TRIES {
                             return Stop::Failed(self.door.unsteady(&reason));

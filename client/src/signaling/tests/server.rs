@@ -268,3 +268,36 @@ async fn the_creator_moderates_and_names_are_as_given() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_server_that_drains_sends_us_to_another_one() {
+    let (_other, there, _) = serve(0).await;
+    let config = Config {
+        drain_url: Some(there.clone()),
+        ..Config::localhost(0)
+    };
+    let server = Server::bind(config).await.unwrap();
+    let here = format!("http://{}", server.local_addrs()[0]);
+    let running = server.start();
+    let mut a = Guest::join(at(&here)).await;
+    timeout(LONG, running.drain(|_| {})).await.unwrap();
+    assert!(!a.back().await, "it is another server");
+    let b = Guest::join(at(&there)).await;
+    assert_eq!(b.members, [a.id()]);
+}
+
+#[tokio::test]
+async fn who_is_sent_where_nobody_is_comes_back() {
+    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let config = Config {
+        drain_url: Some(format!("http://{}", nowhere.unwrap())),
+        ..Config::localhost(0)
+    };
+    let server = Server::bind(config).await.unwrap();
+    let address = server.local_addrs()[0];
+    let running = server.start();
+    let mut a = Guest::join(at(&format!("http://{address}"))).await;
+    running.shutdown().await;
+    let (_again, ..) = serve(address.port()).await;
+    assert!(!a.back().await, "it knows nobody yet");
+}
