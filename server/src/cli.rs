@@ -107,7 +107,7 @@ pub struct Cli {
 /// What to do instead of serving.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Task {
-    /// Ask the server that would listen at --listen whether it is alive; for containers. Plain HTTP only.
+    /// Ask the server that would listen at --listen whether it is alive; for containers. Over TLS any certificate will do.
     Health,
     /// Look at the settings that would be used; they are given before this word.
     #[command(subcommand)]
@@ -172,6 +172,12 @@ impl Cli {
         self.tls.tls()
     }
 
+    /// Whether every address speaks TLS.
+    #[must_use]
+    pub const fn speaks_tls(&self) -> bool {
+        self.tls.is_asked_for()
+    }
+
     /// What was asked for, but for the certificate.
     #[must_use]
     pub fn config(self) -> Config {
@@ -213,7 +219,10 @@ fn server_url(text: &str) -> Result<String, String> {
     let (scheme, rest) = text.split_once("://").unwrap_or_default();
     let known = matches!(scheme, "http" | "https" | "ws" | "wss");
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if !known || host.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    if !known
+        || host.is_empty()
+        || text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>'))
+    {
         return Err("give a server's address as in https://other.example.org".into());
     }
     if host.contains('@') {
@@ -298,6 +307,7 @@ mod tests {
             "ftp://x",
             "https://",
             "https://a b",
+            "https://a>b",
             "https://ann:pw@x",
         ] {
             assert!(parse(&["--drain-url", bad]).is_err(), "{bad}");

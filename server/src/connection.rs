@@ -46,8 +46,8 @@ pub(crate) async fn serve(
     share: Option<Arc<Share>>,
 ) {
     let metrics = switchboard.metrics().clone();
-    let greeting = match timeout(rules.hello, hello(&mut socket, &metrics, &gate)).await {
-        Ok(Ok(greeting)) => greeting,
+    let (greeting, bytes) = match timeout(rules.hello, hello(&mut socket, &metrics, &gate)).await {
+        Ok(Ok(heard)) => heard,
         Ok(Err(end)) => {
             metrics.connections_refused.inc(match end {
                 End::Closed { .. } | End::Broken => Refused::Gone,
@@ -73,6 +73,7 @@ pub(crate) async fn serve(
         }
         Err(NotIn::Ended) => return goodbye(socket, GOING_AWAY).await,
     };
+    seat.received_bytes(bytes);
     let place = Place {
         seat,
         rules,
@@ -82,8 +83,12 @@ pub(crate) async fn serve(
     hold(socket, place, Native::new()).await;
 }
 
-/// Reads the first message, which must be a hello; otherwise tells how it ends.
-async fn hello(socket: &mut WebSocket, metrics: &Metrics, gate: &Gate) -> Result<Greeting, End> {
+/// Reads the first message, which must be a hello, and how many bytes it has; otherwise tells how it ends.
+async fn hello(
+    socket: &mut WebSocket,
+    metrics: &Metrics,
+    gate: &Gate,
+) -> Result<(Greeting, usize), End> {
     let text = loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => break text,
@@ -125,14 +130,15 @@ async fn hello(socket: &mut WebSocket, metrics: &Metrics, gate: &Gate) -> Result
                     return Err(End::Ours(NOT_AUTHORIZED));
                 }
             };
-            return Ok(Greeting {
+            let greeting = Greeting {
                 id,
                 token: resume.unwrap_or_else(|| Token::from_random(rand::random())),
                 last_seq,
                 name,
                 dialect: None,
                 pass,
-            });
+            };
+            return Ok((greeting, text.len()));
         }
         Ok(ClientFrame { id, .. }) => (
             id,

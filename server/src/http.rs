@@ -19,7 +19,6 @@ use axum::response::IntoResponse;
 use axum::routing::{any, get};
 use axum::{Extension, Router};
 use rtc_protocol::{AuthToken, RoomId, SUBPROTOCOL, WEBSOCKET_PATH};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -55,8 +54,6 @@ pub(crate) struct Shared {
     pub(crate) connections: TaskTracker,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) metrics: Metrics,
-    /// Cancelled when the server drains.
-    pub(crate) drain: CancellationToken,
     pub(crate) socketio: SocketIo,
     /// Where the server listens; a page that it serves at one of them may connect at another.
     pub(crate) ports: Arc<[u16]>,
@@ -284,9 +281,10 @@ async fn socket_io(
         let words = "the server holds as many peers as it was told to; try again later\n";
         return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
     }
-    if SocketIo::is_new(&request) && shared.drain.is_cancelled() {
-        shared.metrics.connections_refused.inc(Refused::GoingAway);
-        return health::elsewhere();
+    if SocketIo::is_new(&request)
+        && let Some(elsewhere) = shared.sent_elsewhere()
+    {
+        return elsewhere;
     }
     let share = shared.addresses.share(Instant::now(), visitor.address.ip());
     shared.socketio.answer(request, share).await

@@ -132,7 +132,6 @@ impl Server {
         };
         let addresses = Addresses::new(rates, config.exempt.clone());
         let stop = CancellationToken::new();
-        let drain = CancellationToken::new();
         let socketio = SocketIo::new(
             switchboard.clone(),
             socketio::Rules {
@@ -155,7 +154,6 @@ impl Server {
             addresses: Arc::clone(&addresses),
             metrics: metrics.clone(),
             whip: Sessions::new(&config.whip, &config.exempt),
-            drain: drain.clone(),
         });
         let places = Places::new(
             config.connections.saturating_add(config.connections_beside),
@@ -186,7 +184,6 @@ impl Server {
             connections,
             _stop_at_the_end: stop.clone().drop_guard(),
             stop,
-            drain,
             listeners,
             _switchboard: AbortOnDropHandle::new(tokio::spawn(task)),
         }
@@ -215,7 +212,6 @@ pub struct Running {
     switchboard: Switchboard,
     connections: TaskTracker,
     stop: CancellationToken,
-    drain: CancellationToken,
     /// Ends what hangs on no handle of ours, when this is dropped.
     _stop_at_the_end: DropGuard,
     listeners: Vec<AbortOnDropHandle<()>>,
@@ -231,15 +227,14 @@ impl Running {
         &self.addresses
     }
 
-    /// Returns when somebody asked for a drain: the administrator, or [`Running::drain`].
+    /// Returns when a drain has begun: by [`Running::drain`], or by the administrator, over HTTP or in any dialect.
     pub async fn asked_to_drain(&self) {
-        self.drain.cancelled().await;
+        self.switchboard.draining().cancelled().await;
     }
 
     /// Sends everybody elsewhere who is in no call, takes nobody new, and returns when the last call has ended;
     /// `progress` is told how many peers are left, at first and every few seconds.
     pub async fn drain(&self, mut progress: impl FnMut(usize)) {
-        self.drain.cancel();
         let mut drained = pin!(self.switchboard.drain());
         let mut look = interval(PROGRESS);
         loop {

@@ -48,9 +48,10 @@ fn run(settings: Settings) -> anyhow::Result<()> {
         Some(Task::Config(ConfigTask::Show)) => return print(settings.show().as_bytes()),
         Some(Task::Config(ConfigTask::Check)) => return print(b"the settings are right\n"),
         Some(Task::Health) => {
+            let tls = settings.cli.speaks_tls();
             let listen = settings.cli.config().listen;
             let first = listen.first().context("there is no --listen")?;
-            return probe::health(*first);
+            return probe::health(*first, tls);
         }
         // A text like others.
         Some(Task::Token(_)) | None => {}
@@ -93,12 +94,16 @@ fn tell(addresses: &[SocketAddr], tls: Option<&Tls>, open: bool, json: bool) {
             }
         }
     }
-    if let Some(tls) = tls.filter(|tls| tls.is_self_signed()) {
+    if let Some(tls) = tls {
         let print = tls.fingerprint();
-        let _ = writeln!(
-            stderr,
-            "the certificate is this server's own; its SHA-256 is {print}"
-        );
+        if tls.is_self_signed() && !json {
+            let _ = writeln!(
+                stderr,
+                "the certificate is this server's own; rtc-client takes it with --tls-fingerprint {print}"
+            );
+        } else {
+            tracing::info!(fingerprint = %print, "the certificate");
+        }
     }
     if open && addresses.iter().any(|address| !address.ip().is_loopback()) {
         tracing::warn!(

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rtc_protocol::{ClientFrame, PeerId, Raw};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
 use crate::access::Denied;
 use crate::hub::{ConnectionId, Effect, Greeting, Hub, HubConfig, HubCounts, RoomReport};
@@ -42,6 +43,8 @@ struct Shared {
     queue_bytes: usize,
     metrics: Metrics,
     connections: AtomicU64,
+    /// Cancelled when the hub drains, whoever asked it to.
+    draining: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -74,6 +77,7 @@ impl Switchboard {
             queue_bytes,
             metrics,
             connections: AtomicU64::new(0),
+            draining: CancellationToken::new(),
         }));
         let end = EndOnDrop(switchboard.clone());
         (switchboard, end.tick())
@@ -148,7 +152,17 @@ impl Switchboard {
         &self.0.metrics
     }
 
-    /// Lets what is in progress end and nothing new begin; returns when nobody is left, or the server has ended.
+    /// Cancelled when nothing new begins here any more.
+    pub(crate) fn draining(&self) -> &CancellationToken {
+        &self.0.draining
+    }
+
+    /// Lets what is in progress end and nothing new begin.
+    pub(crate) fn begin_drain(&self) {
+        self.input(|core| core.hub.drain(&mut core.effects));
+    }
+
+    /// Begins a drain, if none has begun; returns when nobody is left, or the server has ended.
     pub(crate) async fn drain(&self) {
         let (done, drained) = oneshot::channel();
         self.input(|core| {
@@ -169,6 +183,10 @@ impl Switchboard {
         self.0.metrics.core_inputs.inc();
         let mut core = self.core();
         let result = step(&mut core);
+        // Before anybody is told.
+        if core.hub.draining() && !self.0.draining.is_cancelled() {
+            self.0.draining.cancel();
+        }
         core.perform(&self.0.metrics);
         result
     }

@@ -2,14 +2,14 @@
 //!
 //! What is told to other modules is an acceptor and no more; the crypto is the one that is linked already (`ring`).
 
-use std::fmt::Write as _;
+mod fingerprint;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use ring::digest::{SHA256, digest};
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -18,6 +18,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
+
+pub use fingerprint::{Fingerprint, FingerprintError};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -66,7 +68,7 @@ pub struct Tls {
     config: Arc<ServerConfig>,
     current: Arc<Current>,
     files: Option<Arc<Files>>,
-    fingerprint: Arc<str>,
+    fingerprint: Fingerprint,
 }
 
 /// The certificate that is shown to who comes next.
@@ -172,14 +174,14 @@ impl Tls {
             config: Arc::new(config),
             current,
             files: files.map(Arc::new),
-            fingerprint: fingerprint.into(),
+            fingerprint,
         })
     }
 
-    /// The SHA-256 of the certificate that it began with, as browsers show it.
+    /// Of the certificate that it began with.
     #[must_use]
-    pub fn fingerprint(&self) -> &str {
-        &self.fingerprint
+    pub const fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// Whether nobody but this program vouches for the certificate.
@@ -212,7 +214,7 @@ impl Tls {
             }
             match files.certified(&texts) {
                 Ok(certified) => {
-                    tracing::info!(fingerprint = fingerprint(&certified), "a new certificate");
+                    tracing::info!(fingerprint = %fingerprint(&certified), "a new certificate");
                     let current = self.current.0.write();
                     *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(certified);
                 }
@@ -223,21 +225,9 @@ impl Tls {
     }
 }
 
-fn fingerprint(certified: &CertifiedKey) -> String {
-    let mut text = String::new();
-    for byte in certified
-        .cert
-        .first()
-        .map(|der| digest(&SHA256, der))
-        .iter()
-        .flat_map(AsRef::as_ref)
-    {
-        if !text.is_empty() {
-            text.push(':');
-        }
-        let _ = write!(text, "{byte:02X}");
-    }
-    text
+/// Of the certificate itself, not of those above it.
+fn fingerprint(certified: &CertifiedKey) -> Fingerprint {
+    Fingerprint::of(certified.cert.first().map_or(&[], |der| der))
 }
 
 /// Addresses by which other machines reach this one: those that it would speak from. Nothing is sent to find out.

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use rtc_protocol::{ClientFrame, ClientMessage, RoomId, ServerFrame, ServerMessage, Token};
+use rtc_protocol::{
+    AuthToken, ClientFrame, ClientMessage, RoomId, ServerFrame, ServerMessage, Token,
+};
 use rtc_server::access::{Access, AdminToken};
 use rtc_server::{Config, testing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,6 +29,15 @@ struct Peer(WebSocketStream<TcpStream>);
 
 impl Peer {
     async fn greeted(address: SocketAddr, who: char, last: Option<u64>) -> Self {
+        Self::greeted_with(address, who, last, None).await
+    }
+
+    async fn greeted_with(
+        address: SocketAddr,
+        who: char,
+        last: Option<u64>,
+        auth: Option<AuthToken>,
+    ) -> Self {
         let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
         let headers = request.headers_mut();
         headers.insert("sec-websocket-protocol", "rtc.v1".parse().unwrap());
@@ -39,7 +50,7 @@ impl Peer {
             resume: Some(Token::new(&who.to_string().repeat(24)).unwrap()),
             last_seq: last,
             name: None,
-            auth: None,
+            auth,
             agent: None,
         })
         .await;
@@ -367,4 +378,129 @@ async fn the_administrator_sees_rooms_speaks_to_everybody_and_lets_the_server_dr
     assert_eq!(status, 202);
     timeout(PATIENCE, server.asked_to_drain()).await.unwrap();
     assert_eq!(get(address, "/readyz").await, (503, "draining\n".into()));
+}
+
+const ADMIN: &str = "correct-horse-battery-staple";
+
+/// A server with an administrator, a call in room `r`, and another server to send people to.
+async fn in_a_call() -> (rtc_server::Running, SocketAddr, [Peer; 2]) {
+    let config = Config {
+        access: Access::new(Vec::new(), Some(AdminToken::new(ADMIN).unwrap())),
+        drain_url: Some("https://other.example".into()),
+        ..testing::config()
+    };
+    let (server, address) = testing::start(config).await.unwrap();
+    let ann = Peer::inside(address, 'a', "r").await;
+    let bob = Peer::inside(address, 'b', "r").await;
+    (server, address, [ann, bob])
+}
+
+#[tokio::test]
+async fn a_drain_is_the_same_by_whichever_door_it_is_asked_for() {
+    for by_http in [true, false] {
+        let (server, address, [mut ann, _bob]) = in_a_call().await;
+        if by_http {
+            let mine = format!("Authorization: Bearer {ADMIN}\r\n");
+            assert_eq!(ask(address, "POST", "/api/drain", &mine, "").await.0, 202);
+        } else {
+            let auth = Some(AuthToken::new(ADMIN));
+            let mut admin = Peer::greeted_with(address, 'x', None, auth).await;
+            admin.say(ClientMessage::Drain {}).await;
+            assert!(matches!(admin.next().await, ServerMessage::Ack {}));
+            assert!(matches!(admin.next().await, ServerMessage::GoAway { .. }));
+        }
+        timeout(PATIENCE, server.asked_to_drain()).await.unwrap();
+        assert_eq!(get(address, "/readyz").await, (503, "draining\n".into()));
+        counted(address, &[("rtc_draining", 1.0)]).await;
+        // The call goes on; when it ends, so does the drain.
+        assert!(!matches!(ann.next().await, ServerMessage::GoAway { .. }));
+        let over = async {
+            tokio::join!(server.drain(|_| {}), ann.close());
+        };
+        timeout(PATIENCE, over).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn newcomers_of_every_kind_are_sent_elsewhere_while_the_server_drains() {
+    let (_server, address, _call) = in_a_call().await;
+    let mine = format!("Authorization: Bearer {ADMIN}\r\n");
+    assert_eq!(ask(address, "POST", "/api/drain", &mine, "").await.0, 202);
+    let mut native = Peer::greeted(address, 'n', None).await;
+    match native.next().await {
+        ServerMessage::GoAway { url, .. } => {
+            assert_eq!(url.as_deref(), Some("https://other.example"));
+        }
+        other => panic!("{other:?}"),
+    }
+    for (method, path) in [
+        ("GET", "/readyz"),
+        ("POST", "/whip/r"),
+        ("POST", "/whep/r"),
+        ("GET", "/socket.io/?EIO=4&transport=polling"),
+        ("GET", "/socket.io/?EIO=3&transport=polling"),
+    ] {
+        let (status, text) = ask(address, method, path, "", "").await;
+        assert_eq!(status, 503, "{path}: {text}");
+        assert!(text.contains("retry-after: 5\r\n"), "{path}: {text}");
+        let link = "link: <https://other.example>; rel=\"alternate\"\r\n";
+        assert!(text.contains(link), "{path}: {text}");
+    }
+    // A page of the login kind cannot read a status: it is told in its own words, and closed.
+    let mut login = login_page(address).await;
+    let told = login.next_text().await;
+    assert!(told.contains("\"hello\""), "{told}");
+    let told = login.next_text().await;
+    assert!(told.contains("\"going-away\""), "{told}");
+    match login.raw().await {
+        Some(Message::Close(Some(frame))) => assert_eq!(u16::from(frame.code), 1001),
+        other => panic!("{other:?}"),
+    }
+    counted(
+        address,
+        &[("rtc_connections_refused_total{reason=\"going-away\"}", 4.0)],
+    )
+    .await;
+}
+
+impl Peer {
+    async fn next_text(&mut self) -> String {
+        match self.raw().await {
+            Some(Message::Text(text)) => text.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A WebSocket as the pages of the login tutorial open it.
+async fn login_page(address: SocketAddr) -> Peer {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let opened = tokio_tungstenite::client_async(format!("ws://{address}/"), stream);
+    Peer(opened.await.unwrap().0)
+}
+
+#[tokio::test]
+async fn every_byte_of_a_websocket_is_counted_from_the_first_message_on() {
+    let (_server, address) = testing::start(testing::config()).await.unwrap();
+    let hello = r#"{"type":"hello"}"#;
+    let login = r#"{"type":"login","name":"ann"}"#;
+    let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+    let headers = request.headers_mut();
+    headers.insert("sec-websocket-protocol", "rtc.v1".parse().unwrap());
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut native, _) = tokio_tungstenite::client_async(request, stream)
+        .await
+        .unwrap();
+    native.send(Message::text(hello)).await.unwrap();
+    let mut page = login_page(address).await;
+    page.0.send(Message::text(login)).await.unwrap();
+    let bytes = |text: &str| text.len() as f64;
+    counted(
+        address,
+        &[
+            ("rtc_bytes_received_total{dialect=\"rtc.v1\"}", bytes(hello)),
+            ("rtc_bytes_received_total{dialect=\"login\"}", bytes(login)),
+        ],
+    )
+    .await;
 }

@@ -243,13 +243,7 @@ struct Peer(WebSocket<TcpStream>);
 impl Peer {
     /// Greeted, and in that room if there is one.
     fn new(address: SocketAddr, room: Option<&str>) -> Self {
-        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
-        let headers = request.headers_mut();
-        headers.insert("sec-websocket-protocol", "rtc.v1".parse().unwrap());
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let (socket, _) = tungstenite::client(request, stream).unwrap();
-        let mut peer = Self(socket);
+        let mut peer = Self::connected(address);
         peer.say(r#"{"type":"hello"}"#);
         peer.wait_for("welcome");
         if let Some(room) = room {
@@ -257,6 +251,16 @@ impl Peer {
             peer.wait_for("joined");
         }
         peer
+    }
+
+    fn connected(address: SocketAddr) -> Self {
+        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("sec-websocket-protocol", "rtc.v1".parse().unwrap());
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (socket, _) = tungstenite::client(request, stream).unwrap();
+        Self(socket)
     }
 
     fn say(&mut self, text: &str) {
@@ -324,6 +328,53 @@ fn a_sigterm_lets_calls_end_and_sends_everybody_else_elsewhere() {
     assert_eq!(bob.close_code(), Some(1001));
     assert_eq!(ann.close_code(), Some(1001));
     assert_eq!(server.0.wait().unwrap().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_administrators_drain_in_rtc_v1_ends_the_program_when_the_last_call_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("admin.txt");
+    std::fs::write(&token, "correct-horse-battery-staple").unwrap();
+    let (mut server, address, mut stderr) = serving(&["--admin-token", token.to_str().unwrap()]);
+    let mut ann = Peer::new(address, Some("r"));
+    let _bob = Peer::new(address, Some("r"));
+    let mut admin = Peer::connected(address);
+    admin.say(r#"{"type":"hello","auth":"correct-horse-battery-staple"}"#);
+    admin.wait_for("welcome");
+    admin.say(r#"{"id":1,"type":"drain"}"#);
+    admin.wait_for("ack");
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.starts_with("draining: 2 peers"), "{line}");
+    assert!(status(address, "/readyz").contains("503"));
+    ann.say(r#"{"type":"leave","room":"r"}"#);
+    ann.wait_for("go-away");
+    assert_eq!(server.0.wait().unwrap().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn its_health_is_asked_by_tls_where_it_speaks_tls() {
+    let arguments = ["--listen", "127.0.0.1:0", "--tls-self-signed"];
+    let mut server = Running(program(&arguments).spawn().unwrap());
+    let mut stderr = BufReader::new(server.0.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening at https://").unwrap();
+    let listen = ["--listen", address.trim_end_matches('/')];
+    let mut told = String::new();
+    stderr.read_line(&mut told).unwrap();
+    assert!(told.contains("--tls-fingerprint sha256:"), "{told}");
+    let by_tls = [&listen[..], &["--tls-self-signed", "health"]].concat();
+    assert_eq!(end(&by_tls).0, Some(0), "{}", end(&by_tls).2);
+    let (code, _, words) = end(&[&listen[..], &["health"]].concat());
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains("307"), "{words}");
+    drop(server);
+    let (code, _, words) = end(&by_tls);
+    assert_eq!(code, Some(1));
+    assert!(words.contains("nobody answers"), "{words}");
 }
 
 #[cfg(unix)]

@@ -333,3 +333,24 @@ async fn a_page_that_does_not_read_is_closed_and_costs_little() {
     );
     server.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_page_says_first_is_counted_too() {
+    let (_server, address) = server().await;
+    for client in [("4", "websocket"), ("4", "polling")] {
+        let mut page = Page::open(address, client).await;
+        let room = "x".repeat(100);
+        assert_eq!(page.create_or_join(&room).await[0], "created");
+        drop(page);
+    }
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    let line = |line: &str| {
+        let counted = line.strip_prefix("rtc_bytes_received_total{dialect=\"codelab\"} ");
+        counted.and_then(|bytes| bytes.parse::<u32>().ok())
+    };
+    assert!(text.lines().find_map(line) > Some(200), "{text}");
+}

@@ -24,6 +24,11 @@ pub(super) struct TlsFlags {
 }
 
 impl TlsFlags {
+    /// Whether any of them is set.
+    pub(super) const fn is_asked_for(&self) -> bool {
+        self.tls_self_signed || self.tls_cert.is_some() || self.tls_key.is_some()
+    }
+
     pub(super) fn tls(&self) -> Result<Option<Tls>, TlsError> {
         match (&self.tls_cert, &self.tls_key, self.tls_self_signed) {
             (None, None, false) => Ok(None),

@@ -76,7 +76,7 @@ async fn drain(State(shared): State<Shared>, headers: HeaderMap) -> Response<Bod
         return refusal;
     }
     tracing::info!("the administrator lets the server drain");
-    shared.drain.cancel();
+    shared.switchboard.begin_drain();
     let peers = shared.switchboard.counts().sessions;
     answer(
         StatusCode::ACCEPTED,

@@ -3,13 +3,13 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{Response, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LINK, RETRY_AFTER};
+use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 
 use super::Shared;
-use crate::metrics;
+use crate::metrics::{self, Refused};
 
 /// Seconds after which whoever was told that the server is not ready may look again.
 const LATER: &str = "5";
@@ -42,8 +42,8 @@ async fn alive(State(shared): State<Shared>) -> impl IntoResponse {
 /// Whether new peers are welcome; a load balancer asks this.
 async fn ready(State(shared): State<Shared>) -> Response<Body> {
     let full = shared.connections.len() >= shared.config.connections;
-    if shared.drain.is_cancelled() {
-        elsewhere()
+    if shared.switchboard.draining().is_cancelled() {
+        shared.elsewhere()
     } else if full {
         not_now("full\n")
     } else {
@@ -51,9 +51,27 @@ async fn ready(State(shared): State<Shared>) -> Response<Body> {
     }
 }
 
-/// The answer to whoever is new while the server drains.
-pub(super) fn elsewhere() -> Response<Body> {
-    not_now("draining\n")
+impl Shared {
+    /// The answer to a newcomer while the server drains; none while it does not.
+    pub(crate) fn sent_elsewhere(&self) -> Option<Response<Body>> {
+        if !self.switchboard.draining().is_cancelled() {
+            return None;
+        }
+        self.metrics.connections_refused.inc(Refused::GoingAway);
+        Some(self.elsewhere())
+    }
+
+    /// With the other server's address, where there is one (RFC 8288; `alternate` is the closest relation that is
+    /// registered).
+    fn elsewhere(&self) -> Response<Body> {
+        let mut response = not_now("draining\n");
+        let url = self.config.drain_url.as_ref();
+        let link = url.map(|url| HeaderValue::from_str(&format!("<{url}>; rel=\"alternate\"")));
+        if let Some(Ok(link)) = link {
+            response.headers_mut().insert(LINK, link);
+        }
+        response
+    }
 }
 
 fn not_now(why: &'static str) -> Response<Body> {

@@ -19,10 +19,16 @@ impl Hub {
         self.send_idle_away(out);
     }
 
+    /// Whether nothing new begins here any more.
+    #[must_use]
+    pub fn draining(&self) -> bool {
+        self.stage != Stage::Serving
+    }
+
     /// Whether a drain is over.
     #[must_use]
     pub fn drained(&self) -> bool {
-        self.stage != Stage::Serving && self.sessions.is_empty()
+        self.draining() && self.sessions.is_empty()
     }
 
     /// The server stops: everybody is told, and nobody is let in any more.

@@ -192,6 +192,22 @@ fn what_is_shown_gives_the_same_settings_again_and_no_secret() {
 }
 
 #[test]
+fn keys_and_the_administrators_token_are_shown_by_their_place_and_never_by_what_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = "0123456789abcdef0123456789abcdef";
+    let path = folder.path().join("secret.txt");
+    std::fs::write(&path, secret).unwrap();
+    let path = path.to_str().unwrap();
+    let words = ["--auth-secret", path, "--admin-token", path];
+    let shown = load(&words, &[], "").unwrap().show();
+    assert!(!shown.contains(secret), "{shown}");
+    for key in ["auth-secret", "admin-token"] {
+        let line = shown.lines().find(|line| line.starts_with(key));
+        assert!(line.is_some_and(|line| line.contains(path)), "{shown}");
+    }
+}
+
+#[test]
 fn every_setting_has_a_help_text_and_a_variable_of_its_own() {
     let all = settable(&Cli::command());
     assert!(all.len() > 5);

@@ -235,6 +235,9 @@ async fn create(
     request: Request,
 ) -> Result<Answer, Refuse> {
     let (room, rights) = admit(shared, request.headers(), room)?;
+    if let Some(elsewhere) = shared.sent_elsewhere() {
+        return Ok(elsewhere);
+    }
     if flow == Flow::Publish && !rights.publish() {
         shared.metrics.refused(ErrorCode::NotAllowed);
         let words = "the token does not allow to send; make one with the right `publish`";

@@ -117,3 +117,15 @@ async fn many_sessions_come_and_go_and_nothing_stays() {
     let health = http.ask("GET", "/healthz", &[], b"").await;
     assert!(health.body.contains("\"peers\":1"), "{health:?}");
 }
+
+#[tokio::test]
+async fn bytes_of_offers_and_fragments_are_counted() {
+    let stage = Stage::new().await;
+    let fragment = "a=end-of-candidates";
+    let done = stage.http.patch(&stage.path, Some("*"), fragment).await;
+    assert_eq!(done.status, 204, "{done:?}");
+    let metrics = stage.http.ask("GET", "/metrics", &[], b"").await.body;
+    let bytes = offer().len() + fragment.len();
+    let line = format!("rtc_bytes_received_total{{dialect=\"whip\"}} {bytes}\n");
+    assert!(metrics.contains(&line), "{line}{metrics}");
+}

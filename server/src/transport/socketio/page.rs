@@ -50,6 +50,8 @@ pub(super) struct Page {
     rules: Rules,
     window: Window,
     bucket: Bucket,
+    /// Bytes that came before it was known whose they are; for the counters.
+    early_bytes: usize,
     share: Option<Arc<Share>>,
     /// What the page showed to be let in.
     token: Option<AuthToken>,
@@ -99,6 +101,7 @@ impl Page {
             rules: handler.rules,
             window: Window::default(),
             bucket: Bucket::new(Instant::now(), handler.rules.rate),
+            early_bytes: 0,
             share,
             token,
             access: handler.access.clone(),
@@ -224,8 +227,9 @@ impl Page {
 
     async fn said(&mut self, Inbound { bytes, said }: Inbound) -> Result<(), End> {
         self.tether.took(bytes);
-        if let Some(Seated { seat, .. }) = &self.seated {
-            seat.received_bytes(bytes);
+        match &self.seated {
+            Some(Seated { seat, .. }) => seat.received_bytes(bytes),
+            None => self.early_bytes += bytes,
         }
         let refused = self.may_say();
         match said {
@@ -292,6 +296,7 @@ impl Page {
             let greeting = greeting.with_rights(rights);
             let seat = Seat::take(&self.switchboard, greeting, self.rules.queue).await;
             let seat = seat.ok_or(CloseReason::GoingAway)?;
+            seat.received_bytes(std::mem::take(&mut self.early_bytes));
             self.seated = Some(Seated { seat, translator });
         }
         let mut steps = Vec::new();
