@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rtc_protocol::AuthToken;
 
+use rtc_server::tls::Fingerprint;
+
 use crate::load::args::Load;
 
 /// A full WebRTC peer for the command line.
@@ -92,6 +94,9 @@ pub(crate) struct Media {
     /// The room token, where the server asks for one.
     #[arg(long, value_name = "TOKEN", env = "RTC_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<AuthToken>,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsFlags,
 
     /// The name that the others see.
     #[arg(long = "as", value_name = "NAME", env = "RTC_CLIENT_NAME")]
@@ -189,6 +194,24 @@ pub(crate) struct Media {
     /// up: or down: in front for one direction, ;10s:rate=300kbit behind for later; repeatable.
     #[arg(long, value_name = "SPEC", help_heading = "Network")]
     pub(crate) impair: Vec<String>,
+}
+
+/// Whom to believe to be the server.
+#[derive(Debug, Args)]
+pub(crate) struct TlsFlags {
+    /// Certificates (PEM) of an authority to trust beside the system's.
+    #[arg(long, value_name = "FILE", env = "RTC_CLIENT_TLS_CA")]
+    pub(crate) tls_ca: Option<PathBuf>,
+
+    /// Trust the server with this certificate and no other, whoever vouches for it: sha256:AB:CD:…, as the server
+    /// says at its start; repeatable.
+    #[arg(
+        long,
+        value_name = "HASH",
+        env = "RTC_CLIENT_TLS_FINGERPRINT",
+        value_delimiter = ','
+    )]
+    pub(crate) tls_fingerprint: Vec<Fingerprint>,
 }
 
 const IMPAIR_EXAMPLES: &str = "\

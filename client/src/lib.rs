@@ -15,3 +15,4 @@ mod quit;
 pub mod run;
 pub mod session;
 pub mod signaling;
+pub mod trust;

@@ -37,7 +37,7 @@ use report::Report;
 use tally::Tally;
 
 /// What the workloads share.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Run {
     plan: Plan,
     door: Door,

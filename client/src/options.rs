@@ -9,6 +9,7 @@ use rtc_protocol::{AuthToken, Name};
 use crate::cli::{self, Display, Graphics, Media};
 use crate::media::frame::VideoCodec;
 use crate::net::impair::Spec;
+use crate::trust::Trust;
 
 /// Where our picture comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +82,8 @@ pub struct CallOptions {
     pub purpose: Purpose,
     /// `--server`.
     pub server: Option<String>,
+    /// `--tls-ca`, `--tls-fingerprint`.
+    pub trust: Trust,
     /// `--token`.
     pub token: Option<AuthToken>,
     /// What the others see.
@@ -238,6 +241,7 @@ impl CallOptions {
             },
             purpose,
             server: join.server,
+            trust: trust(join.tls)?,
             token: join.token,
             video_asked: join.video.is_some(),
             audio_asked: join.audio.is_some(),
@@ -266,6 +270,13 @@ impl CallOptions {
             impairment: impairment(&join.impair)?,
         })
     }
+}
+
+/// Whom to believe to be the server.
+pub(crate) fn trust(typed: cli::TlsFlags) -> Result<Trust, OptionError> {
+    let shown = typed.tls_ca.as_ref().map(|path| path.display().to_string());
+    Trust::new(typed.tls_ca, typed.tls_fingerprint)
+        .map_err(|e| OptionError::new("--tls-ca", &shown.unwrap_or_default(), e.to_string()))
 }
 
 /// All of `--impair` together; none where it was not given, so that nothing stands in the way.

@@ -35,7 +35,10 @@ pub use event::SignalingEvent;
 pub use rtc_protocol::Member;
 
 use conversation::{Conversation, Identity};
+use host::Door;
 use link::{Command, Link};
+
+use crate::trust::Trust;
 
 /// Commands on their way to the task; it takes them at any time, so the queue is short.
 const COMMANDS: usize = 64;
@@ -68,6 +71,8 @@ pub struct SignalingOptions {
     pub token: Option<Token>,
     /// The room token, where the server asks for one.
     pub auth: Option<AuthToken>,
+    /// Which servers are believed.
+    pub trust: Trust,
     /// How long the server may take for each step: to accept, to upgrade, to welcome, to let in.
     pub patience: Duration,
     /// Decides the waits between tries; drawn where it is absent.
@@ -85,6 +90,7 @@ impl SignalingOptions {
             agent: concat!("rtc-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             token: None,
             auth: None,
+            trust: Trust::default(),
             patience: Duration::from_secs(5),
             seed: None,
         }
@@ -128,8 +134,7 @@ impl Signaling {
         let (commands, taken) = mpsc::channel(COMMANDS);
         let (joined, inside) = oneshot::channel();
         let link = Link::new(
-            server,
-            options.patience,
+            Door::new(server, options.trust, options.patience),
             seed,
             conversation,
             taken,

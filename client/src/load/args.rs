@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::duration;
+use crate::cli::{TlsFlags, duration};
+use crate::options;
 use crate::signaling::ServerAddress;
+use crate::trust::Trust;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,6 +51,9 @@ pub(crate) struct Signaling {
         default_value = "http://localhost:8080"
     )]
     server: String,
+
+    #[command(flatten)]
+    tls: TlsFlags,
 
     /// What the peers speak.
     #[arg(long, value_enum, default_value_t)]
@@ -145,6 +150,7 @@ impl Dialect {
 pub(super) struct Plan {
     pub(super) workload: Workload,
     pub(super) server: ServerAddress,
+    pub(super) trust: Trust,
     pub(super) dialect: Dialect,
     pub(super) rooms: u32,
     pub(super) rate: Option<f64>,
@@ -189,6 +195,7 @@ impl Plan {
         Ok(Self {
             workload: asked.workload,
             server,
+            trust: options::trust(asked.tls).map_err(|error| error.to_string())?,
             dialect: asked.dialect,
             rooms: asked.rooms,
             rate: asked.rate,

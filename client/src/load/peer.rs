@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Request};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use super::args::{Dialect, Plan};
 use super::speech::{Heard, Speech, Stamp, What, speech};
@@ -47,10 +47,11 @@ pub(super) enum Trouble {
 }
 
 /// Where the server is, and how to get there.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Door {
     address: SocketAddr,
     base: String,
+    connector: Connector,
     dialect: Dialect,
     sources: u8,
     connections: Arc<AtomicUsize>,
@@ -62,6 +63,12 @@ impl Door {
         let nobody = |why: String| Trouble::Nobody {
             server: plan.server.home_url(),
             why,
+        };
+        let connector = if plan.server.is_secure() {
+            let config = plan.trust.config();
+            Connector::Rustls(config.map_err(|error| nobody(error.to_string()))?)
+        } else {
+            Connector::Plain
         };
         let (host, port) = plan.server.host_and_port();
         let found = timeout(
@@ -84,6 +91,7 @@ impl Door {
                     return Ok(Self {
                         address,
                         base: plan.server.home_url(),
+                        connector,
                         dialect: plan.dialect,
                         sources: plan.sources,
                         connections: Arc::default(),
@@ -150,7 +158,8 @@ impl Peer {
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
             .write_buffer_size(BUFFER);
-        let opened = client_async_tls_with_config(request, stream, Some(config), None).await;
+        let connector = Some(door.connector.clone());
+        let opened = client_async_tls_with_config(request, stream, Some(config), connector).await;
         let (socket, _) = opened.map_err(|error| Trouble::Handshake(error.to_string()))?;
         Ok(Self {
             socket,

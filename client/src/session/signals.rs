@@ -24,6 +24,7 @@ pub(super) fn options(options: &CallOptions) -> Result<SignalingOptions, Address
             signaling
         }
     };
+    signaling.trust.clone_from(&options.trust);
     signaling.auth.clone_from(&options.token);
     signaling.name = Name::new(&options.name).ok();
     Ok(signaling)

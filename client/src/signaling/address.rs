@@ -141,6 +141,11 @@ impl ServerAddress {
         }
     }
 
+    /// Whether the way there is TLS.
+    pub(crate) const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
     /// Whether what is said to it is kept from others on the way at least as well as with `other`.
     pub(super) const fn keeps_secrets_like(&self, other: &Self) -> bool {
         self.secure || !other.secure

@@ -9,7 +9,7 @@ use super::address::AddressError;
 pub enum ErrorKind {
     /// What was asked for makes no sense.
     Usage,
-    /// Nobody there speaks our language.
+    /// Nobody there speaks our language, or proves to be who was asked for.
     NoServer,
     /// The room holds as many as it may.
     RoomFull,
@@ -39,6 +39,14 @@ pub enum SignalingError {
         why: String,
         /// What to do.
         next: &'static str,
+    },
+    /// Somebody answers who cannot prove to be that server.
+    #[error("{server} is not trusted: {why}")]
+    Untrusted {
+        /// Where.
+        server: String,
+        /// What is wrong with its certificate, and what to do.
+        why: String,
     },
     /// Somebody answers, but in no language of ours.
     #[error(
@@ -113,9 +121,10 @@ impl SignalingError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Address(_) => ErrorKind::Usage,
-            Self::NoServer { .. } | Self::Nonsense { .. } | Self::CannotHost { .. } => {
-                ErrorKind::NoServer
-            }
+            Self::NoServer { .. }
+            | Self::Untrusted { .. }
+            | Self::Nonsense { .. }
+            | Self::CannotHost { .. } => ErrorKind::NoServer,
             Self::RoomFull { .. } => ErrorKind::RoomFull,
             Self::NoSuchPeer { .. } => ErrorKind::NoSuchPeer,
             Self::Busy { .. } => ErrorKind::Busy,

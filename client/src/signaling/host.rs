@@ -13,10 +13,16 @@ use tokio::time::sleep;
 use super::address::{ServerAddress, ServerChoice};
 use super::error::SignalingError;
 use super::socket::{self, OpenError, Socket};
+use crate::trust::Trust;
 use hosted::Hosted;
 
-/// How often nobody may be found where we were sent before we go back to where we came from.
+/// How often nobody may be found in one place before we look in the other: where we were sent, where we came from.
 const MISSES: u32 = 3;
+
+/// Whether it is the turn of the place that we came from, after so many misses.
+const fn at_home(misses: u32) -> bool {
+    misses / MISSES % 2 == 1
+}
 
 /// How often a server that is just starting elsewhere is looked for again.
 const TRIES: u32 = 20;
@@ -30,6 +36,7 @@ pub(super) struct Door {
     choice: ServerChoice,
     /// Where we were sent from there, and how often nobody was found.
     away: Option<(ServerAddress, u32)>,
+    trust: Trust,
     patience: Duration,
     hosted: Option<Hosted>,
     started: Option<String>,
@@ -37,17 +44,18 @@ pub(super) struct Door {
 
 impl Door {
     /// Prepares to look for that server.
-    pub(super) fn new(choice: ServerChoice, patience: Duration) -> Self {
+    pub(super) fn new(choice: ServerChoice, trust: Trust, patience: Duration) -> Self {
         Self {
             choice,
             away: None,
+            trust,
             patience,
             hosted: None,
             started: None,
         }
     }
 
-    /// From now on looks there, unless nobody is found there for a few times.
+    /// From now on looks there, and here again where nobody is found there for a few times.
     pub(super) fn go(&mut self, there: ServerAddress) {
         self.away = Some((there, 0));
     }
@@ -55,29 +63,38 @@ impl Door {
     /// The address that is looked at.
     pub(super) fn address(&self) -> ServerAddress {
         match &self.away {
-            Some((there, _)) => there.clone(),
-            None => self.choice.address(),
+            Some((there, misses)) if !at_home(*misses) => there.clone(),
+            _ => self.choice.address(),
         }
     }
 
     /// Opens a link; starts the server of this machine if that is what we want and nobody has.
     pub(super) async fn open(&mut self) -> Result<Socket, OpenError> {
-        if let Some((there, misses)) = &mut self.away {
-            let opened = socket::open(&ServerChoice::Given(there.clone()), self.patience).await;
-            if opened.is_err() {
+        let Some((there, misses)) = &mut self.away else {
+            return self.open_at_home().await;
+        };
+        if at_home(*misses) {
+            let opened = self.open_at_home().await;
+            if opened.is_ok() {
+                self.away = None;
+            } else if let Some((_, misses)) = &mut self.away {
                 *misses += 1;
-                if *misses >= MISSES {
-                    self.away = None;
-                }
             }
             return opened;
         }
+        let there = ServerChoice::Given(there.clone());
+        let opened = socket::open(&there, &self.trust, self.patience).await;
+        *misses = if opened.is_ok() { 0 } else { *misses + 1 };
+        opened
+    }
+
+    async fn open_at_home(&mut self) -> Result<Socket, OpenError> {
         let ServerChoice::Local { port } = self.choice else {
-            return socket::open(&self.choice, self.patience).await;
+            return socket::open(&self.choice, &self.trust, self.patience).await;
         };
         let mut in_use = None;
         for _ in 0..TRIES {
-            match socket::open(&self.choice, self.patience).await {
+            match socket::open(&self.choice, &self.trust, self.patience).await {
                 Err(OpenError::Refused) => {}
                 Err(OpenError::Lasting(SignalingError::Nonsense { server, why })) => {
                     return Err(OpenError::Lasting(SignalingError::Nonsense {
@@ -118,16 +135,13 @@ impl Door {
 
     /// Nobody listens there.
     pub(super) fn nobody(&self) -> SignalingError {
-        socket::unreachable(
-            &self.choice.address(),
-            &io::ErrorKind::ConnectionRefused.into(),
-        )
+        socket::unreachable(&self.address(), &io::ErrorKind::ConnectionRefused.into())
     }
 
     /// Somebody is there, but the link breaks each time before we are in.
     pub(super) fn unsteady(&self, reason: &str) -> SignalingError {
         SignalingError::NoServer {
-            server: self.choice.address().to_string(),
+            server: self.address().to_string(),
             why: format!("the link breaks each time ({reason})"),
             next: "try again later",
         }

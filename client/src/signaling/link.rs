@@ -12,7 +12,6 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
-use super::address::ServerChoice;
 use super::backoff::Backoff;
 use super::conversation::{Conversation, Ending};
 use super::error::SignalingError;
@@ -88,8 +87,7 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(
-        server: ServerChoice,
-        patience: Duration,
+        door: Door,
         seed: u64,
         conversation: Conversation,
         commands: mpsc::Receiver<Command>,
@@ -97,7 +95,7 @@ impl Link {
         joined: oneshot::Sender<Result<(PeerId, RoomId), SignalingError>>,
     ) -> Self {
         Self {
-            door: Door::new(server, patience),
+            door,
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT, seed),
             conversation,
             commands,

@@ -11,10 +11,11 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError, SubProtocolError};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use super::address::{ServerAddress, ServerChoice};
 use super::error::SignalingError;
+use crate::trust::{Distrust, Trust};
 
 /// A link to the server.
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -34,7 +35,11 @@ pub(super) enum OpenError {
 }
 
 /// Connects to `server`, giving each step `patience`.
-pub(super) async fn open(server: &ServerChoice, patience: Duration) -> Result<Socket, OpenError> {
+pub(super) async fn open(
+    server: &ServerChoice,
+    trust: &Trust,
+    patience: Duration,
+) -> Result<Socket, OpenError> {
     let address = server.address();
     let stream = match server {
         ServerChoice::Local { port } => {
@@ -52,7 +57,7 @@ pub(super) async fn open(server: &ServerChoice, patience: Duration) -> Result<So
             connect(&address, &found, patience).await?
         }
     };
-    match timeout(patience, upgrade(&address, stream)).await {
+    match timeout(patience, upgrade(&address, trust, stream)).await {
         Ok(Ok(socket)) => Ok(socket),
         Ok(Err(error)) => Err(not_upgraded(&address, &error)),
         Err(_) => Err(OpenError::Passing(nonsense(
@@ -99,7 +104,11 @@ async fn connect(
     })
 }
 
-async fn upgrade(address: &ServerAddress, stream: TcpStream) -> Result<Socket, WsError> {
+async fn upgrade(
+    address: &ServerAddress,
+    trust: &Trust,
+    stream: TcpStream,
+) -> Result<Socket, WsError> {
     let mut request = address.socket_url().into_client_request()?;
     request.headers_mut().insert(
         "Sec-WebSocket-Protocol",
@@ -110,7 +119,13 @@ async fn upgrade(address: &ServerAddress, stream: TcpStream) -> Result<Socket, W
         .write_buffer_size(0)
         .max_message_size(Some(MESSAGE_BYTES))
         .max_frame_size(Some(MESSAGE_BYTES));
-    let (socket, _) = client_async_tls_with_config(request, stream, Some(config), None).await?;
+    let connector = if address.is_secure() {
+        Connector::Rustls(trust.config().map_err(io::Error::other)?)
+    } else {
+        Connector::Plain
+    };
+    let opened = client_async_tls_with_config(request, stream, Some(config), Some(connector));
+    let (socket, _) = opened.await?;
     Ok(socket)
 }
 
@@ -157,24 +172,26 @@ fn not_upgraded(address: &ServerAddress, error: &WsError) -> OpenError {
         WsError::Protocol(ProtocolError::HandshakeIncomplete)
         | WsError::ConnectionClosed
         | WsError::AlreadyClosed => OpenError::Passing(nonsense(address, "it closes at once")),
-        WsError::Io(error) if is_tls(error) => OpenError::Lasting(SignalingError::NoServer {
-            server: address.to_string(),
-            why: format!("no secure connection: {error}"),
-            next: "check the certificate, or use http: if the server has none",
-        }),
-        WsError::Io(error) => {
-            OpenError::Passing(nonsense(address, &format!("it closes at once ({error})")))
-        }
+        WsError::Io(error) => broken_off(address, error),
         other => OpenError::Lasting(nonsense(address, &other.to_string())),
     }
 }
 
-/// Whether the error is one of TLS: the library hands those out as invalid data.
-fn is_tls(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::InvalidData | io::ErrorKind::NotFound
-    )
+/// Sorts how the connection ended: the library hands errors of TLS out as invalid data.
+fn broken_off(address: &ServerAddress, error: &io::Error) -> OpenError {
+    let server = address.to_string();
+    if let Some(why) = Distrust::in_error(error) {
+        let why = why.to_string();
+        return OpenError::Lasting(SignalingError::Untrusted { server, why });
+    }
+    if error.kind() == io::ErrorKind::InvalidData {
+        return OpenError::Lasting(SignalingError::NoServer {
+            server,
+            why: format!("no secure connection: {error}"),
+            next: "use http: if the server has no certificate",
+        });
+    }
+    OpenError::Passing(nonsense(address, &format!("it closes at once ({error})")))
 }
 
 /// Nobody there, in the words for people.

@@ -5,6 +5,7 @@ mod hosting;
 mod nonsense;
 mod proxy;
 mod server;
+mod tls;
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
