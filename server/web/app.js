@@ -101,8 +101,7 @@ class Call {
   async start() {
     document.title = `${this.room} · rtc`;
     for (const element of document.querySelectorAll('[data-room]')) element.textContent = this.room;
-    $('waiting-link').textContent = addressOf(this.room);
-    $('waiting-command').textContent = `rtc-client join ${this.room}${location.host === 'localhost:8080' ? '' : ` --server ${location.origin}`}`;
+    this.paintAddress();
     this.wireControls();
     // The link is made while the person still looks at the lobby.
     const ready = this.connect();
@@ -113,6 +112,28 @@ class Call {
     } else {
       this.lobby(ready);
     }
+  }
+
+  /** The page of the server that we are at by now. */
+  get site() {
+    return this.signaling?.site ?? `${location.origin}/`;
+  }
+
+  /** Where others find this room. */
+  get address() {
+    return `${this.site}${encodeURIComponent(this.room)}`;
+  }
+
+  paintAddress() {
+    const server = this.site === 'http://localhost:8080/' ? '' : ` --server ${this.site}`;
+    $('waiting-link').textContent = this.address;
+    $('waiting-command').textContent = `rtc-client join ${this.room}${server}`;
+  }
+
+  /** The same page again, at the server that we were sent to last. */
+  again() {
+    if (this.signaling?.moved) location.assign(`${this.address}${location.search}${location.hash}`);
+    else location.reload();
   }
 
   async connect() {
@@ -187,7 +208,7 @@ class Call {
     this.media.addEventListener('change', () => this.mediaChanged());
     this.media.addEventListener('devices', () => this.paintDevices());
     $('leave').onclick = () => this.end('You left', `The call in ${this.room} goes on without you.`);
-    $('rejoin').onclick = () => location.reload();
+    $('rejoin').onclick = () => this.again();
     $('copy-link').onclick = () => this.copyLink();
     $('unblock').onclick = () => {
       this.tiles.unblock();
@@ -229,6 +250,7 @@ class Call {
     mesh.addEventListener('ended', (event) => this.end('The call is over for you', event.detail.reason));
     mesh.chat.addEventListener('line', (event) => this.chatLine(event.detail));
     signaling.addEventListener('state', (event) => {
+      if (event.detail === 'open') this.paintAddress();
       if (event.detail === 'taken') this.end('Opened somewhere else', 'This call went on in another tab.');
       this.paintLink();
     });
@@ -346,10 +368,10 @@ class Call {
 
   async copyLink() {
     try {
-      await navigator.clipboard.writeText(addressOf(this.room));
+      await navigator.clipboard.writeText(this.address);
       ui.toast('Link copied');
     } catch {
-      ui.toast(addressOf(this.room));
+      ui.toast(this.address);
     }
   }
 }
@@ -373,6 +395,7 @@ function handle(call) {
     get me() { return call?.mesh?.me ?? null; },
     get role() { return call?.mesh?.role ?? null; },
     get phase() { return call?.phase ?? 'start'; },
+    get server() { return call?.site ?? null; },
     get link() { return call?.signaling?.state ?? 'closed'; },
     get sending() { return { audio: call?.media.on('audio') ?? false, video: call?.media.on('video') ?? false }; },
     get peers() { return members().map(member); },

@@ -11,7 +11,10 @@ const TAKEN_OVER = 4001;
 const NOT_AUTHORIZED = 4006;
 /** We close one socket to open another: unlike 1000 and 1001 it does not mean that we left. */
 const COMING_BACK = 4000;
+/** How often nobody may let us in at one place before we try the other: where we were sent, where we came from. */
+const MISSES = 3;
 const STORE_KEY = 'rtc.session';
+const SOCKETS = { 'http:': 'ws:', 'https:': 'wss:', 'ws:': 'ws:', 'wss:': 'wss:' };
 
 /** What the server answered with `error`, or what became of a request without answer. */
 export class SignalingError extends Error {
@@ -26,6 +29,24 @@ export class SignalingError extends Error {
 export function backoff(attempt, random = Math.random()) {
   const whole = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(attempt, 16));
   return whole / 2 + (whole / 2) * random;
+}
+
+/**
+ * The WebSocket of the server that `url` names; null where that is no server, or where the way there is less safe
+ * than the one to `from`: our secrets are said there, too.
+ */
+export function socketAt(url, from) {
+  let there;
+  try {
+    there = new URL(url);
+  } catch {
+    return null;
+  }
+  const scheme = SOCKETS[there.protocol];
+  if (!scheme || there.username || there.password) return null;
+  if (scheme === 'ws:' && from.startsWith('wss:')) return null;
+  const path = there.pathname.replace(/\/+$/, '').replace(/\/ws$/, '');
+  return `${scheme}//${there.host}${path}/ws`;
 }
 
 /** A secret of 43 base64url characters; our peer id is derived from it by the server. */
@@ -82,6 +103,9 @@ export class Signaling extends EventTarget {
   #retryTimer = 0;
   #beatTimer = 0;
   #heardAt = 0;
+  /** Where we came from, where we were sent from there, and where we are or look now. */
+  #home;
+  #away = null;
   #url;
   #live = false;
 
@@ -91,6 +115,7 @@ export class Signaling extends EventTarget {
 
   constructor({ url, session, name, auth, agent }) {
     super();
+    this.#home = url;
     this.#url = url;
     this.#session = session;
     this.#hello = { name, auth, agent };
@@ -101,6 +126,16 @@ export class Signaling extends EventTarget {
 
   set name(name) {
     this.#hello.name = name;
+  }
+
+  /** The page of the server that we are at, or look for. */
+  get site() {
+    return this.#url.replace(/^ws/, 'http').replace(/ws$/, '');
+  }
+
+  /** Whether a server sent us to another one. */
+  get moved() {
+    return this.#url !== this.#home;
   }
 
   /** Starts connecting; resolves with the first welcome, and rejects where the server lets us in on no try. */
@@ -145,6 +180,8 @@ export class Signaling extends EventTarget {
   }
 
   #open() {
+    const { url, misses } = this.#away ?? { url: this.#home, misses: 0 };
+    this.#url = Math.floor(misses / MISSES) % 2 === 1 ? this.#home : url;
     this.#setState('connecting');
     const socket = new WebSocket(this.#url, SUBPROTOCOL);
     this.#socket = socket;
@@ -201,6 +238,8 @@ export class Signaling extends EventTarget {
   #welcomed(message) {
     this.welcome = message;
     this.#attempt = 0;
+    if (!this.moved) this.#away = null;
+    else if (this.#away) this.#away.misses = 0;
     if (typeof message.resume === 'string') this.#session.token = message.resume;
     if (!message.resumed) {
       this.#session.lastSeq = 0;
@@ -230,6 +269,9 @@ export class Signaling extends EventTarget {
     this.#socket = null;
     socket.close(COMING_BACK);
     clearInterval(this.#beatTimer);
+    const url = socketAt(message.url, this.#url);
+    if (url) this.#away = { url, misses: 0 };
+    else if (message.url) console.warn(`rtc: the server sends us to ${message.url}; we stay`);
     this.#retry(Number(message.reconnectMs) || 0);
   }
 
@@ -242,7 +284,7 @@ export class Signaling extends EventTarget {
       this.#live = false;
       this.#failPending('taken-over', 'This session went on in another tab.');
       this.#setState('taken');
-    } else if (code === NOT_AUTHORIZED) {
+    } else if (code === NOT_AUTHORIZED && !this.moved) {
       // Another try with the same token would end the same way.
       this.#live = false;
       const { code: why, message } = this.#refusal ?? { code: 'not-authorized', message: 'The server lets nobody in without a token.' };
@@ -250,6 +292,7 @@ export class Signaling extends EventTarget {
       this.#setState('closed');
       this.dispatchEvent(new CustomEvent('barred', { detail: new SignalingError(why, message) }));
     } else if (this.#live) {
+      if (this.#away && this.state === 'connecting') this.#away.misses += 1;
       this.#retry(0);
     }
   }

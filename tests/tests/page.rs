@@ -549,3 +549,75 @@ async fn a_seventh_page_is_told_that_the_room_is_full() {
         wait(page, &format!("rtc.peers.length === 5 && {ALL_CONNECTED}")).await;
     }
 }
+
+/// Two servers, and a call at the first one, which is about to send it to the second.
+async fn about_to_move(second_lets_in: bool) -> (Stage, Running, [Page; 2]) {
+    let alone = ONE_AT_A_TIME.lock().await;
+    let browser = Browser::launch(&ChromeOptions::default()).await.unwrap();
+    let second = Config {
+        allow_origins: Vec::from_iter(second_lets_in.then(|| "*".to_owned())),
+        ..Config::localhost(0)
+    };
+    let second = Server::bind(second).await.unwrap().start();
+    let first = Config {
+        drain_url: Some(site_of(&second)),
+        ..Config::localhost(0)
+    };
+    let first = Server::bind(first).await.unwrap().start();
+    let stage = Stage {
+        browser,
+        url: site_of(&first).trim_end_matches('/').to_owned(),
+        server: first,
+        _alone: alone,
+    };
+    let a = stage.join("roaming", "Ann", "").await;
+    let b = stage.join("roaming", "Bob", "").await;
+    for page in [&a, &b] {
+        sees_others_move(page, 1).await;
+    }
+    (stage, second, [a, b])
+}
+
+fn site_of(server: &Running) -> String {
+    format!("http://localhost:{}/", server.local_addrs()[0].port())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_moves_to_the_server_that_the_first_one_sends_it_to() {
+    let (mut stage, second, [a, b]) = about_to_move(true).await;
+    let site = site_of(&second);
+    let began = a.eval("rtc.peers[0].timings.createdAt").await.unwrap();
+    let fresh = serve(0).await;
+    std::mem::replace(&mut stage.server, fresh).shutdown().await;
+    for page in [&a, &b] {
+        wait(
+            page,
+            &format!("rtc.server === '{site}' && rtc.link === 'open'"),
+        )
+        .await;
+        sees_others_move(page, 1).await;
+    }
+    let same = a.eval("rtc.peers[0].timings.createdAt").await.unwrap();
+    assert_eq!(began, same, "the connection is the one that stood");
+    let link = "document.getElementById('waiting-link').textContent";
+    wait(&a, &format!("{link} === '{site}roaming'")).await;
+    // Both are in the room there.
+    let url = format!("{site}roaming?name=Eve&autojoin=1");
+    let c = stage.browser.open(&url).await.unwrap();
+    sees_others_move(&c, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_that_the_other_server_does_not_let_in_come_back() {
+    let (mut stage, _second, [a, b]) = about_to_move(false).await;
+    stage.replace_server().await;
+    let home = format!("{}/", stage.url);
+    for page in [&a, &b] {
+        wait(
+            page,
+            &format!("rtc.server === '{home}' && rtc.link === 'open'"),
+        )
+        .await;
+        sees_others_move(page, 1).await;
+    }
+}

@@ -1,0 +1,94 @@
+//! The real `rtc-server` as a child process, as somebody deploys it.
+
+use std::process::Stdio;
+
+use anyhow::{Context, bail};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::time::timeout;
+
+use crate::process::{PATIENCE, binary};
+
+/// A running `rtc-server` on a free port of the loopback, killed when dropped.
+#[derive(Debug)]
+pub struct Deployed {
+    child: Child,
+    stderr: Lines<BufReader<ChildStderr>>,
+    url: String,
+}
+
+impl Deployed {
+    /// Starts it with these arguments and waits until it listens.
+    ///
+    /// # Errors
+    /// When the binary is missing, or ends at once.
+    pub async fn start(arguments: &[&str]) -> anyhow::Result<Self> {
+        let mut child = Command::new(binary("rtc-server")?)
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let stderr = child.stderr.take().context("no standard error")?;
+        let mut server = Self {
+            child,
+            stderr: BufReader::new(stderr).lines(),
+            url: String::new(),
+        };
+        let line = server.line_with("listening at ").await?;
+        let url = line.trim_start_matches("listening at ");
+        server.url = url.trim_end_matches('/').to_owned();
+        Ok(server)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The next line on its standard error that holds these words.
+    ///
+    /// # Errors
+    /// When it ends first, or after [`PATIENCE`].
+    pub async fn line_with(&mut self, words: &str) -> anyhow::Result<String> {
+        let mut seen = Vec::new();
+        let found = async {
+            while let Some(line) = self.stderr.next_line().await? {
+                if line.contains(words) {
+                    return Ok(line);
+                }
+                seen.push(line);
+            }
+            bail!("rtc-server ended before it said {words:?}")
+        };
+        match timeout(PATIENCE, found).await {
+            Ok(found) => found.with_context(|| format!("it said {seen:#?}")),
+            Err(_) => bail!("rtc-server did not say {words:?}, but {seen:#?}"),
+        }
+    }
+
+    /// Sends it a signal, by its name.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let pid = self.child.id().context("the server has ended")?;
+        let status = std::process::Command::new("kill")
+            .args([format!("-{name}"), pid.to_string()])
+            .status()?;
+        anyhow::ensure!(status.success(), "kill -{name} {pid} failed");
+        Ok(())
+    }
+
+    /// Waits for the end; gives the exit code.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn ended(mut self) -> anyhow::Result<Option<i32>> {
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        Ok(ended.context("rtc-server does not end")??.code())
+    }
+}
