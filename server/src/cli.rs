@@ -5,6 +5,8 @@ mod limits;
 mod logs;
 mod tls;
 mod token;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,6 +23,8 @@ use limits::LimitFlags;
 pub use logs::{LogFlags, LogFormat};
 use tls::TlsFlags;
 use token::TokenFlags;
+#[cfg(feature = "otel")]
+pub use traces::Collector;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,6 +103,10 @@ pub struct Cli {
     #[command(flatten)]
     tls: TlsFlags,
 
+    #[cfg(feature = "otel")]
+    #[command(flatten)]
+    traces: traces::TraceFlags,
+
     /// What to do instead of serving.
     #[command(subcommand)]
     task: Option<Task>,
@@ -136,6 +144,13 @@ impl Cli {
     #[must_use]
     pub const fn drain_deadline(&self) -> Duration {
         Duration::from_secs(self.drain_deadline)
+    }
+
+    /// Where traces are to be sent.
+    #[cfg(feature = "otel")]
+    #[must_use]
+    pub const fn collector(&self) -> Option<&Collector> {
+        self.traces.otlp_endpoint.as_ref()
     }
 
     /// What is to be done instead of serving.

@@ -572,7 +572,7 @@ impl Hub {
         session.enter(room.clone());
         let inside = self.rooms.entry(room.clone()).or_insert_with(|| {
             self.metrics.rooms_opened.inc();
-            Room::new(capacity, self.now)
+            Room::new(room.clone(), capacity, self.now)
         });
         self.metrics.room_joins.inc();
         let members = inside.members();

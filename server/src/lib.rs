@@ -10,6 +10,7 @@
 //! - `folder`: files of a user's own pages
 //! - `metrics`: what is counted, and how Prometheus reads it
 //! - `settings`: where settings come from
+//! - [`spans`]: what is traced, for who asks
 //! - `transport`: what else peers come by: Socket.IO, and HTTP alone for publishers and players
 //! - `tls`: certificates
 //! - [`testing`]: servers for tests
@@ -36,6 +37,7 @@ pub mod redact;
 mod seat;
 pub mod settings;
 mod socket;
+pub mod spans;
 mod switchboard;
 pub mod testing;
 pub mod tls;

@@ -3,11 +3,16 @@
 use std::io::IsTerminal;
 
 use rtc_server::cli::{LogFlags, LogFormat};
-use tracing_subscriber::EnvFilter;
+use rtc_server::spans;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-/// Starts the log; until the end of the process.
-pub(crate) fn start(flags: &LogFlags) {
+/// What else is done with what happens.
+pub(crate) type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Starts the log, and `more`; until the end of the process.
+pub(crate) fn start(flags: &LogFlags, more: Option<AnyLayer>) {
     rtc_server::redact::show(flags.log_addresses);
     // Who reads a log by program wants to know of every connection.
     let least = u8::from(flags.log_format == LogFormat::Json);
@@ -23,7 +28,9 @@ pub(crate) fn start(flags: &LogFlags) {
             lines.with_ansi(colour).boxed()
         }
     };
+    let filter = filter.and(filter_fn(|what| what.target() != spans::TARGET));
     tracing_subscriber::registry()
+        .with(more)
         .with(lines.with_filter(filter))
         .init();
 }

@@ -2,6 +2,8 @@
 
 mod logs;
 mod probe;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -20,7 +22,17 @@ fn main() -> ExitCode {
         Err(SettingsError::CommandLine(error)) => error.exit(),
         Err(error) => return complain(&error.to_string(), ExitCode::from(2)),
     };
-    logs::start(settings.cli.logs());
+    // Ended last, so that what is left is sent.
+    #[cfg(feature = "otel")]
+    let traces = match traces_of(&settings) {
+        Ok(traces) => traces,
+        Err(error) => return complain(&format!("{error:#}"), ExitCode::FAILURE),
+    };
+    #[cfg(feature = "otel")]
+    let layer = traces.as_ref().map(traces::Traces::layer);
+    #[cfg(not(feature = "otel"))]
+    let layer = None;
+    logs::start(settings.cli.logs(), layer);
     for remark in &settings.remarks {
         tracing::warn!("{remark}");
     }
@@ -28,6 +40,13 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&format!("{error:#}"), ExitCode::FAILURE),
     }
+}
+
+#[cfg(feature = "otel")]
+fn traces_of(settings: &Settings) -> anyhow::Result<Option<traces::Traces>> {
+    let serves = settings.cli.task().is_none();
+    let collector = settings.cli.collector().filter(|_| serves);
+    collector.map(traces::Traces::start).transpose()
 }
 
 fn complain(why: &str, code: ExitCode) -> ExitCode {

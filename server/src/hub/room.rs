@@ -5,6 +5,8 @@ use std::time::Instant;
 use rtc_protocol::{Dialect, Kind, Member, Name, PeerId, Role, RoomId};
 
 use crate::access::Rights;
+use crate::metrics::Label;
+use crate::spans::Call;
 
 /// What a member may do from its first moment on, by its token.
 #[derive(Clone, Copy, Debug)]
@@ -27,20 +29,25 @@ use super::decisions::Decisions;
 /// One room; its members in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Room {
+    id: RoomId,
     capacity: u16,
     /// When the first one came.
     since: Instant,
     members: Vec<Member>,
+    /// While there are two or more.
+    call: Option<Call>,
     /// What its moderators have decided, also about peers that are gone.
     pub(super) decisions: Decisions,
 }
 
 impl Room {
-    pub(super) fn new(capacity: u16, since: Instant) -> Self {
+    pub(super) fn new(id: RoomId, capacity: u16, since: Instant) -> Self {
         Self {
+            id,
             capacity,
             since,
             members: Vec::new(),
+            call: None,
             decisions: Decisions::default(),
         }
     }
@@ -108,7 +115,17 @@ impl Room {
             dialect,
         };
         self.members.push(member.clone());
+        self.trace();
         member
+    }
+
+    /// A call is what two or more hold.
+    fn trace(&mut self) {
+        if self.members.len() < 2 {
+            return;
+        }
+        let call = self.call.get_or_insert_with(|| Call::begun(&self.id));
+        call.held(self.members.iter().map(|member| member.dialect.text()));
     }
 
     /// The name that a member goes by here.
@@ -119,6 +136,9 @@ impl Room {
     /// Takes a member out; gives who moderates from now on, where nobody did.
     pub(super) fn exit(&mut self, peer: PeerId) -> Option<PeerId> {
         self.members.retain(|member| member.peer != peer);
+        if self.members.len() < 2 {
+            self.call = None;
+        }
         if self.members.iter().any(|m| m.role == Role::Moderator) {
             return None;
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use rtc_protocol::PeerId;
 
 use super::{CloseReason, Metrics, Spoken};
+use crate::spans;
 
 /// See the module.
 #[derive(Debug)]
@@ -16,12 +17,14 @@ pub(crate) struct Account {
     began: Instant,
     received: AtomicU64,
     sent: AtomicU64,
+    span: tracing::Span,
     closed: bool,
 }
 
 impl Account {
     /// Of a peer that was just greeted.
     pub(crate) fn open(metrics: Metrics, dialect: Spoken, peer: PeerId) -> Self {
+        use super::Label;
         metrics.connections_opened.inc(dialect);
         Self {
             metrics,
@@ -30,6 +33,7 @@ impl Account {
             began: Instant::now(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            span: spans::connection(dialect.text()),
             closed: false,
         }
     }
@@ -59,13 +63,21 @@ impl Account {
             return;
         }
         self.metrics.connections_closed.inc(self.dialect, reason);
+        let (received, sent) = (
+            self.received.load(Ordering::Relaxed),
+            self.sent.load(Ordering::Relaxed),
+        );
+        let span = std::mem::replace(&mut self.span, tracing::Span::none());
+        span.record("rtc.reason", reason.text());
+        span.record("rtc.messages.received", received);
+        span.record("rtc.messages.sent", sent);
         tracing::info!(
             dialect = self.dialect.text(),
             peer = self.peer.as_str(),
             reason = reason.text(),
             seconds = self.began.elapsed().as_secs_f64(),
-            received = self.received.load(Ordering::Relaxed),
-            sent = self.sent.load(Ordering::Relaxed),
+            received,
+            sent,
             "a connection ended"
         );
     }

@@ -8,12 +8,16 @@ use super::show::literal;
 use super::{key, settable, variable};
 use crate::cli::Cli;
 
+/// The page is about the program as it is built by default.
+const NOT_IN_EVERY_PROGRAM: &str = "otlp-endpoint";
+
 const HEAD: &str = include_str!("page.md");
 
 pub(super) fn page() -> String {
     let mut page = HEAD.to_owned();
     let mut heading = None;
     let mut all = settable(&Cli::command());
+    all.retain(|arg| key(arg) != NOT_IN_EVERY_PROGRAM);
     // Flags without a heading come first, as in --help; the others keep the order of their first one.
     let order: Vec<Option<String>> = all.iter().map(heading_of).collect();
     all.sort_by_key(|arg| order.iter().position(|one| *one == heading_of(arg)));
