@@ -23,8 +23,16 @@ impl Deployed {
     /// # Errors
     /// When the binary is missing, or ends at once.
     pub async fn start(arguments: &[&str]) -> anyhow::Result<Self> {
+        Self::start_at(0, arguments).await
+    }
+
+    /// As [`Deployed::start`], at this port.
+    ///
+    /// # Errors
+    /// When the binary is missing, or ends at once.
+    pub async fn start_at(port: u16, arguments: &[&str]) -> anyhow::Result<Self> {
         let mut child = Command::new(binary("rtc-server")?)
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -47,6 +55,23 @@ impl Deployed {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Its port.
+    ///
+    /// # Errors
+    /// When it said none.
+    pub fn port(&self) -> anyhow::Result<u16> {
+        let port = self.url.rsplit(':').next().unwrap_or_default();
+        port.parse().context("an address without a port")
+    }
+
+    /// Ends it without a word, as by `kill -9`.
+    ///
+    /// # Errors
+    /// When it has ended by itself.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
     }
 
     /// The next line on its standard error that holds these words.

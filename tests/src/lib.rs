@@ -2,6 +2,7 @@
 
 pub mod alone;
 pub mod browser;
+pub mod cut;
 pub mod deployed;
 pub mod process;
 pub mod server;

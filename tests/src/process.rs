@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, timeout};
 
 /// How long any single thing may take on a busy machine before a test calls it a failure.
@@ -38,6 +38,7 @@ pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
 #[derive(Debug)]
 pub struct Client {
     child: Child,
+    stdin: Option<ChildStdin>,
     stdout: Lines<BufReader<ChildStdout>>,
     stderr: Option<ChildStderr>,
     /// Everything said so far.
@@ -89,13 +90,14 @@ impl Client {
             .args(arguments)
             .arg("--json")
             .envs(environment.iter().copied())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;
         Ok(Self {
+            stdin: child.stdin.take(),
             stderr: child.stderr.take(),
             child,
             stdout: BufReader::new(stdout).lines(),
@@ -150,6 +152,16 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Types a line on its standard input.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub async fn type_line(&mut self, line: &str) -> anyhow::Result<()> {
+        let stdin = self.stdin.as_mut().context("the client has ended")?;
+        stdin.write_all(format!("{line}\n").as_bytes()).await?;
+        Ok(stdin.flush().await?)
     }
 
     /// Sends a signal, by its name: `INT`, `TERM`, `KILL`.
