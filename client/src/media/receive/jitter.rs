@@ -119,6 +119,11 @@ impl AudioJitter {
         if due > now {
             return Play::Wait(due);
         }
+        // A packet may claim a time that the one before it has filled.
+        while let Some(overlapped) = self.held.first_entry().filter(|e| *e.key() < cursor) {
+            overlapped.remove();
+            self.counts.late += 1;
+        }
         if let Some(held) = self.held.remove(&cursor) {
             self.cursor = Some(cursor + held.duration);
             self.concealed = Duration::ZERO;
@@ -294,6 +299,23 @@ mod tests {
                 duration: Duration::from_millis(20)
             }));
         assert_eq!(jitter.counts().recovered, 1);
+    }
+
+    #[test]
+    fn a_packet_within_the_one_before_it_counts_as_late() {
+        let mut jitter = AudioJitter::default();
+        jitter.push(at(0), 0, packet(0));
+        // Ten milliseconds into the twenty of the first.
+        jitter.push(at(0), 480, packet(1));
+        jitter.push(at(20), 960, packet(2));
+        let mut played = Vec::new();
+        for ms in 0..60 {
+            while let Play::Packet(payload) = jitter.pull(at(ms)) {
+                played.push(payload);
+            }
+        }
+        assert_eq!(played, [packet(0), packet(2)]);
+        assert_eq!(jitter.counts().late, 1);
     }
 
     #[test]
