@@ -201,9 +201,12 @@ fn section_formats(section: &[&str]) -> Vec<Format> {
         else {
             continue;
         };
+        // The first meaning counts, here as in the engine.
         if line.starts_with("a=rtpmap:") {
-            format.name = rest.split('/').next().unwrap_or_default().to_owned();
-        } else {
+            if format.name.is_empty() {
+                format.name = rest.split('/').next().unwrap_or_default().to_owned();
+            }
+        } else if format.parameters.is_empty() {
             format.parameters = rest.trim().to_owned();
         }
     }

@@ -132,6 +132,15 @@ fn a_payload_type_has_one_meaning_and_repairs_something() {
 }
 
 #[test]
+fn the_first_meaning_of_a_payload_type_counts() {
+    let twice = OFFER.replace(
+        "a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n",
+        "a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\na=rtpmap:97 VP8/90000\r\na=fmtp:97 apt=1\r\n",
+    );
+    assert_eq!(formats(&twice, "video"), formats(OFFER, "video"));
+}
+
+#[test]
 fn descriptions_are_refused_for_their_size_alone() {
     assert_eq!(check(OFFER, &[]), Ok(()));
     assert_eq!(check("", &[]), Err(Refused::NotADescription));
