@@ -187,8 +187,8 @@ impl Parts {
             }
             let shape = line.as_bytes();
             let typed = shape.len() >= 2 && shape[0].is_ascii_lowercase() && shape[1] == b'=';
-            let first = index > 0 || line == "v=0";
-            if !typed || !first || line.chars().any(|c| c.is_control() && c != '\t') {
+            let begun = !parts.head.is_empty() || line == "v=0";
+            if !typed || !begun || line.chars().any(|c| c.is_control() && c != '\t') {
                 let found = line.chars().take(32).collect();
                 let line = index + 1;
                 return Err(OfferError::Syntax { line, found });

@@ -84,6 +84,7 @@ fn an_offer_that_cannot_be_answered_is_refused_with_its_reason() {
     assert!(publish("").is_syntax());
     assert!(publish("hello").is_syntax());
     assert!(publish("v=1\r\n").is_syntax());
+    assert!(publish(&OFFER.replace("v=0", "")).is_syntax());
     assert!(publish("v=0\r\nfoo\r\n").is_syntax());
     assert!(publish("v=0\r\na=\u{1}\r\n").is_syntax());
     assert_eq!(publish("v=0\r\n"), OfferError::NoMedia);
