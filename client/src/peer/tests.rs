@@ -3,6 +3,7 @@
 //! Two peers in one process, over loopback sockets.
 
 mod call;
+mod corpus;
 mod life;
 mod media;
 mod negotiation;

@@ -1,0 +1,121 @@
+//! What a far peer sends to a client, as far as the client reads it itself.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::media::clock::Timestamp;
+use crate::media::frame::VideoCodec;
+use crate::media::receive::assemble::{Assembler, Output, Packet};
+use crate::media::receive::depacketize::{append, glimpse};
+use crate::media::receive::jitter::{AudioJitter, Play};
+use crate::peer::sdp;
+
+/// The name of a corpus, and what is done with each of its inputs.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 3] = [
+    ("description", description),
+    ("pictures", pictures),
+    ("sounds", sounds),
+];
+
+/// A far description: what is taken goes on from itself, and its codecs have names.
+pub fn description(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let before = ["audio".to_owned()];
+    if let Err(refused) = sdp::check(text, &before) {
+        assert!(refused.to_string().len() < 500);
+    }
+    if sdp::check(text, &[]).is_ok() {
+        let kinds = sdp::section_kinds(text);
+        assert_eq!(sdp::check(text, &kinds), Ok(()));
+    }
+    for kind in ["audio", "video"] {
+        let formats = sdp::formats(text, kind);
+        let _ = sdp::choose_video(&formats, &[VideoCodec::H264, VideoCodec::Vp8]);
+        let _ = (sdp::sends(text, kind), sdp::receives(text, kind));
+        let _ = sdp::extension(text, kind, "urn:ietf:params:rtp-hdrext:sdes:mid");
+        assert!(formats.iter().all(|format| !format.name.is_empty()));
+    }
+    let _ = sdp::username_fragments(text);
+}
+
+/// Packets of a picture in any order: each frame that comes out is one whole piece of what went in, and little is held.
+pub fn pictures(data: &[u8]) {
+    let Some((first, mut rest)) = data.split_first() else {
+        return;
+    };
+    let codec = if first & 1 == 0 {
+        VideoCodec::Vp8
+    } else {
+        VideoCodec::H264
+    };
+    let mut now = Duration::from_secs(1);
+    let mut assembler = Assembler::new(codec);
+    let mut bytes = 0;
+    // Each packet: sequence number, time stamp in steps of a picture, marker, time since the last one, length, payload.
+    while let [high, low, time, marker, later, length, more @ ..] = rest {
+        let (payload, more) = more.split_at(more.len().min(usize::from(*length)));
+        rest = more;
+        now += Duration::from_millis(u64::from(*later));
+        if glimpse(codec, payload).is_ok() {
+            let _ = append(codec, payload, &mut Vec::new());
+        }
+        bytes += payload.len();
+        let at = Timestamp::from_micros(u64::try_from(now.as_micros()).unwrap_or_default());
+        let outputs = match *marker {
+            255 => assembler.broken(at),
+            254 => assembler.tick(at),
+            marker => assembler.push(
+                at,
+                Packet {
+                    sequence: u16::from_be_bytes([*high, *low]),
+                    timestamp: u32::from(*time) * 3_000,
+                    marker: marker & 1 == 1,
+                    payload: Bytes::copy_from_slice(payload),
+                },
+            ),
+        };
+        for output in outputs {
+            if let Output::Frame(frame) = output {
+                // H.264 gets a start code before each unit, of which there may be one in every two bytes.
+                assert!(!frame.data.is_empty() && frame.data.len() <= bytes * 5 + 8);
+            }
+        }
+    }
+}
+
+/// Packets of sound in any order: the next thing to play is always known, and time goes on.
+pub fn sounds(data: &[u8]) {
+    let mut now = Duration::from_secs(1);
+    let mut jitter = AudioJitter::default();
+    // Each packet: time stamp in quarters of a packet, time since the last one, two bytes of Opus.
+    for packet in data.chunks_exact(5) {
+        let [high, low, later, opus @ ..] = packet else {
+            return;
+        };
+        now += Duration::from_millis(u64::from(*later));
+        let at = Timestamp::from_micros(u64::try_from(now.as_micros()).unwrap_or_default());
+        let timestamp = u32::from(u16::from_be_bytes([*high, *low])) * 240;
+        jitter.push(at, timestamp, Bytes::copy_from_slice(opus));
+        let mut played = Duration::ZERO;
+        for turn in 0.. {
+            match jitter.pull(at) {
+                Play::Wait(due) => {
+                    assert!(due > at, "it waits for what is over");
+                    break;
+                }
+                Play::Paused => break,
+                Play::Conceal(duration) | Play::Recover { duration, .. } => played += duration,
+                Play::Packet(_) => {}
+            }
+            assert!(turn < 10_000, "there is always something more to play");
+        }
+        assert!(played < Duration::from_secs(60), "{played:?} at once");
+        assert!(jitter.delay() <= Duration::from_millis(400));
+    }
+}

@@ -1,0 +1,11 @@
+//! What is fuzzed: one function for each target, which takes any bytes and panics when a promise is broken.
+//!
+//! The tests of the server and of the client include the files of their side and put the corpus through them.
+
+#[allow(dead_code, reason = "some of it is for the client alone")]
+mod media;
+#[allow(dead_code, reason = "some of it is for the client alone")]
+mod peer;
+pub mod server;
+
+pub use peer::targets as client;

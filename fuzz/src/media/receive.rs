@@ -1,0 +1,8 @@
+//! The client's own files.
+
+#[path = "../../../client/src/media/receive/assemble.rs"]
+pub mod assemble;
+#[path = "../../../client/src/media/receive/depacketize.rs"]
+pub mod depacketize;
+#[path = "../../../client/src/media/receive/jitter.rs"]
+pub mod jitter;
