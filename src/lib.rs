@@ -6,6 +6,7 @@
 //! Invariants: no socket, task or clock; every parser takes any bytes and answers with a typed error; payloads of
 //! signals and application messages stay the sender's text ([`raw::Raw`]), so relaying them never builds a tree.
 
+mod brief;
 pub mod dialect;
 pub mod id;
 pub mod limits;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::brief::brief;
 use crate::raw::Raw;
 
 /// Kind of a session description (W3C webrtc-pc section 4.6.1).
@@ -111,7 +112,7 @@ impl Signal {
     pub fn from_raw(raw: &Raw) -> Result<Self, SignalError> {
         let wire: SignalWire = raw
             .to()
-            .map_err(|error| SignalError::Fields(error.to_string()))?;
+            .map_err(|error| SignalError::Fields(brief(&error)))?;
         match (wire.description, wire.candidate, wire.restart) {
             (Some(description), None, None) => Ok(Self::Description(description)),
             (None, Some(None), None) => Ok(Self::EndOfCandidates),

@@ -12,6 +12,7 @@ use super::{
     Dialect, ErrorCode, IceServer, Kind, LeaveReason, Limits, Member, ParseError, RefuseCode,
     Right, Role,
 };
+use crate::brief::brief;
 use crate::id::{CallId, Name, PeerId, RoomId};
 use crate::limits;
 use crate::raw::Raw;
@@ -142,7 +143,7 @@ pub(super) fn need<T>(field: &'static str, value: Option<T>) -> Result<T, ParseE
 
 impl<'a> Wire<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, ParseError> {
-        serde_json::from_str(text).map_err(|error| ParseError::Json(error.to_string()))
+        serde_json::from_str(text).map_err(|error| ParseError::Json(brief(&error)))
     }
 
     pub(super) fn room(&self) -> Result<RoomId, ParseError> {
@@ -234,7 +235,7 @@ impl<'a> Wire<'a> {
 /// One of the words of an enum; words of a later version have a place in it.
 fn word<T: DeserializeOwned>(text: &str) -> Result<T, ParseError> {
     let text: StrDeserializer<'_, Unread> = text.into_deserializer();
-    T::deserialize(text).map_err(|error| ParseError::Json(error.to_string()))
+    T::deserialize(text).map_err(|error| ParseError::Json(brief(&error)))
 }
 
 fn shallow(field: &'static str, raw: Option<Raw>) -> Result<Raw, ParseError> {

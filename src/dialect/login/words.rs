@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::brief::brief;
 use crate::id::{Name, NameError};
 use crate::limits;
 use crate::message::IceServer;
@@ -112,7 +113,7 @@ impl Said {
             return Err("a message is one JSON object with a type, as {\"type\":\"login\",\"name\":\"ann\"}".into());
         }
         let wire: Wire<'_> = serde_json::from_str(json)
-            .map_err(|error| format!("that is no JSON object: {error}"))?;
+            .map_err(|error| format!("that is no JSON object: {}", brief(&error)))?;
         let kind = wire.kind.and_then(text).ok_or(
             "the message has no type; send one of login, offer, answer, candidate, accept, refuse and leave",
         )?;

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::{Emit, Event};
+use crate::brief::brief;
 use crate::id::AuthToken;
 use crate::limits;
 use crate::raw::Raw;
@@ -115,7 +116,7 @@ fn split_number(text: &str) -> (Option<u64>, &str) {
 
 fn arguments(json: &str) -> Result<Vec<Raw>, PacketError> {
     let args: Vec<Raw> =
-        serde_json::from_str(json).map_err(|error| PacketError::Json(error.to_string()))?;
+        serde_json::from_str(json).map_err(|error| PacketError::Json(brief(&error)))?;
     if args.len() > limits::EVENT_ARGS + 1 {
         return Err(PacketError::Args);
     }
