@@ -5,6 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use rtc_server::{Running, testing};
+use tokio::runtime::Runtime;
+
 /// Bytes on a socket of a real server, in the handshake, after it, or after a hello, as the first byte says. It ends the
 /// connection when we have said all, and goes on serving.
 pub fn bytes(data: &[u8]) {
@@ -45,14 +48,13 @@ pub fn bytes(data: &[u8]) {
 }
 
 fn server() -> SocketAddr {
-    static SERVER: OnceLock<SocketAddr> = OnceLock::new();
-    *SERVER.get_or_init(|| {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let config = rtc_server::testing::config();
-        let started = runtime.block_on(rtc_server::testing::start(config));
+    // Lives as long as the process.
+    static SERVER: OnceLock<(Runtime, Running, SocketAddr)> = OnceLock::new();
+    let (_, _, address) = SERVER.get_or_init(|| {
+        let runtime = Runtime::new().expect("a runtime");
+        let started = runtime.block_on(testing::start(testing::config()));
         let (running, address) = started.expect("a server");
-        // Both live as long as the process.
-        std::mem::forget((running, runtime));
-        address
-    })
+        (runtime, running, address)
+    });
+    *address
 }

@@ -42,11 +42,11 @@ pub fn raw(data: &[u8]) {
         let frame = format!(r#"{{"type":"message","room":"r","data":{text}}}"#);
         if ClientFrame::parse(&frame).is_ok() {
             let tree = serde_json::from_str::<serde_json::Value>(text);
-            // Numbers that no float holds are JSON all the same.
-            let fine = tree
-                .as_ref()
-                .map_or_else(|error| error.to_string().contains("number"), |_| true);
-            assert!(fine, "{tree:?}");
+            // Numbers that no float holds and halves of surrogates are JSON all the same (RFC 8259, sections 6 and 8.2).
+            let fine = |words: &str| words.contains("number") || words.contains("surrogate");
+            if let Err(error) = tree {
+                assert!(fine(&error.to_string()), "{error}");
+            }
         }
     }
 }
