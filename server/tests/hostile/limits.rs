@@ -1,10 +1,8 @@
 //! Every limit hit, and what is answered; and that it is the one who hit it that pays.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rtc_protocol::{Callee, ClientMessage, ErrorCode, Raw, ServerMessage, close};
+use rtc_protocol::{Callee, ClientMessage, ErrorCode, ServerMessage, close};
 use rtc_server::Config;
 
 use crate::rig::*;
@@ -264,92 +262,4 @@ async fn who_asks_and_never_reads_the_answers_is_closed() {
     gone.expect("the server gives up on it");
     assert_eq!(health(address).await["slowReadersClosed"], 1);
     Watch::over(address).await.all_is_well().await;
-}
-
-/// The program itself, so that its memory is its own. Ends with the test.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Program {
-    fn start(arguments: &[&str]) -> (Self, std::net::SocketAddr) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rtc-server"));
-        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
-        let mut child = Self(command.spawn().unwrap());
-        let mut stderr = BufReader::new(child.0.stderr.take().unwrap());
-        let mut line = String::new();
-        stderr.read_line(&mut line).unwrap();
-        let address = line
-            .trim()
-            .strip_prefix("listening at http://")
-            .expect(&line);
-        let address = address.trim_end_matches('/').parse().unwrap();
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        (child, address)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn resident(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .unwrap();
-        let kib: usize = line.trim().trim_end_matches(" kB").trim().parse().unwrap();
-        kib * 1024
-    }
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_peer_that_does_not_read_a_hundred_megabytes_costs_less_than_one_and_delays_nobody() {
-    const MESSAGES: usize = 1_600;
-    let (program, address) = Program::start(&["--rate", "1000000", "--heartbeat", "300"]);
-    let mut watch = Watch::over(address).await;
-    let mut talker = Wire::inside(address, "talker", "r").await;
-    let data = Raw::parse(&format!("\"{}\"", "x".repeat(65_000))).unwrap();
-    let tell = |whom| ClientMessage::Message {
-        room: room("r"),
-        to: Some(id(whom)),
-        data: data.clone(),
-    };
-    // What talking to somebody who reads takes is not what we measure.
-    let mut reader = Wire::inside(address, "reader", "r").await;
-    let came = talker.message().await;
-    assert!(matches!(came, ServerMessage::PeerJoined { .. }), "{came:?}");
-    for _ in 0..200 {
-        talker.say(tell("reader")).await;
-        assert_eq!(talker.message().await, ServerMessage::Ack {});
-        let told = reader.message().await;
-        assert!(matches!(told, ServerMessage::Message { .. }), "{told:?}");
-    }
-    let mut sleeper = Wire::inside(address, "sleeper", "r").await;
-    for wire in [&mut talker, &mut reader] {
-        let came = wire.message().await;
-        assert!(matches!(came, ServerMessage::PeerJoined { .. }), "{came:?}");
-    }
-    let before = program.resident();
-    let mut most = before;
-    for number in 0..MESSAGES {
-        talker.say(tell("sleeper")).await;
-        assert_eq!(talker.message().await, ServerMessage::Ack {});
-        if number % 20 == 0 {
-            watch.all_is_well().await;
-            most = most.max(program.resident());
-        }
-    }
-    let cost = most - before;
-    println!("a sleeping peer cost {cost} bytes of {before}");
-    assert!(cost < 1_000_000, "{cost} bytes more than {before}");
-    assert_eq!(health(address).await["slowReadersClosed"], 1);
-    // Awake at last, it finds what the system's own buffers held, and the end.
-    let mut rest = Vec::new();
-    let read = tokio::io::AsyncReadExt::read_to_end(&mut sleeper.stream, &mut rest);
-    let _ = tokio::time::timeout(PATIENCE, read).await.expect("closed");
 }

@@ -5,5 +5,13 @@ mod corpus;
 mod handshake;
 mod input;
 mod limits;
+mod login;
+mod page;
+mod polling;
+#[cfg(target_os = "linux")]
+mod program;
 mod rfc6455;
 mod rig;
+#[cfg(target_os = "linux")]
+mod slow;
+mod socketio;

@@ -124,6 +124,15 @@ impl Wire {
         wire
     }
 
+    /// A WebSocket at another path, where no subprotocol is spoken.
+    pub(crate) async fn open_at(address: SocketAddr, path: &str) -> Self {
+        let mut wire = Self::connect(address).await;
+        let request = handshake(address, &[("sec-websocket-protocol", "")]);
+        let head = wire.ask(&request.replacen("/ws", path, 1)).await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        wire
+    }
+
     /// Welcomed.
     pub(crate) async fn greeted(address: SocketAddr, who: &str) -> Self {
         let mut wire = Self::open(address).await;
