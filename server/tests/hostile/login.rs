@@ -67,7 +67,7 @@ impl LoginPage {
 }
 
 /// Two pages in a call.
-async fn in_call(address: SocketAddr) -> (LoginPage, LoginPage) {
+pub(crate) async fn in_call(address: SocketAddr) -> (LoginPage, LoginPage) {
     let mut ann = LoginPage::of(address, "ann").await;
     let mut bob = LoginPage::of(address, "bob").await;
     ann.says(r#"{"type":"offer","offer":1,"name":"bob"}"#).await;

@@ -3,6 +3,7 @@
 
 mod corpus;
 mod handshake;
+mod holes;
 mod input;
 mod limits;
 mod login;

@@ -56,19 +56,28 @@ impl Page {
         self.wire.text(packet.as_bytes()).await;
     }
 
-    /// The next packet that is no heartbeat and no trace for the console; none where the stream ended.
-    pub(crate) async fn hear(&mut self) -> Option<String> {
+    /// The next packet that is no heartbeat; none where the stream ended.
+    pub(crate) async fn hear_all(&mut self) -> Option<String> {
         loop {
             let heard = self.wire.heard().await?;
             if heard.first == FIN | CLOSE {
                 return None;
             }
             let text = String::from_utf8(heard.payload).unwrap();
-            match text.as_str() {
-                // It may have ended since.
-                "2" => self.wire.try_write(&frame(FIN | TEXT, b"3")).await,
-                trace if trace.starts_with(r#"42["log","#) => {}
-                _ => return Some(text),
+            if text != "2" {
+                return Some(text);
+            }
+            // It may have ended since.
+            self.wire.try_write(&frame(FIN | TEXT, b"3")).await;
+        }
+    }
+
+    /// The same without traces for the console.
+    pub(crate) async fn hear(&mut self) -> Option<String> {
+        loop {
+            let text = self.hear_all().await?;
+            if !text.starts_with(r#"42["log","#) {
+                return Some(text);
             }
         }
     }
