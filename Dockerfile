@@ -2,14 +2,16 @@
 #
 #   docker build -t rtc-server .
 #   docker run --rm -p 8080:8080 rtc-server
+#   docker build --build-arg FEATURES=otel -t rtc-server .     # with traces, see docs/operations.md
 
 FROM rust:1.92-slim-bookworm AS build
+ARG FEATURES=""
 WORKDIR /src
 COPY . .
 # The lock file names every version; the cache holds what was downloaded and built between two builds.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --package rtc-server \
+    cargo build --release --locked --package rtc-server --features "$FEATURES" \
     && cp target/release/rtc-server /rtc-server
 
 # The C library, CA certificates and nothing else: no shell, and a user that is not root.
