@@ -225,6 +225,11 @@ impl CallOptions {
             (None, View::Screen) => Display::Terminal,
             (None, _) => Display::None,
         };
+        let address = match &purpose {
+            Purpose::Room(typed) if typed.contains("://") => Some(typed),
+            _ => join.server.as_ref(),
+        };
+        let trust = trust(join.tls, address.map(String::as_str))?;
         let codecs = codecs(&join.codec)?;
         let webm = |path: &PathBuf| path.extension().is_some_and(|e| e == "webm");
         if join.record.as_ref().is_some_and(webm) && !codecs.contains(&VideoCodec::Vp8) {
@@ -241,7 +246,7 @@ impl CallOptions {
             },
             purpose,
             server: join.server,
-            trust: trust(join.tls)?,
+            trust,
             token: join.token,
             video_asked: join.video.is_some(),
             audio_asked: join.audio.is_some(),
@@ -272,8 +277,17 @@ impl CallOptions {
     }
 }
 
-/// Whom to believe to be the server.
-pub(crate) fn trust(typed: cli::TlsFlags) -> Result<Trust, OptionError> {
+/// Whom to believe to be the server at `address`, where one was typed.
+pub(crate) fn trust(typed: cli::TlsFlags, address: Option<&str>) -> Result<Trust, OptionError> {
+    let plain = address.filter(|url| url.starts_with("http:") || url.starts_with("ws:"));
+    if let (Some(url), Some(print)) = (plain, typed.tls_fingerprint.first()) {
+        // Whoever names a certificate takes it that it is looked at.
+        return Err(OptionError::new(
+            "--tls-fingerprint",
+            &print.to_string(),
+            format!("{url} shows no certificate; use https: or wss:"),
+        ));
+    }
     let shown = typed.tls_ca.as_ref().map(|path| path.display().to_string());
     Trust::new(typed.tls_ca, typed.tls_fingerprint)
         .map_err(|e| OptionError::new("--tls-ca", &shown.unwrap_or_default(), e.to_string()))
@@ -473,6 +487,21 @@ mod tests {
             unreachable!("join was typed");
         };
         CallOptions::join(*join)
+    }
+
+    #[test]
+    fn a_certificate_is_named_for_servers_that_show_one() {
+        let print = format!("sha256:{}", "0".repeat(64));
+        let with = |server: &str| parse(&["--server", server, "--tls-fingerprint", &print]);
+        assert!(with("https://h").is_ok() && with("wss://h").is_ok());
+        for plain in ["http://h", "ws://h"] {
+            let words = with(plain).unwrap_err().to_string();
+            assert!(words.contains("use https:"), "{words}");
+        }
+        assert!(
+            parse(&["--tls-fingerprint", &print]).is_ok(),
+            "of this machine"
+        );
     }
 
     #[test]

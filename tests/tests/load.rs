@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::process::{Output, Stdio};
 
 use rtc_e2e::process::binary;
-use rtc_server::testing;
+use rtc_server::tls::Tls;
+use rtc_server::{Config, testing};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -138,4 +139,25 @@ async fn more_peers_than_the_system_has_files_are_refused_at_once() {
         stderr.contains("ulimit") || stderr.contains("no server"),
         "{stderr}"
     );
+}
+
+#[tokio::test]
+async fn a_server_is_loaded_by_tls_if_its_certificate_is_known() {
+    let tls = Tls::self_signed().unwrap();
+    let print = tls.fingerprint().to_string();
+    let config = Config {
+        tls: Some(tls),
+        ..testing::config()
+    };
+    let (server, address) = testing::start(config).await.unwrap();
+    let calls = ["call", "--calls", "4", "--rooms", "2", "--json"];
+    let known = [&calls[..], &["--tls-fingerprint", &print]].concat();
+    let url = format!("https://{address}");
+    let output = load(&url, &known).await;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(all["calls"]["done"], 4);
+    assert_eq!(load(&url, &calls).await.status.code(), Some(1));
+    drop(server);
 }

@@ -195,7 +195,8 @@ impl Plan {
         Ok(Self {
             workload: asked.workload,
             server,
-            trust: options::trust(asked.tls).map_err(|error| error.to_string())?,
+            trust: options::trust(asked.tls, Some(&asked.server))
+                .map_err(|error| error.to_string())?,
             dialect: asked.dialect,
             rooms: asked.rooms,
             rate: asked.rate,

@@ -161,3 +161,23 @@ async fn a_server_that_stops_tells_the_request_that_waits() {
     assert_eq!(waiting.status, 503, "{waiting:?}");
     assert_eq!(waiting.header("retry-after"), "5");
 }
+
+#[tokio::test]
+async fn a_session_that_stands_goes_on_while_the_server_drains() {
+    let stage = Stage::new().await;
+    let drain = stage._running.drain(|_| {});
+    let rest = async {
+        stage._running.asked_to_drain().await;
+        let late = stage.http.post("/whip/r", &offer()).await;
+        assert_eq!(late.status, 503, "{late:?}");
+        assert_eq!(late.header("retry-after"), "5");
+        let end = "a=end-of-candidates";
+        let patched = stage.http.patch(&stage.path, Some("*"), end).await;
+        assert_eq!(patched.status, 204, "{patched:?}");
+        assert_eq!(stage.http.delete(&stage.path).await.status, 200);
+    };
+    let both = async { tokio::join!(drain, rest) };
+    tokio::time::timeout(PATIENCE, both)
+        .await
+        .expect("the drain ends with the session");
+}
