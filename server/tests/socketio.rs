@@ -6,14 +6,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use rtc_server::{Config, Running, testing};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
 
 /// Far more than anything here takes; only ever waited out by a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -262,76 +260,6 @@ async fn the_client_for_browsers_comes_with_the_server() {
     assert!(answer.contains("etag: \""));
     assert!(answer.contains("text/javascript"));
     assert!(answer.contains("Socket.IO v4"));
-}
-
-type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>;
-
-/// A WebSocket of Socket.IO 4, without a client that reads.
-async fn raw(address: SocketAddr, room: &str) -> Socket {
-    let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
-    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
-    socket.send(Message::text("40")).await.unwrap();
-    let join = format!(r#"42["create or join","{room}"]"#);
-    socket.send(Message::text(join)).await.unwrap();
-    hear(&mut socket, &format!(r#"ed","{room}""#)).await;
-    socket
-}
-
-async fn hear(socket: &mut Socket, wanted: &str) {
-    let heard = timeout(PATIENCE, async {
-        while let Some(Ok(message)) = socket.next().await {
-            if message.to_text().is_ok_and(|text| text.contains(wanted)) {
-                return;
-            }
-        }
-        panic!("the connection ended before {wanted}");
-    });
-    heard.await.expect(wanted);
-}
-
-/// What is in memory of this process, in KiB.
-fn resident() -> i64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_does_not_read_is_closed_and_costs_little() {
-    let config = Config {
-        rate: 1_000_000,
-        ..testing::config()
-    };
-    let (server, address) = testing::start(config).await.unwrap();
-    let mut sender = raw(address, "flood").await;
-    let _deaf = raw(address, "flood").await;
-    let mut other = raw(address, "beside").await;
-    let mut another = raw(address, "beside").await;
-    let text = Message::text(format!(r#"42["message","{}"]"#, "x".repeat(60_000)));
-    let before = resident();
-    let mut highest = before;
-    // 100 MB, of which a peer that is gone gets no more.
-    for round in 0..1_700 {
-        sender.send(text.clone()).await.unwrap();
-        if round % 100 == 0 {
-            highest = highest.max(resident());
-            let word = format!(r#"42["message","word {round}"]"#);
-            other.send(Message::text(word)).await.unwrap();
-            hear(&mut another, &format!("word {round}")).await;
-        }
-    }
-    hear(&mut sender, r#"["message","bye"]"#).await;
-    println!("grew by {} KiB while 100 MB were sent", highest - before);
-    // This process holds the clients, too, and what the allocator keeps of each.
-    assert!(
-        highest - before < 8 * 1024,
-        "grew by {} KiB",
-        highest - before
-    );
-    server.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -160,6 +160,46 @@ async fn a_page_with_a_websocket_that_never_reads() {
 }
 
 #[tokio::test]
+async fn a_page_for_two_that_never_reads() {
+    let mut stage = Stage::new().await;
+    let address = stage.address;
+    let words = format!(r#"42["message","{}"]"#, "x".repeat(60_000));
+    let mut ann = Page::of_a_pair(address, "two").await;
+    let mut reader = Page::of_a_pair(address, "two").await;
+    // What only a codelab's page says: now the server knows its kind.
+    ann.say(r#"42["message","got user media"]"#).await;
+    for _ in 0..100 {
+        ann.say(&words).await;
+        reader.until("xxx").await;
+    }
+    reader.wire.write(&close_frame(1000, b"")).await;
+    ann.until(r#"["message","bye"]"#).await;
+    let mut sleeper = Page::of_a_pair(address, "two").await;
+    let before = stage.program.resident();
+    let mut most = before;
+    for number in 0..MESSAGES {
+        ann.say(&words).await;
+        if number % 20 == 0 {
+            ann.say(r#"42["create or join","two"]"#).await;
+            ann.until("already-joined").await;
+            stage.watch.all_is_well().await;
+            most = most.max(stage.program.resident());
+        }
+    }
+    let cost = most - before;
+    println!("a sleeping page for two cost {cost} bytes of {before}");
+    assert!(cost < COST, "{cost} bytes more than {before}");
+    assert_eq!(health(address).await["slowReadersClosed"], 1);
+    assert_eq!(stage.closed_as_slow().await, 1, "and why is counted, too");
+    // Its place is free, and it finds the end when it wakes up.
+    Page::of_a_pair(address, "two").await;
+    let mut rest = Vec::new();
+    let stream = &mut sleeper.wire.stream;
+    let read = tokio::io::AsyncReadExt::read_to_end(stream, &mut rest);
+    let _ = tokio::time::timeout(PATIENCE, read).await.expect("closed");
+}
+
+#[tokio::test]
 async fn a_native_peer_that_never_reads() {
     let mut stage = Stage::new().await;
     let mut reader = Wire::inside(stage.address, "reader", "r").await;
@@ -185,6 +225,7 @@ async fn a_native_peer_that_never_reads() {
     println!("a sleeping peer cost {cost} bytes of {before}");
     assert!(cost < COST, "{cost} bytes more than {before}");
     assert_eq!(health(stage.address).await["slowReadersClosed"], 1);
+    assert_eq!(stage.closed_as_slow().await, 1, "and why is counted, too");
     let mut rest = Vec::new();
     let read = tokio::io::AsyncReadExt::read_to_end(&mut sleeper.stream, &mut rest);
     let _ = tokio::time::timeout(PATIENCE, read).await.expect("closed");
@@ -223,6 +264,7 @@ async fn a_login_page_that_never_reads() {
     println!("a sleeping login page cost {cost} bytes of {before}");
     assert!(cost < COST, "{cost} bytes more than {before}");
     assert_eq!(health(address).await["slowReadersClosed"], 1);
+    assert_eq!(stage.closed_as_slow().await, 1, "and why is counted, too");
     // Its name is free at once.
     LoginPage::of(address, "bob").await;
 }
