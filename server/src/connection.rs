@@ -38,13 +38,29 @@ pub(crate) struct Gate {
 }
 
 /// Serves one connection until it ends; `share` is what its address may say, where that is bounded.
+///
+/// What only the beginning needs is in a future of its own, which is gone when the long part begins.
 pub(crate) async fn serve(
-    mut socket: WebSocket,
+    socket: Box<WebSocket>,
     switchboard: Switchboard,
     rules: Rules,
     gate: Gate,
     share: Option<Arc<Share>>,
 ) {
+    let begun = Box::pin(begin(socket, switchboard, rules, gate, share)).await;
+    if let Some((socket, place)) = begun {
+        Box::pin(hold(socket, place, Native::new())).await;
+    }
+}
+
+/// From the first message to a place, or to the end.
+async fn begin(
+    mut socket: Box<WebSocket>,
+    switchboard: Switchboard,
+    rules: Rules,
+    gate: Gate,
+    share: Option<Arc<Share>>,
+) -> Option<(Box<WebSocket>, Place)> {
     let metrics = switchboard.metrics().clone();
     let (greeting, bytes) = match timeout(rules.hello, hello(&mut socket, &metrics, &gate)).await {
         Ok(Ok(heard)) => heard,
@@ -55,12 +71,14 @@ pub(crate) async fn serve(
                 End::Ours(NOT_AUTHORIZED) => Refused::Unauthorized,
                 End::Ours(_) => Refused::BadMessage,
             });
-            return end.part(socket).await;
+            end.part(&mut socket).await;
+            return None;
         }
         Err(_) => {
             metrics.connections_refused.inc(Refused::HelloTimeout);
             metrics.limits_hit.inc(Limit::HelloTime);
-            return goodbye(socket, NO_HELLO).await;
+            goodbye(&mut socket, NO_HELLO).await;
+            return None;
         }
     };
     drop(gate);
@@ -69,9 +87,13 @@ pub(crate) async fn serve(
         Ok(seat) => seat,
         Err(NotIn::Denied(denied)) => {
             let _ = send(&mut socket, &refusal(request, &denied, &metrics)).await;
-            return goodbye(socket, NOT_AUTHORIZED).await;
+            goodbye(&mut socket, NOT_AUTHORIZED).await;
+            return None;
         }
-        Err(NotIn::Ended) => return goodbye(socket, GOING_AWAY).await,
+        Err(NotIn::Ended) => {
+            goodbye(&mut socket, GOING_AWAY).await;
+            return None;
+        }
     };
     seat.received_bytes(bytes);
     let place = Place {
@@ -80,7 +102,7 @@ pub(crate) async fn serve(
         share,
         metrics,
     };
-    hold(socket, place, Native::new()).await;
+    Some((socket, place))
 }
 
 /// Reads the first message, which must be a hello, and how many bytes it has; otherwise tells how it ends.
@@ -170,8 +192,8 @@ async fn send(socket: &mut WebSocket, frame: &ServerFrame) -> Result<(), axum::E
 }
 
 /// Closes a connection that there is no room for.
-pub(crate) async fn turn_away(socket: WebSocket) {
-    goodbye(socket, (close::FULL, "the server is full")).await;
+pub(crate) async fn turn_away(mut socket: Box<WebSocket>) {
+    goodbye(&mut socket, (close::FULL, "the server is full")).await;
 }
 
 /// How `rtc.v1` is spoken: the room core's own words, and heartbeats that measure the round trip.

@@ -3,6 +3,7 @@
 mod admin;
 mod health;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -242,9 +243,12 @@ fn open(
         shared.metrics.connections_refused.inc(Refused::Full);
         shared.metrics.limits_hit.inc(Limit::Connections);
         // A browser's page sees a close code, and never an HTTP status.
-        return upgrade.on_upgrade(|socket| async move {
-            connection::turn_away(socket).await;
-            drop(token);
+        return upgrade.on_upgrade(|socket| {
+            let socket = Box::new(socket);
+            Box::pin(async move {
+                connection::turn_away(socket).await;
+                drop(token);
+            })
         });
     }
     let gate = Gate {
@@ -252,18 +256,25 @@ fn open(
         config: shared.config,
     };
     let span = tracing::info_span!("websocket", address = %Redacted(visitor.address.ip()));
-    let serve = move |socket| async move {
-        match spoken {
+    // The task that waits for the upgrade lasts as long as the connection: what it keeps is boxed, so that it keeps little.
+    upgrade.on_upgrade(move |socket| {
+        let socket = Box::new(socket);
+        let served: Pin<Box<dyn Future<Output = ()> + Send>> = match spoken {
             Spoken::Native => {
-                connection::serve(socket, shared.switchboard, rules, gate, share).await;
+                let switchboard = shared.switchboard;
+                let served = connection::serve(socket, switchboard, rules, gate, share);
+                Box::pin(served.instrument(span))
             }
             Spoken::Login(rights) => {
-                login::serve(socket, shared.switchboard, rules, rights, share).await;
+                let served = login::serve(socket, shared.switchboard, rules, rights, share);
+                Box::pin(served.instrument(span))
             }
+        };
+        async move {
+            served.await;
+            drop(token);
         }
-        drop(token);
-    };
-    upgrade.on_upgrade(move |socket| serve(socket).instrument(span))
+    })
 }
 
 /// Every request of a Socket.IO client: its polls, and what becomes a WebSocket.

@@ -149,7 +149,8 @@ pub struct Hub {
     config: HubConfig,
     /// As the last input said it.
     now: Instant,
-    sessions: HashMap<PeerId, Session>,
+    /// Boxed: a map has twice as many places as entries, now and then.
+    sessions: HashMap<PeerId, Box<Session>>,
     /// Which of them have to be looked at, and when.
     agenda: Agenda,
     rooms: HashMap<RoomId, Room>,
@@ -204,6 +205,10 @@ impl Hub {
         }
     }
 
+    fn session(&self, peer: PeerId) -> Option<&Session> {
+        self.sessions.get(&peer).map(Box::as_ref)
+    }
+
     /// A connection said hello: a new session, or an old one's new connection.
     ///
     /// # Errors
@@ -230,7 +235,7 @@ impl Hub {
             Pass::Good(rights) => Some(rights),
             Pass::Unchecked if self.config.open => Some(Rights::open()),
             Pass::Unchecked => Some(Rights::none()),
-            Pass::ResumeOnly(_) if self.sessions.get(&peer).is_some_and(stands) => None,
+            Pass::ResumeOnly(_) if self.session(peer).is_some_and(stands) => None,
             Pass::ResumeOnly(denied) => return Err(denied),
         };
         let known = self.sessions.contains_key(&peer);
@@ -269,7 +274,7 @@ impl Hub {
             }
             self.metrics.sessions_begun.inc(begun);
             let session = Session::new(connection, name, dialect);
-            self.sessions.insert(peer, session);
+            self.sessions.insert(peer, Box::new(session));
         }
         if let (Some(rights), Some(session)) = (rights, self.sessions.get_mut(&peer)) {
             // Those of the newest token count, also where they are less; rooms it is in it stays in.
@@ -486,7 +491,7 @@ impl Hub {
         if sequenced {
             return self.tell_line(peer, &line, out);
         }
-        let connection = self.sessions.get(&peer).and_then(Session::connection);
+        let connection = self.session(peer).and_then(Session::connection);
         if let Some(connection) = connection {
             out.push(Effect::Send(connection, line));
         }
@@ -702,7 +707,7 @@ impl Hub {
         }
         self.end_calls(peer, out);
         let session = self.sessions.remove(&peer);
-        if let Some(name) = session.as_ref().and_then(Session::registered) {
+        if let Some(name) = session.as_ref().and_then(|one| one.registered()) {
             self.names.give_back(name, peer);
         }
         self.metrics.sessions_ended.inc(reason);

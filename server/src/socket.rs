@@ -32,7 +32,7 @@ pub(crate) fn fault(error: &axum::Error) -> Option<Reason> {
 }
 
 /// Says why and closes.
-pub(crate) async fn goodbye(mut socket: WebSocket, (code, reason): Reason) {
+pub(crate) async fn goodbye(socket: &mut WebSocket, (code, reason): Reason) {
     let frame = CloseFrame {
         code,
         reason: reason.into(),
@@ -47,7 +47,7 @@ pub(crate) async fn goodbye(mut socket: WebSocket, (code, reason): Reason) {
 }
 
 /// Answers the close frame that was just read: the library has its echo ready, and writes it when asked for more.
-pub(crate) async fn closed_by_peer(mut socket: WebSocket) {
+pub(crate) async fn closed_by_peer(socket: &mut WebSocket) {
     let answered = async { while let Some(Ok(_)) = socket.next().await {} };
     let _ = timeout(PARTING, answered).await;
 }

@@ -69,11 +69,11 @@ async fn say_back(mut socket: WebSocket) {
                     return;
                 }
             }
-            Some(Ok(Message::Close(_))) => return closed_by_peer(socket).await,
+            Some(Ok(Message::Close(_))) => return closed_by_peer(&mut socket).await,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Err(error)) => {
                 if let Some(reason) = fault(&error) {
-                    goodbye(socket, reason).await;
+                    goodbye(&mut socket, reason).await;
                 }
                 return;
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{Message, WebSocket};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use rtc_protocol::{ClientFrame, ErrorCode, close};
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use crate::rate::{Bucket, Rate, Share};
 use crate::seat::Seat;
 use crate::socket::{self, Reason, TOO_LARGE, closed_by_peer, goodbye};
 
-/// Messages written before the peer is listened to again.
+/// Messages written before the peer is listened to again, or read before it is written to.
 const BATCH: usize = 64;
 
 pub(super) const TEXT_ONLY: Reason = (close::UNSUPPORTED, "text only");
@@ -90,7 +90,7 @@ impl End {
     }
 
     /// Parts from a peer in order.
-    pub(super) async fn part(self, socket: WebSocket) {
+    pub(super) async fn part(self, socket: &mut WebSocket) {
         match self {
             Self::Closed { .. } => closed_by_peer(socket).await,
             Self::Ours(reason) => goodbye(socket, reason).await,
@@ -110,14 +110,21 @@ pub(crate) struct Place {
 }
 
 /// Holds a connection until it ends.
-pub(crate) async fn hold<T: Tongue>(socket: WebSocket, place: Place, tongue: T) {
+///
+/// All that it keeps is put together before its future is made: a future has room for each value that moves through it,
+/// for as long as it lasts.
+pub(crate) fn hold<T: Tongue>(
+    socket: Box<WebSocket>,
+    place: Place,
+    tongue: T,
+) -> impl Future<Output = ()> {
     let Place {
         seat,
         rules,
         share,
         metrics,
     } = place;
-    let mut actor = Actor {
+    let actor = Box::new(Actor {
         socket,
         too_slow: seat.too_slow(),
         seat,
@@ -130,18 +137,8 @@ pub(crate) async fn hold<T: Tongue>(socket: WebSocket, place: Place, tongue: T) 
         heard: Instant::now(),
         tongue,
         turn: Turn::default(),
-    };
-    let end = actor.run().await;
-    let Actor {
-        socket, mut seat, ..
-    } = actor;
-    if let End::Ours((code, _)) = end {
-        seat.ends(CloseReason::of_code(code));
-    }
-    // First the place, and with it all that waits for the peer, then the manners.
-    seat.leave(!T::RESUMES || matches!(end, End::Closed { clean: true }))
-        .await;
-    end.part(socket).await;
+    });
+    actor.live()
 }
 
 async fn rest(until: Option<Instant>) {
@@ -151,7 +148,7 @@ async fn rest(until: Option<Instant>) {
 }
 
 struct Actor<T> {
-    socket: WebSocket,
+    socket: Box<WebSocket>,
     seat: Seat,
     metrics: Metrics,
     rules: Rules,
@@ -168,6 +165,22 @@ struct Actor<T> {
 }
 
 impl<T: Tongue> Actor<T> {
+    async fn live(mut self: Box<Self>) {
+        let end = self.run().await;
+        let Self {
+            mut socket,
+            mut seat,
+            ..
+        } = *self;
+        if let End::Ours((code, _)) = end {
+            seat.ends(CloseReason::of_code(code));
+        }
+        // First the place, and with it all that waits for the peer, then the manners.
+        let clean = !T::RESUMES || matches!(end, End::Closed { clean: true });
+        seat.leave(clean).await;
+        Box::pin(end.part(&mut socket)).await;
+    }
+
     async fn run(&mut self) -> End {
         let kill = self.too_slow.clone();
         let beat = self.rules.heartbeat;
@@ -196,15 +209,7 @@ impl<T: Tongue> Actor<T> {
                 }
                 () = rest(self.rests_until), if self.rests_until.is_some() => self.rests_until = None,
                 message = self.socket.next(), if self.rests_until.is_none() => {
-                    let end = match message {
-                        Some(Ok(message)) => self.read(message).await,
-                        Some(Err(error)) => Some(match End::failed(&error) {
-                            End::Ours(TOO_LARGE) => self.too_large().await,
-                            end => end,
-                        }),
-                        None => Some(End::Broken),
-                    };
-                    if let Some(end) = end {
+                    if let Some(end) = self.listen(message).await {
                         return end;
                     }
                 }
@@ -220,6 +225,34 @@ impl<T: Tongue> Actor<T> {
                 }
             }
         }
+    }
+
+    /// Takes this and what else is there already, so that a flood costs one turn of the loop for many messages.
+    async fn listen(&mut self, first: Option<Result<Message, axum::Error>>) -> Option<End> {
+        let mut next = first;
+        let mut left = BATCH;
+        let end = loop {
+            let end = match next {
+                Some(Ok(message)) => self.read(message).await,
+                Some(Err(error)) => Some(match End::failed(&error) {
+                    End::Ours(TOO_LARGE) => self.too_large().await,
+                    end => end,
+                }),
+                None => Some(End::Broken),
+            };
+            left -= 1;
+            if left == 0 || end.is_some() || self.rests_until.is_some() {
+                break end;
+            }
+            match self.socket.next().now_or_never() {
+                Some(more) => next = more,
+                // Nothing more is there, which is no end.
+                None => break None,
+            }
+        };
+        // Who says nothing for now costs no memory.
+        self.turn.core = Vec::new();
+        end
     }
 
     /// Writes this and what else waits, and flushes once.
@@ -253,7 +286,8 @@ impl<T: Tongue> Actor<T> {
     }
 
     async fn read(&mut self, message: Message) -> Option<End> {
-        self.heard = Instant::now();
+        let now = Instant::now();
+        self.heard = now;
         let text = match message {
             Message::Text(text) => text,
             Message::Binary(_) => return Some(End::Ours(TEXT_ONLY)),
@@ -264,12 +298,12 @@ impl<T: Tongue> Actor<T> {
             }
             // The library has answered; the work counts all the same.
             Message::Ping(_) | Message::Pong(_) => {
-                self.may_say();
+                self.may_say(now);
                 return None;
             }
         };
         self.seat.received_bytes(text.len());
-        let refused = self.may_say();
+        let refused = self.may_say(now);
         let said = match self.tongue.read(&text) {
             Ok(said) => said,
             Err((code, answer)) => {
@@ -305,8 +339,7 @@ impl<T: Tongue> Actor<T> {
 
     /// Whether the peer may say one more thing; otherwise why not. Then it is not listened to for as long as one thing
     /// more takes to be allowed: who floods waits in its own socket, and costs no more than who does not.
-    fn may_say(&mut self) -> Option<String> {
-        let now = Instant::now();
+    fn may_say(&mut self, now: Instant) -> Option<String> {
         let (whose, rate) = if !self.bucket.take(now) {
             ("you", self.rules.rate)
         } else if let Some(share) = self.share.as_ref().filter(|share| !share.speaks(now)) {

@@ -207,7 +207,7 @@ impl Hub {
             return Err(going_away());
         }
         let there = |session: &Session| session.connection().is_some();
-        if peer == to || !self.sessions.get(&to).is_some_and(there) {
+        if peer == to || !self.session(to).is_some_and(there) {
             return Err((
                 ErrorCode::NoSuchPeer,
                 format!("nobody else called {to} is here"),

@@ -67,7 +67,7 @@ impl Hub {
                 .filter_map(|room| self.rooms.get(room))
                 .any(|room| room.count() > 1)
         };
-        self.calls.has(peer) || self.sessions.get(&peer).is_some_and(with_others)
+        self.calls.has(peer) || self.session(peer).is_some_and(with_others)
     }
 
     /// Ends a peer's session, and tells it where to go.
@@ -77,7 +77,7 @@ impl Hub {
     }
 
     fn say_go_away(&self, peer: PeerId, reason: &str, out: &mut Vec<Effect>) {
-        let connection = self.sessions.get(&peer).and_then(Session::connection);
+        let connection = self.session(peer).and_then(Session::connection);
         let Some(connection) = connection else {
             return;
         };

@@ -1,5 +1,6 @@
 //! Who can be called by which name: names that sessions registered, and names that members of rooms go by.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use rtc_protocol::{Callee, ErrorCode, Name, PeerId, RoomId};
@@ -12,7 +13,46 @@ pub(super) struct Names {
     /// Each belongs to one session.
     registered: HashMap<Name, PeerId>,
     /// Any number of members may go by the same.
-    members: HashMap<Name, BTreeSet<(PeerId, RoomId)>>,
+    members: HashMap<Name, Bearers>,
+}
+
+/// A member, and the room in which it goes by a name.
+type Bearer = (PeerId, RoomId);
+
+/// Who goes by one name. Nearly always that is one, and a tree for it would be larger than all else that is kept of it.
+#[derive(Debug)]
+enum Bearers {
+    One(Bearer),
+    Many(BTreeSet<Bearer>),
+}
+
+impl Bearers {
+    fn add(&mut self, bearer: Bearer) {
+        match self {
+            Self::One(one) if *one == bearer => {}
+            Self::One(one) => *self = Self::Many([one.clone(), bearer].into()),
+            Self::Many(many) => drop(many.insert(bearer)),
+        }
+    }
+
+    /// Whether nobody is left.
+    fn remove(&mut self, bearer: &Bearer) -> bool {
+        match self {
+            Self::One(one) => one == bearer,
+            Self::Many(many) => {
+                many.remove(bearer);
+                many.is_empty()
+            }
+        }
+    }
+
+    /// The first and the last in order, which may be the same.
+    fn ends(&self) -> Option<(&Bearer, &Bearer)> {
+        match self {
+            Self::One(one) => Some((one, one)),
+            Self::Many(many) => many.first().zip(many.last()),
+        }
+    }
 }
 
 /// Where a name leads.
@@ -44,17 +84,18 @@ impl Names {
 
     /// A member goes by this name in this room from now on.
     pub(super) fn enters(&mut self, name: &Name, peer: PeerId, room: &RoomId) {
-        let places = self.members.entry(name.clone()).or_default();
-        places.insert((peer, room.clone()));
+        let bearer = (peer, room.clone());
+        match self.members.entry(name.clone()) {
+            Entry::Occupied(mut bearers) => bearers.get_mut().add(bearer),
+            Entry::Vacant(none) => drop(none.insert(Bearers::One(bearer))),
+        }
     }
 
     /// It does so no more.
     pub(super) fn exits(&mut self, name: &Name, peer: PeerId, room: &RoomId) {
-        if let Some(places) = self.members.get_mut(name) {
-            places.remove(&(peer, room.clone()));
-            if places.is_empty() {
-                self.members.remove(name);
-            }
+        let bearers = self.members.get_mut(name);
+        if bearers.is_some_and(|bearers| bearers.remove(&(peer, room.clone()))) {
+            self.members.remove(name);
         }
     }
 
@@ -63,14 +104,11 @@ impl Names {
         if let Some(peer) = self.owner(name) {
             return Ok(Lead::Ring(peer));
         }
-        let places = self.members.get(name);
-        let first = places.and_then(BTreeSet::first);
-        let last = places.and_then(BTreeSet::last);
-        match (first, last) {
-            (Some((one, room)), Some((other, _))) if one == other && *one != caller => {
+        match self.members.get(name).and_then(Bearers::ends) {
+            Some(((one, room), (other, _))) if one == other && *one != caller => {
                 Ok(Lead::Room(*one, room.clone()))
             }
-            (Some((one, _)), Some((other, _))) if one != other => Err((
+            Some(((one, _), (other, _))) if one != other => Err((
                 ErrorCode::NoSuchPeer,
                 format!("several peers go by the name {name:?}; call one of them by id"),
             )),

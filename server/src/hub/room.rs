@@ -114,6 +114,10 @@ impl Room {
             },
             dialect,
         };
+        if self.members.is_empty() {
+            // Most rooms are of two.
+            self.members.reserve_exact(2);
+        }
         self.members.push(member.clone());
         self.trace();
         member

@@ -1,10 +1,11 @@
 //! A connection as bytes, plain or not, with its place.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -13,10 +14,17 @@ use tokio_rustls::server::TlsStream;
 
 use super::Place;
 
-/// See the module. As small as the socket itself, so that it costs nothing to keep for an idle peer.
+/// The most that is asked of the system at once.
+const AT_ONCE: usize = 8 * 1024;
+
+/// See the module. Hardly larger than the socket itself, so that it costs nothing to keep for an idle peer.
+///
+/// What reads from it keeps a small buffer for each peer, and would ask the system for each part of what is there. So
+/// the system is asked for more than fits, and what is over waits here until it is asked for, and no longer.
 #[derive(Debug)]
 pub(crate) struct Wire {
     stream: Stream,
+    ahead: Bytes,
     /// Given back when the connection is closed, whoever held it last.
     _place: Place,
 }
@@ -31,6 +39,7 @@ impl Wire {
     pub(super) const fn plain(stream: TcpStream, place: Place) -> Self {
         Self {
             stream: Stream::Plain(stream),
+            ahead: Bytes::new(),
             _place: place,
         }
     }
@@ -38,6 +47,7 @@ impl Wire {
     pub(super) const fn secure(stream: Box<TlsStream<TcpStream>>, place: Place) -> Self {
         Self {
             stream: Stream::Secure(stream),
+            ahead: Bytes::new(),
             _place: place,
         }
     }
@@ -55,11 +65,44 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+        let this = &mut *self;
+        match &mut this.stream {
+            Stream::Plain(stream) => ahead(&mut this.ahead, Pin::new(stream), cx, buffer),
+            // It has a buffer of its own.
             Stream::Secure(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
+}
+
+/// Reads what is there ahead, or else more than fits where little does.
+fn ahead(
+    ahead: &mut Bytes,
+    stream: Pin<&mut impl AsyncRead>,
+    cx: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    if ahead.has_remaining() {
+        let bytes = ahead.len().min(buffer.remaining());
+        buffer.put_slice(&ahead[..bytes]);
+        ahead.advance(bytes);
+        if ahead.is_empty() {
+            *ahead = Bytes::new();
+        }
+        return Poll::Ready(Ok(()));
+    }
+    let room = buffer.remaining();
+    if room == 0 || room >= AT_ONCE {
+        return stream.poll_read(cx, buffer);
+    }
+    let mut scratch = [const { MaybeUninit::uninit() }; AT_ONCE];
+    let mut scratch = ReadBuf::uninit(&mut scratch);
+    ready!(stream.poll_read(cx, &mut scratch))?;
+    let (now, later) = scratch.filled().split_at(scratch.filled().len().min(room));
+    buffer.put_slice(now);
+    if !later.is_empty() {
+        *ahead = Bytes::copy_from_slice(later);
+    }
+    Poll::Ready(Ok(()))
 }
 
 impl AsyncWrite for Wire {
@@ -103,6 +146,53 @@ impl AsyncWrite for Wire {
         match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Secure(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// Reads through [`ahead`].
+    struct Ahead<R>(R, Bytes);
+
+    impl<R: AsyncRead + Unpin> AsyncRead for Ahead<R> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let this = &mut *self;
+            ahead(&mut this.1, Pin::new(&mut this.0), cx, buffer)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_is_read_once_and_in_order(
+            sent in prop::collection::vec(any::<u8>(), 0..40_000),
+            rooms in prop::collection::vec(1_usize..10_000, 1..20),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let read = runtime.block_on(async {
+                let mut wire = Ahead(&sent[..], Bytes::new());
+                let mut read = Vec::new();
+                for room in rooms.iter().cycle() {
+                    let mut part = vec![0; *room];
+                    match wire.read(&mut part).await.unwrap() {
+                        0 => break,
+                        bytes => read.extend_from_slice(&part[..bytes]),
+                    }
+                }
+                assert!(wire.1.is_empty());
+                read
+            });
+            prop_assert_eq!(read, sent);
         }
     }
 }

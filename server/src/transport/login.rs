@@ -21,7 +21,7 @@ use crate::switchboard::Switchboard;
 
 /// Serves one page until it ends.
 pub(crate) async fn serve(
-    socket: WebSocket,
+    mut socket: Box<WebSocket>,
     switchboard: Switchboard,
     rules: Rules,
     rights: Rights,
@@ -30,7 +30,7 @@ pub(crate) async fn serve(
     let greeting = Greeting::translated(Token::from_random(rand::random()), Dialect::Login, None);
     let greeting = greeting.with_rights(rights);
     let Some(seat) = Seat::take(&switchboard, greeting, rules.queue).await else {
-        return goodbye(socket, GOING_AWAY).await;
+        return Box::pin(goodbye(&mut socket, GOING_AWAY)).await;
     };
     let metrics = switchboard.metrics().clone();
     let place = Place {
@@ -39,7 +39,7 @@ pub(crate) async fn serve(
         share,
         metrics,
     };
-    hold(socket, place, Page::new()).await;
+    Box::pin(hold(socket, place, Page::new())).await;
 }
 
 /// A page and its translator.

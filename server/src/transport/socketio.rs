@@ -44,7 +44,7 @@ use tether::{Tether, Tethered};
 pub(crate) const PATH: &str = "/socket.io/";
 
 /// The most bytes that are read from a WebSocket at once, and kept for an idle one.
-const READ_BUFFER: usize = 2 * 1024;
+const READ_BUFFER: usize = 1024;
 
 /// The server's door for Socket.IO; cheap to clone.
 #[derive(Clone, Debug)]
@@ -173,7 +173,8 @@ impl SocketIo {
                 tracing::error!("a connection that the server did not accept itself");
                 return;
             };
-            let tethered = Tethered::new(wire, early, tether, patience);
+            let tethered = Tethered::new(wire, &early, tether, patience);
+            drop(early);
             if let Err(error) = service.call((tethered, bare)).await {
                 tracing::debug!("a Socket.IO connection was refused: {error}");
             }

@@ -54,7 +54,8 @@ pub(super) struct Data(OnceLock<Link>);
 
 #[derive(Debug)]
 struct Link {
-    inbox: mpsc::Sender<Inbound>,
+    /// Boxed: the channel has places for dozens, from its beginning on.
+    inbox: mpsc::Sender<Box<Inbound>>,
     tether: Arc<Tether>,
     ended: Ended,
 }
@@ -153,7 +154,11 @@ impl Handler {
             return;
         };
         link.tether.read(bytes);
-        if link.inbox.try_send(Inbound { bytes, said }).is_err() {
+        if link
+            .inbox
+            .try_send(Box::new(Inbound { bytes, said }))
+            .is_err()
+        {
             link.tether.took(bytes);
             // More at once than anybody has to say, or the actor has ended.
             link.ended.tell(CloseReason::BadMessages);

@@ -43,7 +43,7 @@ pub(crate) struct Rules {
 pub(super) struct Page {
     socket: Arc<Connection>,
     tether: Arc<Tether>,
-    inbox: mpsc::Receiver<Inbound>,
+    inbox: mpsc::Receiver<Box<Inbound>>,
     ended: Ended,
     setting: Setting,
     switchboard: Switchboard,
@@ -73,7 +73,7 @@ type End = CloseReason;
 
 /// What is next.
 enum Next {
-    Said(Inbound),
+    Said(Box<Inbound>),
     Heard(Outgoing),
     Over(End),
 }
@@ -86,7 +86,7 @@ impl Page {
             share,
             token,
         }: Guest,
-        inbox: mpsc::Receiver<Inbound>,
+        inbox: mpsc::Receiver<Box<Inbound>>,
         ended: Ended,
         setting: Setting,
         handler: &Handler,
@@ -113,7 +113,8 @@ impl Page {
 
     /// Serves the page until its connection ends, or the server.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let end = match self.enter(&stop).await {
+        // What only the beginning and the end need is in futures of their own.
+        let end = match Box::pin(self.enter(&stop)).await {
             Ok(()) => self.serve(&stop).await,
             Err(end) => end,
         };
@@ -129,7 +130,7 @@ impl Page {
                 _ => Refused::Gone,
             });
         }
-        self.part(end).await;
+        Box::pin(self.part(end)).await;
     }
 
     fn metrics(&self) -> &Metrics {
@@ -147,7 +148,8 @@ impl Page {
                 match self.next(stop).await {
                     Next::Over(end) => return Err(end),
                     Next::Heard(_) => {}
-                    Next::Said(Inbound { bytes, said }) => {
+                    Next::Said(inbound) => {
+                        let Inbound { bytes, said } = *inbound;
                         self.tether.took(bytes);
                         match said {
                             Said::Connect(namespace, token) if namespace == "/" => {
@@ -179,7 +181,7 @@ impl Page {
         loop {
             let end = match self.next(stop).await {
                 Next::Over(end) => Err(end),
-                Next::Said(inbound) => self.said(inbound).await,
+                Next::Said(inbound) => self.said(*inbound).await,
                 Next::Heard(outgoing) => self.heard(outgoing).await,
             };
             if let Err(end) = end {
@@ -193,7 +195,7 @@ impl Page {
         let over = Self::over(&self.ended, &self.tether);
         let said = async {
             if let Some(until) = self.rests_until {
-                sleep_until(until.into()).await;
+                Box::pin(sleep_until(until.into())).await;
                 self.rests_until = None;
             }
             let said = self.inbox.recv().await;
@@ -221,7 +223,7 @@ impl Page {
             end = ended.wait() => return end,
             () = tether.dropped() => {}
         }
-        let told = timeout(PARTING, ended.wait()).await;
+        let told = Box::pin(timeout(PARTING, ended.wait())).await;
         told.unwrap_or(CloseReason::Lost)
     }
 
@@ -380,9 +382,23 @@ impl Page {
 
     /// Gives a packet to the engine, as soon as what went before has gone out.
     async fn give(&mut self, packet: String) -> Result<(), End> {
+        if !self.window.has_room(self.tether.written()) {
+            // By itself, as it is seldom: otherwise every page would keep its memory.
+            Box::pin(self.room()).await?;
+        }
+        self.window.give(packet.len() + 1);
+        match self.socket.emit(packet) {
+            Ok(()) => Ok(()),
+            Err(_) if self.socket.is_closed() => Err(self.ended.wait().await),
+            Err(_) => Err(CloseReason::SlowReader),
+        }
+    }
+
+    /// Waits until so much has gone out that something more may be given.
+    async fn room(&mut self) -> Result<(), End> {
+        let kill = self.seated.as_ref().map(|seated| seated.seat.too_slow());
+        let kill = kill.unwrap_or_default();
         while !self.window.has_room(self.tether.written()) {
-            let kill = self.seated.as_ref().map(|seated| seated.seat.too_slow());
-            let kill = kill.unwrap_or_default();
             tokio::select! {
                 () = self.tether.moved() => {}
                 () = kill.cancelled() => return Err(CloseReason::SlowReader),
@@ -391,12 +407,7 @@ impl Page {
                 () = sleep(self.rules.heartbeat) => return Err(CloseReason::SlowReader),
             }
         }
-        self.window.give(packet.len() + 1);
-        match self.socket.emit(packet) {
-            Ok(()) => Ok(()),
-            Err(_) if self.socket.is_closed() => Err(self.ended.wait().await),
-            Err(_) => Err(CloseReason::SlowReader),
-        }
+        Ok(())
     }
 
     /// Parts from the page: in order where it reads, at once where it does not.

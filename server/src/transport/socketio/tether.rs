@@ -120,15 +120,11 @@ pub(super) struct Tethered {
 
 impl Tethered {
     /// A peer that takes nothing for `patience` is given up.
-    pub(super) const fn new(
-        wire: Wire,
-        early: Bytes,
-        tether: Arc<Tether>,
-        patience: Duration,
-    ) -> Self {
+    pub(super) fn new(wire: Wire, early: &[u8], tether: Arc<Tether>, patience: Duration) -> Self {
         Self {
             wire,
-            early,
+            // By itself: where it comes from is a part of the buffer that the whole request was read into.
+            early: Bytes::copy_from_slice(early),
             tether,
             patience,
             stall: None,
