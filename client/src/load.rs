@@ -43,6 +43,8 @@ struct Run {
     door: Door,
     /// Times in messages count from here.
     start: Instant,
+    /// In the names of this run's rooms: a server keeps the places of a run that ended without a word.
+    mark: u32,
 }
 
 /// What a workload gives.
@@ -91,6 +93,7 @@ async fn measure(plan: Plan) -> Result<Report, Trouble> {
         plan,
         door,
         start: Instant::now(),
+        mark: rand::random(),
     };
     let outcome = match run.plan.workload {
         Workload::Call => calls::run(&run).await?,
@@ -105,6 +108,11 @@ impl Run {
     /// What the server has used by now, where its process is known.
     fn usage(&self) -> Result<Option<Usage>, Trouble> {
         self.plan.server_pid.map(Usage::of).transpose()
+    }
+
+    /// The name of one of this run's rooms.
+    fn room(&self, number: &str) -> String {
+        format!("load-{:08x}-{number}", self.mark)
     }
 
     /// Microseconds since the start.

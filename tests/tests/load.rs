@@ -72,6 +72,37 @@ async fn cut_peers_come_back_into_their_sessions() {
     drop(server);
 }
 
+#[tokio::test]
+async fn peers_of_every_dialect_complete_their_calls() {
+    let (server, address) = testing::start(testing::config()).await.unwrap();
+    for dialect in ["native", "codelab", "book", "login", "conference"] {
+        for pace in [&["--rooms", "4"][..], &["--rate", "100"]] {
+            let arguments = [&["call", "--calls", "12", "--dialect", dialect], pace].concat();
+            let all = figures(address, &arguments).await;
+            assert_eq!(all["calls"]["done"], 12, "{dialect} {pace:?}");
+            assert_eq!(all["messages"]["heard"], 12 * 22, "{dialect} {pace:?}");
+        }
+    }
+    drop(server);
+}
+
+#[tokio::test]
+async fn peers_of_every_dialect_relay_small_messages_and_come_back() {
+    for dialect in ["native", "codelab", "book", "login", "conference"] {
+        // One for each: peers of rtc.v1 that have ended without a word keep their places for a while.
+        let (server, address) = testing::start(testing::config()).await.unwrap();
+        let relay = ["relay", "--rooms", "2", "--rate", "200", "--duration", "1s"];
+        let all = figures(address, &[&relay[..], &["--dialect", dialect]].concat()).await;
+        assert_eq!(all["messages"]["heard"], 200, "{dialect}");
+        drop(server);
+        let (server, address) = testing::start(testing::config()).await.unwrap();
+        let cut = ["reconnect", "--peers", "8", "--dialect", dialect];
+        let all = figures(address, &cut).await;
+        assert_eq!(all["calls"]["done"], 8, "{dialect}");
+        drop(server);
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn idle_peers_are_there_all_the_time_and_the_server_is_measured() {

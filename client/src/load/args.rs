@@ -13,6 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   rtc-client load signaling                                    100 rooms at a time, 10 seconds long
   rtc-client load signaling call --rate 500 --duration 30s     500 calls a second, however slow the answers
+  rtc-client load signaling --dialect codelab --calls 1000     by pages of the codelab, over Socket.IO
   rtc-client load signaling relay --rooms 50                   as many messages as the server takes
   rtc-client load signaling relay --rate 10000                 10,000 messages a second, and how late they are
   rtc-client load signaling idle --peers 18000 --server-pid $(pidof rtc-server)
@@ -121,6 +122,14 @@ pub(super) enum Dialect {
     /// rtc.v1.
     #[default]
     Native,
+    /// The codelab's pages: rooms of two over Socket.IO.
+    Codelab,
+    /// The book's pages: channels of two over Socket.IO.
+    Book,
+    /// Pages that log in and call a name, over a WebSocket.
+    Login,
+    /// Pages of a conference over Socket.IO.
+    Conference,
     /// The bare relay of this repository, for comparison.
     Bare,
 }
@@ -140,6 +149,10 @@ impl Dialect {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::Codelab => "codelab",
+            Self::Book => "book",
+            Self::Login => "login",
+            Self::Conference => "conference",
             Self::Bare => "bare",
         }
     }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::pacer::pace;
 use super::peer::{Peer, Trouble, within};
 use super::schedule::Schedule;
-use super::speech::{Heard, Stamp, What};
+use super::speech::{Heard, Side, Stamp, What};
 use super::tally::Tally;
 use super::{Outcome, Run, usage_between};
 
@@ -59,13 +59,8 @@ async fn closed_loop(run: &Run, start: Instant, tally: &Arc<Mutex<Tally>>) {
                     return;
                 }
                 // A name of its own for each call: nothing of the last one can be in its way.
-                one(
-                    &run,
-                    &format!("load-{room}-{number}"),
-                    Instant::now(),
-                    &tally,
-                )
-                .await;
+                let name = run.room(&format!("{room}-{number}"));
+                one(&run, &name, Instant::now(), &tally).await;
             }
         });
     }
@@ -88,7 +83,7 @@ async fn open_loop(run: &Run, start: Instant, rate: f64, tally: &Arc<Mutex<Tally
         let (run, tally) = (run.clone(), Arc::clone(tally));
         number += 1;
         calls.spawn(async move {
-            one(&run, &format!("load-{number}"), at, &tally).await;
+            one(&run, &run.room(&number.to_string()), at, &tally).await;
             drop(room);
         });
         while calls.try_join_next().is_some() {}
@@ -117,8 +112,8 @@ async fn one(run: &Run, room: &str, due: Instant, all: &Mutex<Tally>) {
 }
 
 async fn call(run: &Run, room: &str, tally: &mut Tally) -> Result<(), Trouble> {
-    let mut caller = Peer::open(&run.door, room).await?;
-    let mut callee = Peer::open(&run.door, room).await?;
+    let mut caller = Peer::open(&run.door, room, Side::First).await?;
+    let mut callee = Peer::open(&run.door, room, Side::Second).await?;
     if caller.announces() {
         caller.until(|heard| *heard == Heard::Came).await?;
     }

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::peer::{Peer, Trouble, within};
+use super::speech::Side;
 use super::tally::Tally;
 use super::{Outcome, Run, usage_between};
 
@@ -52,11 +53,12 @@ pub(super) async fn run(run: &Run) -> Result<Outcome, Trouble> {
 /// The peers that got in, two in a room, and the rooms' names.
 pub(super) async fn gather(run: &Run, tally: &mut Tally) -> Vec<(String, Peer)> {
     let rooms = stream::iter(0..run.plan.peers.div_ceil(2)).map(|number| async move {
-        let room = format!("load-{number}");
+        let room = run.room(&number.to_string());
         let mut both = Vec::with_capacity(2);
-        for _ in 0..(run.plan.peers - number * 2).min(2) {
+        let left = run.plan.peers - number * 2;
+        for side in [Side::First, Side::Second].into_iter().take(left as usize) {
             let due = Instant::now();
-            let peer = Peer::open(&run.door, &room);
+            let peer = Peer::open(&run.door, &room, side);
             let peer = within(run.plan.patience, "a place in a room", peer).await;
             both.push((room.clone(), due, Instant::now(), peer));
         }

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use super::args::{Dialect, Plan};
-use super::speech::{Heard, Speech, Stamp, What, speech};
+use super::speech::{Heard, Side, Speech, Stamp, What, speech};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -145,8 +145,8 @@ pub(super) struct Peer {
 
 impl Peer {
     /// Connects and enters a room.
-    pub(super) async fn open(door: &Door, room: &str) -> Result<Self, Trouble> {
-        let mut peer = Self::connect(door, speech(door.dialect)).await?;
+    pub(super) async fn open(door: &Door, room: &str, side: Side) -> Result<Self, Trouble> {
+        let mut peer = Self::connect(door, speech(door.dialect, side)).await?;
         peer.enter(room).await?;
         Ok(peer)
     }
@@ -247,6 +247,13 @@ impl Peer {
     /// Whether the others in a room hear of a newcomer.
     pub(super) fn announces(&self) -> bool {
         self.speech.announces()
+    }
+
+    /// Begins a call, where nothing can be said outside of one; whether it did.
+    pub(super) async fn call(&mut self) -> Result<bool, Trouble> {
+        let needed = self.speech.call(&mut self.out);
+        self.send().await?;
+        Ok(needed)
     }
 
     /// Says one thing, in a packet of its own.

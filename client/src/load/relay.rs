@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::pacer::pace;
 use super::peer::{Peer, Trouble, within};
 use super::schedule::Schedule;
-use super::speech::{Heard, Stamp, What};
+use super::speech::{Heard, Side, Stamp, What};
 use super::tally::Tally;
 use super::{Outcome, Run, usage_between};
 
@@ -43,12 +43,16 @@ pub(super) async fn run(run: &Run) -> Result<Outcome, Trouble> {
 }
 
 async fn pair(run: &Run, number: u32) -> Result<Pair, Trouble> {
-    let room = format!("load-{number}");
+    let room = run.room(&number.to_string());
     let both = async {
-        let mut to = Peer::open(&run.door, &room).await?;
-        let from = Peer::open(&run.door, &room).await?;
-        if to.announces() {
+        let mut to = Peer::open(&run.door, &room, Side::First).await?;
+        let mut from = Peer::open(&run.door, &room, Side::Second).await?;
+        let called = from.call().await?;
+        if to.announces() || called {
             to.until(|heard| *heard == Heard::Came).await?;
+        }
+        if called {
+            from.until(|heard| *heard == Heard::Came).await?;
         }
         Ok(Pair {
             from,

@@ -4,9 +4,14 @@
 //! on the way is measured the same in all of them, and without parsing.
 
 mod bare;
+mod conference;
+mod login;
 mod native;
+mod pair;
+mod socketio;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use super::args::Dialect;
 
@@ -35,6 +40,14 @@ impl What {
             Self::Small => SMALL,
         }
     }
+}
+
+/// Which one of a room a peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Who is there before the other one; it makes the call, where there is one.
+    First,
+    Second,
 }
 
 /// When something was due, in microseconds since the start of the run.
@@ -105,6 +118,12 @@ pub(super) trait Speech: Send {
         true
     }
 
+    /// Begins a call, where nothing can be said outside of one; whether it did. Then both hear that the other
+    /// [`Heard::Came`].
+    fn call(&mut self, _: &mut Vec<String>) -> bool {
+        false
+    }
+
     fn say(&mut self, what: What, stamp: Stamp, out: &mut Vec<String>);
 
     fn leave(&mut self, out: &mut Vec<String>);
@@ -113,9 +132,13 @@ pub(super) trait Speech: Send {
 }
 
 /// A new peer.
-pub(super) fn speech(dialect: Dialect) -> Box<dyn Speech> {
+pub(super) fn speech(dialect: Dialect, side: Side) -> Box<dyn Speech> {
     match dialect {
         Dialect::Native => Box::new(native::Native::new(rand::random())),
+        Dialect::Codelab => Box::new(pair::Pair::new(pair::Kind::Codelab)),
+        Dialect::Book => Box::new(pair::Pair::new(pair::Kind::Book)),
+        Dialect::Login => Box::new(login::Login::new(side)),
+        Dialect::Conference => Box::new(conference::Conference::default()),
         Dialect::Bare => Box::new(bare::Bare),
     }
 }

@@ -1,6 +1,8 @@
 //! What peers of a dialect say and understand.
 #![allow(clippy::unwrap_used)]
 
+use rtc_protocol::dialect::login::Said;
+use rtc_protocol::dialect::socketio::wire::Incoming;
 use rtc_protocol::{ClientFrame, ClientMessage};
 
 use super::native::Native;
@@ -76,4 +78,132 @@ fn refusals_are_heard() {
         native.hear(refusal, &mut Vec::new()),
         Heard::Refused("room-full".to_owned())
     );
+}
+
+const SOCKET_IO: [Dialect; 3] = [Dialect::Codelab, Dialect::Book, Dialect::Conference];
+
+/// What a peer of this dialect says from its join to its end.
+fn conversation(dialect: Dialect) -> Vec<String> {
+    let mut peer = speech(dialect, Side::First);
+    let mut out = Vec::new();
+    peer.greet(&mut out);
+    peer.join("load-1", &mut out);
+    for what in [What::Offer, What::Answer, What::Candidate, What::Small] {
+        peer.say(what, Stamp(1), &mut out);
+    }
+    peer.leave(&mut out);
+    out
+}
+
+#[test]
+fn words_over_socket_io_are_events_and_hold_their_stamp() {
+    for dialect in SOCKET_IO {
+        let all = conversation(dialect);
+        assert_eq!(all.len(), 6);
+        for text in &all {
+            let packet = text.strip_prefix('4').unwrap();
+            let read = Incoming::parse(packet);
+            assert!(matches!(read, Ok(Incoming::Event(_))), "{text}: {read:?}");
+        }
+        assert!(all[1..5].iter().all(|text| Stamp::find(text).is_some()));
+    }
+}
+
+#[test]
+fn words_of_login_pages_are_understood_and_hold_their_stamp() {
+    let all = conversation(Dialect::Login);
+    assert_eq!(all.len(), 6);
+    for text in &all {
+        Said::parse(text).unwrap();
+    }
+    assert!(all[1..5].iter().all(|text| Stamp::find(text).is_some()));
+}
+
+#[test]
+fn a_link_over_socket_io_is_opened_and_kept_alive() {
+    for dialect in SOCKET_IO {
+        let mut peer = speech(dialect, Side::First);
+        let mut out = Vec::new();
+        assert!(peer.greet(&mut out));
+        assert_eq!(peer.hear(r#"0{"sid":"a"}"#, &mut out), Heard::Nothing);
+        let welcome = Heard::Welcome { resumed: false };
+        assert_eq!(peer.hear(r#"40{"sid":"a"}"#, &mut out), welcome);
+        assert_eq!(peer.hear("2", &mut out), Heard::Nothing);
+        assert_eq!(out, ["40", "3"]);
+    }
+}
+
+#[test]
+fn each_kind_of_page_hears_its_own_words() {
+    use Dialect::{Book, Codelab, Conference, Login};
+    let refused = |code: &str| Heard::Refused(code.to_owned());
+    for (dialect, text, heard) in [
+        (Codelab, r#"42["created","load-1","x"]"#, Heard::Joined),
+        (Codelab, r#"42["join","load-1"]"#, Heard::Came),
+        (Codelab, r#"42["remotePeerJoining","x"]"#, Heard::Nothing),
+        (Codelab, r#"42["full","load-1"]"#, refused("full")),
+        (
+            Codelab,
+            r#"42["error",{"code":"bad-name","message":""}]"#,
+            refused("bad-name"),
+        ),
+        (Codelab, r#"44{"message":"no"}"#, refused("no namespace")),
+        (Book, r#"42["joined","load-1"]"#, Heard::Joined),
+        (Book, r#"42["join","load-1"]"#, Heard::Nothing),
+        (Book, r#"42["remotePeerJoining","load-1"]"#, Heard::Came),
+        (Conference, r#"42["joined","load-1","x",[]]"#, Heard::Joined),
+        (
+            Conference,
+            r#"42["otherjoin","load-1","x","y"]"#,
+            Heard::Came,
+        ),
+        (
+            Conference,
+            r#"431[{"ok":true,"room":"load-1"}]"#,
+            Heard::Nothing,
+        ),
+        (
+            Conference,
+            r#"431[{"ok":false,"code":"room-full","message":""}]"#,
+            refused("room-full"),
+        ),
+        (Login, r#"{"type":"login","success":true}"#, Heard::Joined),
+        (
+            Login,
+            r#"{"type":"login","success":false,"code":"name-taken"}"#,
+            refused("name-taken"),
+        ),
+        (
+            Login,
+            r#"{"type":"ringing","name":"load-1-2"}"#,
+            Heard::Nothing,
+        ),
+        (
+            Login,
+            r#"{"type":"error","code":"busy","message":""}"#,
+            refused("busy"),
+        ),
+    ] {
+        let mut peer = speech(dialect, Side::First);
+        assert_eq!(peer.hear(text, &mut Vec::new()), heard, "{text}");
+    }
+}
+
+#[test]
+fn a_login_page_that_is_called_without_a_stamp_answers_by_itself() {
+    let (mut caller, mut callee) = (
+        speech(Dialect::Login, Side::First),
+        speech(Dialect::Login, Side::Second),
+    );
+    let mut out = Vec::new();
+    caller.join("load-1", &mut out);
+    callee.join("load-1", &mut out);
+    out.clear();
+    assert!(caller.call(&mut out));
+    let offer = out.remove(0);
+    assert!(offer.contains("load-1-2"), "{offer}");
+    assert_eq!(callee.hear(&offer, &mut out), Heard::Came);
+    let answer = out.remove(0);
+    assert!(answer.contains("load-1-1"), "{answer}");
+    assert_eq!(caller.hear(&answer, &mut out), Heard::Came);
 }
