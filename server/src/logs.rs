@@ -29,8 +29,8 @@ pub(crate) fn start(flags: &LogFlags, more: Option<AnyLayer>) {
         }
     };
     let filter = filter.and(filter_fn(|what| what.target() != spans::TARGET));
-    tracing_subscriber::registry()
-        .with(more)
-        .with(lines.with_filter(filter))
-        .init();
+    // A layer that is none would be one without a filter, for which every span would be kept.
+    let mut layers: Vec<AnyLayer> = vec![lines.with_filter(filter).boxed()];
+    layers.extend(more);
+    tracing_subscriber::registry().with(layers).init();
 }
