@@ -251,7 +251,9 @@ impl Conference {
         }
     }
 
-    /// Tells the page of a member that it does not know yet, which makes it offer.
+    /// Tells the page of a member that it does not know yet. One that it shall offer to is told by `otherjoin`; one that
+    /// comes with an offer in hand is told as if it had been inside before the page, as the page leaves the offer to those.
+    /// Else both would offer, and Chromium (156) never finds a candidate again for a first offer that it took back.
     fn announce(&mut self, room: &RoomId, peer: PeerId, out: &mut Out) {
         let other = self
             .rooms
@@ -260,12 +262,27 @@ impl Conference {
         let Some(other) = other.filter(|other| other.stage == Stage::Hidden) else {
             return;
         };
+        if other.is_caller() {
+            other.stage = Stage::Met;
+            return self.list(room, out);
+        }
         other.stage = Stage::Asked;
         let Member { name, muted, .. } = &other.member;
         event("otherjoin", [raw(room), raw(&peer), raw(name)], out);
         for kind in muted {
             event("muted", [raw(room), raw(&peer), raw(kind), None], out);
         }
+    }
+
+    /// Tells the page anew who is inside: all whom it may know of.
+    fn list(&self, room: &RoomId, out: &mut Out) {
+        let (Some(me), Some(inside)) = (self.me, self.rooms.get(room)) else {
+            return;
+        };
+        let known = inside.others.values();
+        let known = known.filter(|other| other.stage != Stage::Hidden);
+        let list: Vec<Entry<'_>> = known.map(|other| Entry::from(&other.member)).collect();
+        event("joined", [raw(room), raw(&me), raw(&list)], out);
     }
 
     fn went(&mut self, room: &RoomId, peer: PeerId, reason: LeaveReason, out: &mut Out) {

@@ -385,9 +385,9 @@ fn meant(inside: &Inside, signal: &Signal) -> Meant {
     }
 }
 
-/// The page sends a description to a member of another dialect. False where it must not arrive: the page was told that a
-/// caller came and offered at once, as it does, while it had the caller's own offer already. It takes its own back
-/// (implicit rollback, W3C webrtc-pc section 4.4.1.6) and answers next.
+/// The page sends a description to a member of another dialect. False where it must not arrive: the page offers to a
+/// caller whose own offer is on its way to it. The page takes its own back (implicit rollback, W3C webrtc-pc section
+/// 4.4.1.6) and answers next.
 fn describe(inside: &mut Inside, peer: PeerId, description: &Description) -> bool {
     let Some(other) = inside.others.get_mut(&peer) else {
         return true;

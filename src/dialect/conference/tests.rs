@@ -1,6 +1,8 @@
 //! The translator between a page and a room core that answers as the real one does.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::collections::BTreeSet;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -336,15 +338,30 @@ fn one_that_was_never_announced_goes_without_a_word() {
 }
 
 #[test]
-fn a_caller_is_announced_together_with_its_offer_and_a_colliding_one_is_dropped() {
-    let mut desk = Desk::inside(&[]);
+fn a_caller_is_listed_as_one_that_was_inside_and_offers_and_a_colliding_offer_is_dropped() {
+    let mut desk = Desk::inside(&[('n', None)]);
+    assert_eq!(desk.comes('c', Some(Dialect::Codelab)), []);
     assert_eq!(desk.comes('l', Some(Dialect::Login)), []);
     let line = json!({"candidate": {"candidate": "c"}});
     assert_eq!(desk.signal('l', line), []);
     let offer = json!({"type": "offer", "sdp": "v=0"});
     let told = desk.signal('l', json!({"description": offer}));
     assert_eq!(told.len(), 3, "{told:?}");
-    assert_eq!(told[0], event("otherjoin", json!(["r", id('l'), "l"])));
+    let Was::Event(name, args) = &told[0] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(name, "joined");
+    assert_eq!(args[0], "r");
+    let listed = args[2].as_array().unwrap().iter();
+    let ids: BTreeSet<&str> = listed
+        .map(|member| member["id"].as_str().unwrap())
+        .collect();
+    let known = [id('l'), id('n')].map(|id| id.to_string());
+    assert_eq!(
+        ids,
+        known.iter().map(String::as_str).collect(),
+        "the codelab page is not ready to be known"
+    );
     assert_eq!(told[1], event("message", json!(["r", offer, id('l')])));
     let own = json!({"type": "offer", "sdp": "v=9"});
     let said = desk.say("message", json!(["r", own, id('l')]), Some(1));
@@ -749,6 +766,10 @@ proptest! {
                     }
                     Was::Event(name, args) if name == "otherjoin" => {
                         prop_assert!(known.insert(args[1].as_str().unwrap().to_owned()));
+                    }
+                    Was::Event(name, args) if name == "joined" => {
+                        let listed = args[2].as_array().unwrap().iter();
+                        known.extend(listed.map(|member| member["id"].as_str().unwrap().to_owned()));
                     }
                     Was::Event(name, args) if name == "bye" => {
                         known.remove(args[1].as_str().unwrap());

@@ -20,6 +20,8 @@ globalThis.rtcTone ??= (() => {
     return all > 0 ? (2 * (re * re + im * im)) / (samples.length * all) : 0;
   }
 
+  const middle = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+
   /** What `samples` tell, from the first block that is loud on. */
   function analyse(samples, rate, hz) {
     const size = Math.round(rate * BLOCK_SECONDS);
@@ -28,13 +30,12 @@ globalThis.rtcTone ??= (() => {
       const block = samples.subarray(at, at + size);
       levels.push(Math.sqrt(block.reduce((sum, x) => sum + x * x, 0) / size));
     }
-    const median = [...levels].sort((a, b) => a - b)[Math.floor(levels.length / 2)] ?? 0;
-    const loud = levels.map((level) => level > Math.max(1e-4, median * SILENT_SHARE));
+    const level = middle(levels);
+    const loud = levels.map((each) => each > Math.max(1e-4, level * SILENT_SHARE));
     const first = loud.indexOf(true);
     const last = loud.lastIndexOf(true);
     const pure = [];
-    let crossings = 0;
-    let seconds = 0;
+    const pitches = [];
     let gaps = 0;
     for (let i = first; first >= 0 && i <= last; i++) {
       if (!loud[i]) {
@@ -54,18 +55,15 @@ globalThis.rtcTone ??= (() => {
           count += 1;
         }
       }
-      if (count > 1) {
-        crossings += count - 1;
-        seconds += (to - from) / rate;
-      }
+      if (count > 1) pitches.push(((count - 1) * rate) / (to - from));
     }
-    pure.sort((a, b) => a - b);
     return {
       seconds: samples.length / rate,
       heardSeconds: first < 0 ? 0 : (last - first + 1) * BLOCK_SECONDS,
-      hz: seconds > 0 ? crossings / seconds : 0,
-      level: median,
-      purity: pure[Math.floor(pure.length / 2)] ?? 0,
+      // The middle one of all blocks: those in which a jitter buffer stretched time do not count.
+      hz: middle(pitches),
+      level,
+      purity: middle(pure),
       gaps,
       silentBlocks: first < 0 ? 0 : loud.slice(first, last + 1).filter((is) => !is).length,
     };
