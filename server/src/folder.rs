@@ -54,7 +54,11 @@ impl Folder {
         }
         let file = match self.find(path).await? {
             Found::File(file) => file,
-            Found::Folder => return Some(Redirect::permanent(&format!("{path}/")).into_response()),
+            Found::Folder => {
+                return Some(
+                    Redirect::permanent(&format!("/{}/", path.trim_matches('/'))).into_response(),
+                );
+            }
         };
         let mut request = Request::new(Body::empty());
         request.method_mut().clone_from(method);
@@ -201,8 +205,12 @@ mod tests {
                 "{path}"
             );
         }
-        let (status, ..) = get(&folder, "/js").await.unwrap();
-        assert_eq!(status, StatusCode::PERMANENT_REDIRECT);
+        for path in ["/js", "//js"] {
+            let headers = HeaderMap::new();
+            let sent = folder.answer(&Method::GET, path, &headers).await.unwrap();
+            assert_eq!(sent.status(), StatusCode::PERMANENT_REDIRECT);
+            assert_eq!(sent.headers()["location"], "/js/", "never another host");
+        }
     }
 
     #[tokio::test]

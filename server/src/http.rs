@@ -19,6 +19,7 @@ use axum::http::{Method, Request, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::{any, get};
 use axum::{Extension, Router};
+use percent_encoding::percent_decode_str;
 use rtc_protocol::{AuthToken, RoomId, SUBPROTOCOL, WEBSOCKET_PATH};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -188,7 +189,8 @@ impl Shared {
     fn entitled(&self, (_, uri, headers): &Asked) -> Result<Rights, Denied> {
         let query = uri.query().unwrap_or_default().split('&');
         let shown = query.filter_map(|one| one.strip_prefix("token=")).next();
-        let shown = shown.or_else(|| access::bearer(headers));
+        let shown = shown.map(|text| percent_decode_str(text).decode_utf8_lossy());
+        let shown = shown.as_deref().or_else(|| access::bearer(headers));
         self.config.access.check(shown, Moment::now())
     }
 

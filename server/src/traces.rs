@@ -17,7 +17,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use rtc_server::cli::Collector;
 use rtc_server::spans;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::prelude::*;
 
 use crate::logs::AnyLayer;
@@ -58,13 +58,15 @@ impl Traces {
     }
 
     pub(crate) fn layer(&self) -> AnyLayer {
+        let own =
+            filter_fn(|span| span.target() == spans::TARGET).with_max_level_hint(LevelFilter::INFO);
         tracing_opentelemetry::layer()
             .with_tracer(self.0.tracer("rtc-server"))
             .with_location(false)
             .with_target(false)
             .with_threads(false)
             .with_tracked_inactivity(false)
-            .with_filter(filter_fn(|span| span.target() == spans::TARGET))
+            .with_filter(own)
             .boxed()
     }
 }
@@ -128,6 +130,9 @@ impl Poster {
         let text = String::from_utf8_lossy(&answer);
         let status = text.split(' ').nth(1).and_then(|code| code.parse().ok());
         let strange = || io::Error::new(io::ErrorKind::InvalidData, "its answer is no HTTP");
-        status.ok_or_else(strange)
+        match status.ok_or_else(strange)? {
+            taken @ 200..=299 => Ok(taken),
+            refused => Err(io::Error::other(format!("it answers {refused}"))),
+        }
     }
 }

@@ -188,30 +188,25 @@ impl<T: Tongue> Actor<T> {
         heart.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // Not biased: neither a flood to the peer nor one from it keeps the other waiting.
-            tokio::select! {
+            let outgoing = tokio::select! {
                 () = kill.cancelled() => return End::Ours(SLOW_READER),
                 outgoing = self.seat.hear() => {
-                    let Some(outgoing) = outgoing else {
+                    if outgoing.is_none() {
                         let slow = kill.is_cancelled();
                         return End::Ours(if slow { SLOW_READER } else { GOING_AWAY });
-                    };
-                    let written = timeout(beat, self.write(outgoing));
-                    tokio::select! {
-                        biased;
-                        () = kill.cancelled() => return End::Ours(SLOW_READER),
-                        end = written => match end {
-                            Ok(None) => {}
-                            Ok(Some(end)) => return end,
-                            // What does not go out in a beat's time has nobody at its other end.
-                            Err(_) => return End::Ours(SLOW_READER),
-                        },
                     }
+                    outgoing
                 }
-                () = rest(self.rests_until), if self.rests_until.is_some() => self.rests_until = None,
+                () = rest(self.rests_until), if self.rests_until.is_some() => {
+                    self.rests_until = None;
+                    None
+                }
                 message = self.socket.next(), if self.rests_until.is_none() => {
                     if let Some(end) = self.listen(message).await {
                         return end;
                     }
+                    // Answers are written before more is read: who reads them never finds its queue full of them.
+                    self.seat.hear_now()
                 }
                 _ = heart.tick() => {
                     if self.heard.elapsed() > beat * 5 / 2 {
@@ -222,7 +217,20 @@ impl<T: Tongue> Actor<T> {
                     if let Some(end) = self.send(beat).await {
                         return end;
                     }
+                    None
                 }
+            };
+            let Some(outgoing) = outgoing else { continue };
+            let written = timeout(beat, self.write(outgoing));
+            tokio::select! {
+                biased;
+                () = kill.cancelled() => return End::Ours(SLOW_READER),
+                end = written => match end {
+                    Ok(None) => {}
+                    Ok(Some(end)) => return end,
+                    // What does not go out in a beat's time has nobody at its other end.
+                    Err(_) => return End::Ours(SLOW_READER),
+                },
             }
         }
     }
@@ -230,7 +238,8 @@ impl<T: Tongue> Actor<T> {
     /// Takes this and what else is there already, so that a flood costs one turn of the loop for many messages.
     async fn listen(&mut self, first: Option<Result<Message, axum::Error>>) -> Option<End> {
         let mut next = first;
-        let mut left = BATCH;
+        // Each may be answered into our own mailbox, which is emptied only after them.
+        let mut left = BATCH.min(self.rules.queue / 4).max(1);
         let end = loop {
             let end = match next {
                 Some(Ok(message)) => self.read(message).await,

@@ -6,15 +6,16 @@
 use axum::body::Body;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Query, State};
 use axum::http::header::{CACHE_CONTROL, HeaderMap, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::{HeaderValue, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use rtc_protocol::{Raw, RoomId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::Shared;
 use crate::access::{self, Moment};
@@ -84,14 +85,17 @@ async fn drain(State(shared): State<Shared>, headers: HeaderMap) -> Response<Bod
     )
 }
 
-async fn broadcast(
-    State(shared): State<Shared>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response<Body> {
-    if let Some(refusal) = refuse(&shared, &headers) {
+async fn broadcast(State(shared): State<Shared>, request: Request<Body>) -> Response<Body> {
+    // Before the body: nobody else holds a place with one that comes slowly.
+    if let Some(refusal) = refuse(&shared, request.headers()) {
         return refusal;
     }
+    let body = timeout(shared.config.header_time, Bytes::from_request(request, &())).await;
+    let body = match body {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) => return problem(error.status(), &error.body_text()),
+        Err(_) => return problem(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+    };
     let data = std::str::from_utf8(&body).ok().map(Raw::parse);
     let Some(Ok(data)) = data else {
         return problem(

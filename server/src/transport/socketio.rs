@@ -26,6 +26,7 @@ use engineioxide::config::EngineIoConfig;
 use engineioxide::service::EngineIoService;
 use engineioxide::socket::Sid;
 use hyper::service::Service;
+use percent_encoding::percent_decode_str;
 use rtc_protocol::AuthToken;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -109,11 +110,14 @@ impl SocketIo {
             .and_then(|sid| sid.parse().ok())
             .and_then(|sid| self.handler.tether(sid));
         let response = if request.method() == Method::POST {
-            if let Some(tether) = &tether {
-                tether.relieved().await;
-            }
-            // A body that comes slowly holds a connection; the engine itself would wait for ever.
-            let answer = self.service.call(request);
+            let answer = async {
+                if let Some(tether) = &tether {
+                    tether.relieved().await;
+                }
+                self.service.call(request).await
+            };
+            // A body that comes slowly holds a connection, as does one for a page that has ended and takes nothing up
+            // any more; the engine itself would wait for ever.
             match timeout(self.handler.rules.heartbeat, answer).await {
                 Ok(answer) => answer,
                 Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
@@ -209,7 +213,8 @@ fn parameter<'a, B>(request: &'a Request<B>, name: &str) -> Option<&'a str> {
 }
 
 fn token(request: &Request<Body>) -> Option<AuthToken> {
-    parameter(request, "token").map(AuthToken::new)
+    let shown = percent_decode_str(parameter(request, "token")?).decode_utf8_lossy();
+    Some(AuthToken::new(&shown))
 }
 
 fn no_such_session() -> Response<Body> {

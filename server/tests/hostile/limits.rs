@@ -263,3 +263,32 @@ async fn who_asks_and_never_reads_the_answers_is_closed() {
     assert_eq!(health(address).await["slowReadersClosed"], 1);
     Watch::over(address).await.all_is_well().await;
 }
+
+#[tokio::test]
+async fn who_reads_is_answered_however_much_it_asks_at_once_and_however_short_its_queue_is() {
+    let mut config = calm();
+    config.limits.queue_messages = 16;
+    let (_running, address) = serve(config).await;
+    let mut a = Wire::inside(address, "a", "r").await;
+    let questions: Vec<u8> = (0..200)
+        .flat_map(|id| {
+            let text = format!(r#"{{"id":{id},"type":"leave","room":"elsewhere"}}"#);
+            frame(FIN | TEXT, text.as_bytes())
+        })
+        .collect();
+    a.write(&questions).await;
+    for _ in 0..200 {
+        assert_eq!(refusal(&mut a).await, ErrorCode::NotJoined);
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_is_refused_before_its_body_is_waited_for() {
+    let (_running, address) = server().await;
+    let mut wire = Wire::connect(address).await;
+    let head = format!(
+        "POST /api/broadcast HTTP/1.1\r\nhost: {address}\r\ncontent-length: 60000\r\n\r\n\""
+    );
+    let answer = wire.ask(&head).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+}
