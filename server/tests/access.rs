@@ -293,6 +293,11 @@ async fn pages_of_socket_io_show_their_token_when_they_connect() {
         ("EIO=4".to_owned(), Some("40".to_owned()), "not-authorized"),
         ("EIO=4".to_owned(), Some(auth("x.y.z")), "token-malformed"),
         (format!("EIO=3&token={good}"), None, "created"),
+        (
+            format!("EIO=3&token={}", good.replace('.', "%2E")),
+            None,
+            "created",
+        ),
         ("EIO=4".to_owned(), Some(auth(&good)), "created"),
         (
             format!("EIO=4&token={good}"),
@@ -339,6 +344,9 @@ async fn login_pages_show_their_token_in_the_address() {
     assert_eq!(log_in(address, "").await, Err(401));
     assert_eq!(log_in(address, "?token=x.y.z").await, Err(401));
     let good = token("foo", 60.0);
+    let encoded = good.replace('.', "%2E");
+    let answer = log_in(address, &format!("?token={encoded}")).await;
+    assert!(answer.is_ok(), "{answer:?}");
     let answer = log_in(address, &format!("?token={good}")).await.unwrap();
     assert!(answer.contains("true"), "{answer}");
 }

@@ -222,9 +222,13 @@ fn serving(arguments: &[&str]) -> (Running, SocketAddr, BufReader<ChildStderr>) 
     let mut server = Running(program(&all).spawn().unwrap());
     let mut stderr = BufReader::new(server.0.stderr.take().unwrap());
     let mut line = String::new();
-    stderr.read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening at http://").unwrap();
-    let address = address.trim_end_matches('/').parse().unwrap();
+    let address = loop {
+        line.clear();
+        assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it listens");
+        if let Some(address) = line.trim().strip_prefix("listening at http://") {
+            break address.trim_end_matches('/').parse().unwrap();
+        }
+    };
     (server, address, stderr)
 }
 
@@ -404,6 +408,34 @@ fn the_deadline_of_a_drain_ends_calls() {
     signal(&server, "TERM");
     ann.wait_for("go-away");
     assert_eq!(server.0.wait().unwrap().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_that_peers_say_or_show_is_in_the_most_talkative_log() {
+    let (mut server, address, mut stderr) = serving(&["-vvv"]);
+    // Read on while it runs: it would wait for a full pipe.
+    let reader = std::thread::spawn(move || {
+        let mut log = String::new();
+        stderr.read_to_string(&mut log).map(|_| log)
+    });
+    let mut ann = Peer::connected(address);
+    ann.say(r#"{"type":"hello","auth":"token-of-ann"}"#);
+    ann.wait_for("welcome");
+    ann.say(r#"{"id":1,"type":"join","room":"secret-room","name":"Ann Example"}"#);
+    ann.wait_for("joined");
+    let mut bob = Peer::new(address, Some("secret-room"));
+    bob.say(r#"{"type":"message","room":"secret-room","data":"between us"}"#);
+    ann.wait_for("message");
+    for _ in 0..2 {
+        signal(&server, "TERM");
+    }
+    assert_eq!(server.0.wait().unwrap().code(), Some(0));
+    let log = reader.join().unwrap().unwrap();
+    assert!(log.contains("rtc.v1"), "connections are told: {log}");
+    for secret in ["token-of-ann", "secret-room", "Ann Example", "between us"] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
 }
 
 #[test]
