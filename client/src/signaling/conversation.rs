@@ -72,7 +72,11 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct Conversation {
     identity: Identity,
+    /// Where we began, and where we are.
+    home: ServerAddress,
     server: ServerAddress,
+    /// The server that let us in last: another one may know us, too, and have no place for us.
+    place: Option<ServerAddress>,
     patience: Duration,
     phase: Phase,
     me: PeerId,
@@ -107,7 +111,9 @@ impl Conversation {
             me: identity.token.peer_id(),
             calls: Calls::new(&identity.errand),
             identity,
+            home: server.clone(),
             server,
+            place: None,
             patience,
             phase: Phase::Down,
             last_seq: 0,
@@ -135,7 +141,11 @@ impl Conversation {
 
     /// From now on this is about that server.
     pub(super) fn moved_to(&mut self, server: ServerAddress) {
-        self.server = server;
+        if server != self.server {
+            // Each server counts by itself.
+            self.last_seq = 0;
+            self.server = server;
+        }
     }
 
     /// Our secrets are said there, too, so the way there must be as safe as the one here.
@@ -393,7 +403,8 @@ impl Conversation {
                     limits,
                     server,
                 });
-                self.settle(now, resumed && self.was_inside);
+                let placed_here = self.place.as_ref() == Some(&self.server);
+                self.settle(now, resumed && self.was_inside && placed_here);
             }
             M::Joined {
                 room,
@@ -500,6 +511,7 @@ impl Conversation {
         if let Some(ending) = self.not_placed(answers_us, code, &message) {
             return ending;
         }
+        let sent_here = self.was_inside && self.server != self.home;
         match self.phase {
             Phase::Greeting { .. } | Phase::Joining { .. } => match code {
                 ErrorCode::GoingAway | ErrorCode::Busy | ErrorCode::RateLimited => Err(
@@ -507,6 +519,10 @@ impl Conversation {
                 ),
                 // An earlier link's join was heard after all; its answer comes with what we missed.
                 ErrorCode::AlreadyJoined => Ok(()),
+                // We did not choose this server: our call stands, and those who sent us here may take us back.
+                _ if sent_here => Err(Ending::Broken(format!(
+                    "the server that we were sent to does not take us: {message}"
+                ))),
                 ErrorCode::RoomFull => Err(Ending::Final(SignalingError::RoomFull {
                     room: self.identity.room.clone(),
                 })),
@@ -566,6 +582,7 @@ impl Conversation {
             self.tell(SignalingEvent::Back { resumed });
         }
         self.was_inside = true;
+        self.place = Some(self.server.clone());
         for (kind, muted) in self.muted.clone() {
             // A new place in the room starts with nothing muted; what a moderator muted is not ours to unmute.
             if muted || (resumed && !self.held.contains(&kind)) {

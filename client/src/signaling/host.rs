@@ -16,7 +16,7 @@ use super::socket::{self, OpenError, Socket};
 use crate::trust::Trust;
 use hosted::Hosted;
 
-/// How often nobody may be found in one place before we look in the other: where we were sent, where we came from.
+/// How often nobody may let us in at one place before we look in the other: where we were sent, where we came from.
 const MISSES: u32 = 3;
 
 /// Whether it is the turn of the place that we came from, after so many misses.
@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(25);
 #[derive(Debug)]
 pub(super) struct Door {
     choice: ServerChoice,
-    /// Where we were sent from there, and how often nobody was found.
+    /// Where we were sent from there, and how often nobody let us in.
     away: Option<(ServerAddress, u32)>,
     trust: Trust,
     patience: Duration,
@@ -55,7 +55,7 @@ impl Door {
         }
     }
 
-    /// From now on looks there, and here again where nobody is found there for a few times.
+    /// From now on looks there, and here again where nobody lets us in there for a few times.
     pub(super) fn go(&mut self, there: ServerAddress) {
         self.away = Some((there, 0));
     }
@@ -70,22 +70,34 @@ impl Door {
 
     /// Opens a link; starts the server of this machine if that is what we want and nobody has.
     pub(super) async fn open(&mut self) -> Result<Socket, OpenError> {
-        let Some((there, misses)) = &mut self.away else {
-            return self.open_at_home().await;
-        };
-        if at_home(*misses) {
-            let opened = self.open_at_home().await;
-            if opened.is_ok() {
-                self.away = None;
-            } else if let Some((_, misses)) = &mut self.away {
-                *misses += 1;
+        let opened = match &self.away {
+            Some((there, misses)) if !at_home(*misses) => {
+                let there = ServerChoice::Given(there.clone());
+                socket::open(&there, &self.trust, self.patience).await
             }
-            return opened;
+            _ => self.open_at_home().await,
+        };
+        if opened.is_err() {
+            self.missed();
         }
-        let there = ServerChoice::Given(there.clone());
-        let opened = socket::open(&there, &self.trust, self.patience).await;
-        *misses = if opened.is_ok() { 0 } else { *misses + 1 };
         opened
+    }
+
+    /// Nobody let us in where we looked last. That a socket opened there does not count: a server that is full opens
+    /// it, too.
+    pub(super) fn missed(&mut self) {
+        if let Some((_, misses)) = &mut self.away {
+            *misses = misses.saturating_add(1);
+        }
+    }
+
+    /// We were let in where we looked last.
+    pub(super) fn let_in(&mut self) {
+        match &mut self.away {
+            Some((_, misses)) if at_home(*misses) => self.away = None,
+            Some((_, misses)) => *misses = 0,
+            None => {}
+        }
     }
 
     async fn open_at_home(&mut self) -> Result<Socket, OpenError> {

@@ -212,7 +212,7 @@ impl Link {
     /// Talks on one link until it is over.
     async fn hold(&mut self, socket: Socket) -> Over {
         let (mut sink, mut stream) = socket.split();
-        let mut unflushed = false;
+        let (mut unflushed, mut let_in) = (false, false);
         self.conversation.link_up(Instant::now());
         loop {
             let conversation = &mut self.conversation;
@@ -257,14 +257,19 @@ impl Link {
                     conversation.check(Instant::now()).map_err(Over::from)
                 }
             };
-            if let Err(over) = step {
-                return over;
+            if self.conversation.is_settled() && !let_in {
+                let_in = true;
+                self.door.let_in();
+                if let Some(joined) = self.joined.take() {
+                    let place = (self.conversation.me(), self.conversation.room().clone());
+                    joined.send(Ok(place)).ok();
+                }
             }
-            if self.conversation.is_settled()
-                && let Some(joined) = self.joined.take()
-            {
-                let place = (self.conversation.me(), self.conversation.room().clone());
-                joined.send(Ok(place)).ok();
+            if let Err(over) = step {
+                if !let_in {
+                    self.door.missed();
+                }
+                return over;
             }
             if self.conversation.is_outside() {
                 close_properly(&mut sink, &mut stream).await;

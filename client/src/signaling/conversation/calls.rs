@@ -92,6 +92,7 @@ impl Conversation {
     /// We can be called from now on.
     pub(super) fn lobby(&mut self, resumed: bool) {
         self.phase = Phase::Lobby;
+        self.place = Some(self.server.clone());
         self.request = None;
         if std::mem::replace(&mut self.was_inside, true) {
             if !resumed {

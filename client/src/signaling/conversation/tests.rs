@@ -365,6 +365,40 @@ fn refusals_to_let_us_in_are_told_apart() {
 }
 
 #[test]
+fn who_was_sent_to_a_server_that_refuses_it_may_look_elsewhere_once_it_was_inside() {
+    let refused = |mut bench: Bench, code: &str| {
+        bench.talk.link_down("gone");
+        let there = ServerAddress::parse("http://there").unwrap();
+        bench.talk.moved_to(there);
+        bench.link();
+        bench
+            .try_hear(&json!({"type": "error", "code": code, "message": "words"}))
+            .unwrap_err()
+    };
+    for code in ["room-full", "not-authorized", "not-allowed"] {
+        let ending = refused(Bench::inside(), code);
+        assert!(matches!(ending, Ending::Broken(_)), "{code}: {ending:?}");
+        let ending = refused(Bench::new(), code);
+        assert!(matches!(ending, Ending::Final(_)), "{code}: {ending:?}");
+    }
+}
+
+#[test]
+fn a_server_that_knows_us_and_has_no_place_for_us_is_asked_for_one() {
+    let mut bench = Bench::inside();
+    bench.message(57, 1);
+    bench.talk.link_down("gone");
+    let there = ServerAddress::parse("http://there").unwrap();
+    bench.talk.moved_to(there);
+    assert_eq!(bench.link()["lastSeq"], 0, "the 57 were another server's");
+    // As after a join that it refused.
+    bench.welcome(true);
+    assert_eq!(bench.sent()[0]["type"], "join");
+    bench.joined(3, &[]);
+    assert!(bench.talk.is_settled());
+}
+
+#[test]
 fn an_error_inside_the_room_is_told_and_ends_nothing() {
     let mut bench = Bench::inside();
     bench.talk.kick(peer(1), None);

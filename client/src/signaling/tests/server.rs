@@ -301,3 +301,51 @@ async fn who_is_sent_where_nobody_is_comes_back() {
     let (_again, ..) = serve(address.port()).await;
     assert!(!a.back().await, "it knows nobody yet");
 }
+
+/// A server that holds one guest at the most, and that one.
+async fn full_server() -> (Running, String, Guest) {
+    let (server, url, _) = serve_with(Config {
+        connections: 1,
+        ..Config::localhost(0)
+    })
+    .await;
+    let only = Guest::join(at(&url)).await;
+    (server, url, only)
+}
+
+/// A server whose room, the one that all here join, is full with one.
+async fn server_with_a_full_room() -> (Running, String, Guest) {
+    let (server, url, _) = serve(0).await;
+    let mut options = at(&url);
+    options.capacity = Some(1);
+    let only = Guest::join(options).await;
+    (server, url, only)
+}
+
+/// Sends a guest from its server to that one, and waits until it is back where it began.
+async fn is_sent_and_comes_back_from(there: String) {
+    let port = free_port();
+    let config = Config {
+        drain_url: Some(there),
+        ..Config::localhost(port)
+    };
+    let (running, here, _) = serve_with(config).await;
+    let mut a = Guest::join(at(&here)).await;
+    running.shutdown().await;
+    let (_again, ..) = serve(port).await;
+    assert!(!a.back().await, "it knows nobody yet");
+    let b = Guest::join(at(&here)).await;
+    assert_eq!(b.members, [a.id()], "it is back where it began");
+}
+
+#[tokio::test]
+async fn who_is_sent_to_a_server_that_is_full_comes_back() {
+    let (_full, there, _only) = full_server().await;
+    is_sent_and_comes_back_from(there).await;
+}
+
+#[tokio::test]
+async fn who_is_sent_to_a_room_that_is_full_comes_back() {
+    let (_full, there, _only) = server_with_a_full_room().await;
+    is_sent_and_comes_back_from(there).await;
+}
