@@ -6,6 +6,8 @@
 const SUBPROTOCOL = 'rtc.v1';
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 10_000;
+/** A link that held this long was a good one. A server that drains lets in as well, and sends away at once. */
+const HELD_MS = 5_000;
 const MAX_PENDING = 512;
 const TAKEN_OVER = 4001;
 const NOT_AUTHORIZED = 4006;
@@ -103,6 +105,8 @@ export class Signaling extends EventTarget {
   #retryTimer = 0;
   #beatTimer = 0;
   #heardAt = 0;
+  /** When this link's welcome came; null where none did. */
+  #welcomedAt = null;
   /** Where we came from, where we were sent from there, and where we are or look now. */
   #home;
   #away = null;
@@ -237,7 +241,7 @@ export class Signaling extends EventTarget {
 
   #welcomed(message) {
     this.welcome = message;
-    this.#attempt = 0;
+    this.#welcomedAt = performance.now();
     if (!this.moved) this.#away = null;
     else if (this.#away) this.#away.misses = 0;
     if (typeof message.resume === 'string') this.#session.token = message.resume;
@@ -298,6 +302,8 @@ export class Signaling extends EventTarget {
   }
 
   #retry(atLeastMs) {
+    if (this.#welcomedAt !== null && performance.now() - this.#welcomedAt >= HELD_MS) this.#attempt = 0;
+    this.#welcomedAt = null;
     this.#setState('lost');
     clearTimeout(this.#retryTimer);
     this.#retryTimer = setTimeout(() => this.#open(), atLeastMs + backoff(this.#attempt++));

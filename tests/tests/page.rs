@@ -550,6 +550,68 @@ async fn a_seventh_page_is_told_that_the_room_is_full() {
     }
 }
 
+/// Signaling on a clock of its own, with a server that lets in, sends away at once, and does so each time; notes how long
+/// each try waits. `held` is how long the link lasts.
+const SENT_AWAY: &str = r"(async () => {
+    const { Signaling, newToken } = await import('/_/signaling.js');
+    const later = setTimeout.bind(globalThis);
+    let now = 0;
+    globalThis.performance.now = () => now;
+    globalThis.held = 0;
+    globalThis.waits = [];
+    globalThis.tries = [];
+    globalThis.setTimeout = (then, ms) => {
+        waits.push(ms);
+        now += ms;
+        tries.push(then);
+    };
+    globalThis.WebSocket = class {
+        constructor() { later(() => this.serve()); }
+        send() {}
+        close() {}
+        serve() {
+            const say = (message) => this.onmessage({ data: JSON.stringify(message) });
+            this.onopen();
+            say({ type: 'welcome', heartbeatMs: 10_000_000, resumed: false });
+            now += held;
+            say({ type: 'go-away', reason: 'drain', reconnectMs: 0 });
+        }
+    };
+    const signaling = new Signaling({ url: 'ws://nowhere/ws', session: { token: newToken(), lastSeq: 0 } });
+    await signaling.connect();
+    globalThis.next = () => tries.shift()();
+})()";
+
+#[tokio::test]
+async fn a_page_that_a_server_lets_in_and_sends_away_each_time_waits_ever_longer() {
+    let stage = Stage::new(ChromeOptions::default()).await;
+    let url = format!("{}/healthz", stage.url);
+    let page = stage.browser.open(&url).await.unwrap();
+    wait(
+        &page,
+        "location.pathname === '/healthz' && document.readyState === 'complete'",
+    )
+    .await;
+    page.eval(SENT_AWAY).await.unwrap();
+    for tries in 1..=8 {
+        let least = (100 * 2_u32.pow(tries - 1)).min(5_000);
+        let waited = wait(&page, &format!("waits.length === {tries} && waits.at(-1)")).await;
+        let range = f64::from(least)..=f64::from(2 * least);
+        let waited = waited.as_f64().unwrap();
+        assert!(range.contains(&waited), "{waited} at try {tries}");
+        if tries == 8 {
+            page.eval("held = 5_000").await.unwrap();
+        }
+        page.eval("next()").await.unwrap();
+    }
+    let waited = wait(&page, "waits.length === 9 && waits.at(-1)").await;
+    let waited = waited.as_f64().unwrap();
+    assert!(
+        waited <= 200.0,
+        "{waited} after a link that held: the first of a new row"
+    );
+}
+
 /// Two servers, and a call at the first one, which is about to send it to the second.
 async fn about_to_move(second_lets_in: bool) -> (Stage, Running, [Page; 2]) {
     let alone = ONE_AT_A_TIME.lock().await;
