@@ -9,6 +9,7 @@ use rtc_protocol::{AuthToken, Name};
 use crate::cli::{self, Display, Graphics, Media};
 use crate::media::frame::VideoCodec;
 use crate::net::impair::Spec;
+use crate::signaling::ServerAddress;
 use crate::trust::Trust;
 
 /// Where our picture comes from.
@@ -279,7 +280,8 @@ impl CallOptions {
 
 /// Whom to believe to be the server at `address`, where one was typed.
 pub(crate) fn trust(typed: cli::TlsFlags, address: Option<&str>) -> Result<Trust, OptionError> {
-    let plain = address.filter(|url| url.starts_with("http:") || url.starts_with("ws:"));
+    // What is no address is told of where it is used.
+    let plain = address.filter(|url| ServerAddress::parse(url).is_ok_and(|a| !a.is_secure()));
     if let (Some(url), Some(print)) = (plain, typed.tls_fingerprint.first()) {
         // Whoever names a certificate takes it that it is looked at.
         return Err(OptionError::new(
@@ -494,7 +496,8 @@ mod tests {
         let print = format!("sha256:{}", "0".repeat(64));
         let with = |server: &str| parse(&["--server", server, "--tls-fingerprint", &print]);
         assert!(with("https://h").is_ok() && with("wss://h").is_ok());
-        for plain in ["http://h", "ws://h"] {
+        assert!(with("HTTPS://h").is_ok() && with(" wss://h").is_ok());
+        for plain in ["http://h", "ws://h", "HTTP://h", " http://h"] {
             let words = with(plain).unwrap_err().to_string();
             assert!(words.contains("use https:"), "{words}");
         }
