@@ -1,11 +1,13 @@
 //! The real `rtc-server` as a child process, as somebody deploys it.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStderr, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::process::{PATIENCE, binary};
 
@@ -26,11 +28,12 @@ impl Deployed {
         Self::start_at(0, arguments).await
     }
 
-    /// As [`Deployed::start`], at this port.
+    /// As [`Deployed::start`], at this port, once nobody else has it.
     ///
     /// # Errors
-    /// When the binary is missing, or ends at once.
+    /// When the binary is missing, or ends at once, or the port is not free after [`PATIENCE`].
     pub async fn start_at(port: u16, arguments: &[&str]) -> anyhow::Result<Self> {
+        free(port).await?;
         let mut child = Command::new(binary("rtc-server")?)
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(arguments)
@@ -115,5 +118,39 @@ impl Deployed {
     pub async fn ended(mut self) -> anyhow::Result<Option<i32>> {
         let ended = timeout(PATIENCE, self.child.wait()).await;
         Ok(ended.context("rtc-server does not end")??.code())
+    }
+}
+
+/// Waits until this port of the loopback can be had. One that a server has left is given to whoever asks for any port, and
+/// a client that looks for the server may connect to itself there, for as long as its handshake takes.
+async fn free(port: u16) -> anyhow::Result<()> {
+    let bound = async {
+        loop {
+            match TcpListener::bind(("127.0.0.1", port)).await {
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                    sleep(Duration::from_millis(20)).await;
+                }
+                bound => return bound.map(drop),
+            }
+        }
+    };
+    let bound = timeout(PATIENCE, bound).await;
+    Ok(bound.with_context(|| format!("port {port} stays in use"))??)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_is_waited_for_until_its_owner_is_gone() {
+        let owner = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = owner.local_addr().unwrap().port();
+        let mut waiting = std::pin::pin!(free(port));
+        let early = timeout(Duration::from_millis(50), &mut waiting).await;
+        assert!(early.is_err(), "somebody has it");
+        drop(owner);
+        waiting.await.unwrap();
     }
 }
