@@ -1,7 +1,7 @@
 //! A WebSocket client that may say anything at all, and a watch over the server's health.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rtc_protocol::{ClientFrame, ClientMessage, PeerId, RoomId, ServerFrame, ServerMessage, Token};
 use rtc_server::{Config, Running, testing};
@@ -11,6 +11,9 @@ use tokio::time::timeout;
 
 /// Far more than anything here takes; only ever waited out by a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A round of the watch that takes longer was delayed by somebody; alone it takes some milliseconds.
+const DELAY: Duration = Duration::from_secs(1);
 
 pub(crate) const CONTINUATION: u8 = 0;
 pub(crate) const TEXT: u8 = 1;
@@ -315,6 +318,8 @@ pub(crate) struct Watch {
     one: Wire,
     other: Wire,
     round: u64,
+    /// How long each round took.
+    took: Vec<Duration>,
 }
 
 impl Watch {
@@ -336,12 +341,14 @@ impl Watch {
             one,
             other,
             round: 0,
+            took: Vec::new(),
         }
     }
 
     /// The server is still well: it lets in, passes on and answers, and nobody here heard anything of what went on elsewhere.
     pub(crate) async fn all_is_well(&mut self) {
         self.round += 1;
+        let began = Instant::now();
         let data = rtc_protocol::Raw::parse(&self.round.to_string()).unwrap();
         self.one
             .say(ClientMessage::Message {
@@ -368,6 +375,15 @@ impl Watch {
         assert!(matches!(left, ServerMessage::Left { .. }), "{left:?}");
         guest.write(&close_frame(1000, b"")).await;
         assert_eq!(guest.end().await, End::Closed(1000));
+        self.took.push(began.elapsed());
+    }
+
+    /// Whatever went on elsewhere, [`Watch::all_is_well`] was soon through, most of the time: the machine itself may be busy.
+    pub(crate) fn nobody_was_delayed(&mut self) {
+        self.took.sort_unstable();
+        let median = self.took[self.took.len() / 2];
+        println!("a round of the others took {median:?}");
+        assert!(median < DELAY, "{:?}", self.took);
     }
 }
 

@@ -92,6 +92,7 @@ impl Stage {
                 most = most.max(self.program.resident());
             }
         }
+        self.watch.nobody_was_delayed();
         let cost = most - before;
         println!("a sleeping page cost {cost} bytes of {before}");
         assert!(cost < COST, "{cost} bytes more than {before}");
@@ -186,6 +187,7 @@ async fn a_page_for_two_that_never_reads() {
             most = most.max(stage.program.resident());
         }
     }
+    stage.watch.nobody_was_delayed();
     let cost = most - before;
     println!("a sleeping page for two cost {cost} bytes of {before}");
     assert!(cost < COST, "{cost} bytes more than {before}");
@@ -221,6 +223,7 @@ async fn a_native_peer_that_never_reads() {
             most = most.max(stage.program.resident());
         }
     }
+    stage.watch.nobody_was_delayed();
     let cost = most - before;
     println!("a sleeping peer cost {cost} bytes of {before}");
     assert!(cost < COST, "{cost} bytes more than {before}");
@@ -260,6 +263,7 @@ async fn a_login_page_that_never_reads() {
             most = most.max(stage.program.resident());
         }
     }
+    stage.watch.nobody_was_delayed();
     let cost = most - before;
     println!("a sleeping login page cost {cost} bytes of {before}");
     assert!(cost < COST, "{cost} bytes more than {before}");
