@@ -58,14 +58,16 @@ mod tests {
     #[test]
     fn an_address_is_a_pseudonym_that_stays_the_same_unless_it_is_asked_for() {
         let one = text("192.0.2.1", false);
+        // The whole of it is a prefix and a hash, whose digits may be anything: also those of the address.
+        let hash = one.strip_prefix("redacted-").unwrap();
         assert!(
-            one.starts_with("redacted-") && !one.contains("192"),
+            hash.len() == 8 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()),
             "{one}"
         );
         assert_eq!(one, text("192.0.2.1", false));
         assert_ne!(one, text("192.0.2.2", false));
         assert_eq!(text("2001:db8::1", true), "2001:db8::1");
         let address: IpAddr = "192.0.2.1".parse().unwrap();
-        assert!(!format!("{:?}", Redacted(address)).contains("192"));
+        assert_eq!(format!("{:?}", Redacted(address)), one);
     }
 }
