@@ -76,6 +76,10 @@ pub(super) async fn open(
     }
     let settings = SettingEngineBuilder::new()
         .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS))
+        // A check that overtakes its sender's candidate on the way through signaling makes that candidate peer-reflexive
+        // (RFC 8445, section 7.3.1.3); the engine would wait a second for something better than what already works.
+        .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+        .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_relay_acceptance_min_wait(Some(Duration::ZERO))
         .with_include_loopback_candidate(true)
         .with_multicast_dns_mode(if mdns {
