@@ -4,7 +4,7 @@
 #   docker run --rm -p 8080:8080 rtc-server
 #   docker build --build-arg FEATURES=otel -t rtc-server .     # with traces, see docs/operations.md
 
-FROM rust:1.92-slim-bookworm AS build
+FROM rust:1.94-slim-bookworm AS build
 ARG FEATURES=""
 WORKDIR /src
 COPY . .
