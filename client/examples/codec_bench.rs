@@ -13,7 +13,7 @@ use rtc_client::media::frame::VideoCodec;
 fn main() -> anyhow::Result<()> {
     let count = std::env::args().nth(1).map_or(Ok(300), |n| n.parse())?;
     println!("codec size encode_ms decode_ms kbit/s psnr_db dropped render_ms");
-    for codec in [VideoCodec::Vp8, VideoCodec::H264] {
+    for codec in [VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9] {
         for (width, height) in [(320, 180), (640, 360), (1280, 720)] {
             run(codec, width, height, count)?;
         }

@@ -127,11 +127,11 @@ pub(crate) struct Media {
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=120), help_heading = "Sources")]
     pub(crate) fps: u32,
 
-    /// Codecs of the picture in order of preference.
+    /// Codecs of the picture in order of preference: vp8, vp9, h264.
     #[arg(
         long,
         value_name = "LIST",
-        default_value = "vp8,h264",
+        default_value = "vp8,h264,vp9",
         help_heading = "Media"
     )]
     pub(crate) codec: String,

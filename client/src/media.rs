@@ -1,5 +1,6 @@
 //! Pictures and sound: clock, frames, sources, codecs, files, sinks.
 
+pub mod bitstream;
 pub mod capture;
 pub mod clock;
 pub mod codec;

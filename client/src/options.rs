@@ -233,7 +233,7 @@ impl CallOptions {
         let trust = trust(join.tls, address.map(String::as_str))?;
         let codecs = codecs(&join.codec)?;
         let webm = |path: &PathBuf| path.extension().is_some_and(|e| e == "webm");
-        if join.record.as_ref().is_some_and(webm) && !codecs.contains(&VideoCodec::Vp8) {
+        if join.record.as_ref().is_some_and(webm) && codecs == [VideoCodec::H264] {
             return Err(OptionError::new(
                 "--record",
                 "*.webm",
@@ -396,12 +396,15 @@ fn codecs(text: &str) -> Result<Vec<VideoCodec>, OptionError> {
     for word in text.split(',').map(str::trim) {
         let codec = match word.to_ascii_lowercase().as_str() {
             "vp8" => VideoCodec::Vp8,
+            "vp9" => VideoCodec::Vp9,
             "h264" | "h.264" | "avc" => VideoCodec::H264,
             _ => {
                 return Err(OptionError::new(
                     "--codec",
                     text,
-                    format!("{word:?} is no codec of ours; use vp8 and h264, with a comma between"),
+                    format!(
+                        "{word:?} is no codec of ours; use vp8, vp9 and h264, with commas between"
+                    ),
                 ));
             }
         };
@@ -545,8 +548,8 @@ mod tests {
     #[test]
     fn the_codec_list_keeps_its_order() {
         assert_eq!(
-            parse(&["--codec", "h264,vp8"]).unwrap().codecs,
-            [VideoCodec::H264, VideoCodec::Vp8]
+            parse(&["--codec", "h264,vp9,vp8"]).unwrap().codecs,
+            [VideoCodec::H264, VideoCodec::Vp9, VideoCodec::Vp8]
         );
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::media::clock::Timestamp;
 use crate::media::frame::VideoCodec;
 use crate::media::receive::assemble::{Assembler, Output, Packet};
-use crate::media::receive::depacketize::{append, glimpse};
+use crate::media::receive::depacketize::{Pieces, glimpse};
 use crate::media::receive::jitter::{AudioJitter, Play};
 use crate::peer::sdp;
 
@@ -36,7 +36,10 @@ pub fn description(data: &[u8]) {
     }
     for kind in ["audio", "video"] {
         let formats = sdp::formats(text, kind);
-        let _ = sdp::choose_video(&formats, &[VideoCodec::H264, VideoCodec::Vp8]);
+        let _ = sdp::choose_video(
+            &formats,
+            &[VideoCodec::H264, VideoCodec::Vp8, VideoCodec::Vp9],
+        );
         let _ = (sdp::sends(text, kind), sdp::receives(text, kind));
         let _ = sdp::extension(text, kind, "urn:ietf:params:rtp-hdrext:sdes:mid");
         assert!(formats.iter().all(|format| !format.name.is_empty()));
@@ -49,10 +52,10 @@ pub fn pictures(data: &[u8]) {
     let Some((first, mut rest)) = data.split_first() else {
         return;
     };
-    let codec = if first & 1 == 0 {
-        VideoCodec::Vp8
-    } else {
-        VideoCodec::H264
+    let codec = match (first >> 6, first & 1) {
+        (1, _) => VideoCodec::Vp9,
+        (_, 0) => VideoCodec::Vp8,
+        _ => VideoCodec::H264,
     };
     let mut now = Duration::from_secs(1);
     let mut assembler = Assembler::new(codec);
@@ -62,8 +65,9 @@ pub fn pictures(data: &[u8]) {
         let (payload, more) = more.split_at(more.len().min(usize::from(*length)));
         rest = more;
         now += Duration::from_millis(u64::from(*later));
-        if glimpse(codec, payload).is_ok() {
-            let _ = append(codec, payload, &mut Vec::new());
+        let mut pieces = Pieces::new(codec);
+        if glimpse(codec, payload).is_ok() && pieces.push(payload).is_ok() {
+            let _ = pieces.finish();
         }
         bytes += payload.len();
         let at = Timestamp::from_micros(u64::try_from(now.as_micros()).unwrap_or_default());
@@ -82,8 +86,9 @@ pub fn pictures(data: &[u8]) {
         };
         for output in outputs {
             if let Output::Frame(frame) = output {
-                // H.264 gets a start code before each unit, of which there may be one in every two bytes.
-                assert!(!frame.data.is_empty() && frame.data.len() <= bytes * 5 + 8);
+                // H.264 gets a start code before each unit, of which there may be one in every two bytes;
+                // VP9 gets an index of its layers.
+                assert!(!frame.data.is_empty() && frame.data.len() <= bytes * 5 + 40);
             }
         }
     }

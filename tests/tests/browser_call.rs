@@ -93,8 +93,18 @@ async fn watch(page: &Page, peer: &str, hz: u32) -> (Value, Value) {
     (marks, tone)
 }
 
-fn page_saw_and_heard((marks, tone): &(Value, Value), hz: f64) {
-    assert_eq!(marks["unreadable"], 0, "{marks}");
+/// A real-time VP9 encoder may leave parts of a picture as they were in the one before, as
+/// where the film begins again: the mark is not beyond doubt then. Others do so never.
+fn few_are_smeared(marks: &Value, mime: &str) {
+    let most = match mime {
+        "video/VP9" => 2 + marks["read"].as_u64().unwrap_or(0) / 15,
+        _ => 0,
+    };
+    assert!(marks["unreadable"].as_u64() <= Some(most), "{marks}");
+}
+
+fn page_saw_and_heard((marks, tone): &(Value, Value), hz: f64, mime: &str) {
+    few_are_smeared(marks, mime);
     assert_eq!(marks["outOfOrder"], 0, "{marks}");
     let latency = marks["latencyMsP50"].as_f64().unwrap();
     assert!((0.0..2_000.0).contains(&latency), "{marks}");
@@ -102,7 +112,7 @@ fn page_saw_and_heard((marks, tone): &(Value, Value), hz: f64) {
     assert!(tone["purity"].as_f64().unwrap() > 0.9, "{tone}");
 }
 
-fn client_saw_and_heard(summary: &Value, peer: &str) {
+fn client_saw_and_heard(summary: &Value, peer: &str, mime: &str) {
     let peer = summary["peers"]
         .as_array()
         .and_then(|all| all.iter().find(|p| p["name"] == peer))
@@ -110,7 +120,7 @@ fn client_saw_and_heard(summary: &Value, peer: &str) {
     let marks = &peer["marks"];
     assert!(marks["read"].as_u64().unwrap_or(0) >= 60, "{peer:#}");
     // The browser's camera is a short film in a loop: its numbers begin again.
-    assert_eq!(marks["unreadable"], 0, "{peer:#}");
+    few_are_smeared(marks, mime);
     let tone = &peer["tone"];
     let hz = tone["frequencyHz"].as_f64().unwrap();
     assert!((hz - 440.0).abs() < 2.0, "{peer:#}");
@@ -133,14 +143,14 @@ async fn both_ways(codec: &str, page_codec: &str, browser_first: bool) {
         .wait_for("first-frame", |e| e["kind"] == "video")
         .await
         .unwrap();
-    let mime = if codec.starts_with("h264") {
-        "video/H264"
-    } else {
-        "video/VP8"
+    let mime = match codec.split(',').next() {
+        Some("h264") => "video/H264",
+        Some("vp9") => "video/VP9",
+        _ => "video/VP8",
     };
     assert_eq!(first["codec"], mime);
     let seen = watch(&page, "terminal", 660).await;
-    page_saw_and_heard(&seen, 660.0);
+    page_saw_and_heard(&seen, 660.0, mime);
     client
         .wait_for("stats", |e| e["report"].is_object())
         .await
@@ -148,7 +158,7 @@ async fn both_ways(codec: &str, page_codec: &str, browser_first: bool) {
     page.goto("about:blank").await.unwrap();
     let ended = client.ended(Duration::ZERO).await.unwrap();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
-    client_saw_and_heard(ended.summary().unwrap(), "browser");
+    client_saw_and_heard(ended.summary().unwrap(), "browser", mime);
     drop(stage.folder);
 }
 
@@ -165,6 +175,16 @@ async fn a_browser_calls_a_client_in_vp8() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_and_a_browser_call_each_other_in_h264() {
     both_ways("h264", "&codec=h264", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_calls_a_browser_in_vp9() {
+    both_ways("vp9,vp8", "&codec=vp9", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_calls_a_client_in_vp9() {
+    both_ways("vp9,vp8", "&codec=vp9", false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +206,7 @@ async fn two_clients_and_a_browser_make_a_mesh() {
     }
     for peer in ["one", "two"] {
         let seen = watch(&page, peer, 660).await;
-        page_saw_and_heard(&seen, 660.0);
+        page_saw_and_heard(&seen, 660.0, "video/VP8");
         page.eval("Promise.all([marks.stop(), tone.stop()])")
             .await
             .unwrap();
@@ -200,6 +220,6 @@ async fn two_clients_and_a_browser_make_a_mesh() {
     let one = one.ended(Duration::ZERO).await.unwrap();
     for client in [&one, &two] {
         assert_eq!(client.code, Some(0), "{client:#?}");
-        client_saw_and_heard(client.summary().unwrap(), "browser");
+        client_saw_and_heard(client.summary().unwrap(), "browser", "video/VP8");
     }
 }

@@ -87,6 +87,18 @@ async fn two_clients_see_and_hear_each_other_in_h264() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_clients_see_and_hear_each_other_in_vp9() {
+    let common = ["--codec", "vp9,vp8", "--bitrate", "3m"];
+    let (a, b) = pair(
+        &[&common[..], &["--audio", "tone:440", "--until-alone"]].concat(),
+        &[&common[..], &["--audio", "tone:660", "--duration", "6s"]].concat(),
+    )
+    .await;
+    saw_and_heard(&a, "video/VP9", 660.0);
+    saw_and_heard(&b, "video/VP9", 440.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_small_picture_at_a_low_rate_keeps_its_mark() {
     let (a, _) = pair(
         &["--until-alone"],

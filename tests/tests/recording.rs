@@ -94,7 +94,11 @@ async fn record(codec: &str, name: &str, kill: bool) -> (tempfile::TempDir, Valu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_holds_each_peers_picture_and_sound() {
-    for (codec, name, word) in [("vp8", "call.webm", "vp8"), ("h264", "call.mkv", "h264")] {
+    for (codec, name, word) in [
+        ("vp8", "call.webm", "vp8"),
+        ("vp9", "call.webm", "vp9"),
+        ("h264", "call.mkv", "h264"),
+    ] {
         let (_folder, probed) = record(codec, name, false).await;
         let video = stream(&probed, "video");
         assert_eq!(video["codec_name"], word, "{probed:#}");

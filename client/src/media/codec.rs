@@ -18,7 +18,8 @@ pub fn video_encoder(
     config: EncoderConfig,
 ) -> Result<Box<dyn VideoEncoder>, CodecError> {
     Ok(match codec {
-        VideoCodec::Vp8 => Box::new(vpx::Vp8Encoder::new(config)?),
+        VideoCodec::Vp8 => Box::new(vpx::VpxEncoder::new(vpx::Kind::Vp8, config)?),
+        VideoCodec::Vp9 => Box::new(vpx::VpxEncoder::new(vpx::Kind::Vp9, config)?),
         VideoCodec::H264 => Box::new(h264::H264Encoder::new(config, h264::Slices::One)?),
     })
 }
@@ -29,7 +30,8 @@ pub fn video_encoder(
 /// When the codec library refuses to start.
 pub fn video_decoder(codec: VideoCodec) -> Result<Box<dyn VideoDecoder>, CodecError> {
     Ok(match codec {
-        VideoCodec::Vp8 => Box::new(vpx::Vp8Decoder::new()?),
+        VideoCodec::Vp8 => Box::new(vpx::VpxDecoder::new(vpx::Kind::Vp8)?),
+        VideoCodec::Vp9 => Box::new(vpx::VpxDecoder::new(vpx::Kind::Vp9)?),
         VideoCodec::H264 => Box::new(h264::H264Decoder::new()?),
     })
 }

@@ -25,6 +25,7 @@ mod sniff;
 mod source;
 
 pub(crate) mod vp8;
+mod vp9;
 mod wav;
 mod y4m;
 

@@ -15,6 +15,8 @@ pub enum VideoCodec {
     Vp8,
     /// H.264 constrained baseline; RTP payload by RFC 6184.
     H264,
+    /// VP9 of profile 0; RTP payload by RFC 9628.
+    Vp9,
 }
 
 impl VideoCodec {
@@ -24,6 +26,7 @@ impl VideoCodec {
         match self {
             Self::Vp8 => "video/VP8",
             Self::H264 => "video/H264",
+            Self::Vp9 => "video/VP9",
         }
     }
 }
@@ -102,8 +105,8 @@ impl Sound {
     }
 }
 
-/// One encoded picture: a VP8 frame, or an H.264 access unit in Annex B form with
-/// its parameter sets in front of every key frame.
+/// One encoded picture: a VP8 frame, a VP9 frame or superframe, or an H.264 access unit in
+/// Annex B form with its parameter sets in front of every key frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedPicture {
     /// What it is encoded in.

@@ -6,3 +6,4 @@ pub mod clock;
 pub mod depacketize;
 pub mod jitter;
 pub mod video;
+mod vp9;

@@ -45,7 +45,7 @@ impl Default for PeerConfig {
         Self {
             ice_servers: Vec::new(),
             relay_only: false,
-            video_codecs: vec![VideoCodec::Vp8, VideoCodec::H264],
+            video_codecs: vec![VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9],
             polite: false,
             send_audio: true,
             send_video: true,

@@ -2,6 +2,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+mod vp9;
+
+pub(super) use vp9::Vp9;
+
 /// The largest RTP payload: with IPv6, UDP, SRTP and header extensions it stays
 /// under the 1280 bytes that every path carries (RFC 8200 section 5).
 pub const MAX_PAYLOAD: usize = 1180;

@@ -104,12 +104,19 @@ impl Format {
         })
     }
 
+    /// Whether a VP9 format is of profile 0: what is not told is that (RFC 9628 section 6.1).
+    fn is_first_profile(&self) -> bool {
+        self.parameter("profile-id").unwrap_or("0") == "0"
+    }
+
     /// The video codec, where we have it.
     pub(super) fn video_codec(&self) -> Option<VideoCodec> {
         if self.name.eq_ignore_ascii_case("VP8") {
             Some(VideoCodec::Vp8)
         } else if self.name.eq_ignore_ascii_case("H264") {
             Some(VideoCodec::H264)
+        } else if self.name.eq_ignore_ascii_case("VP9") && self.is_first_profile() {
+            Some(VideoCodec::Vp9)
         } else {
             None
         }
@@ -218,7 +225,7 @@ fn section_formats(section: &[&str]) -> Vec<Format> {
 pub(super) fn is_video(format: &Format, codec: VideoCodec, single_nal: bool) -> bool {
     format.video_codec() == Some(codec)
         && match codec {
-            VideoCodec::Vp8 => !single_nal,
+            VideoCodec::Vp8 | VideoCodec::Vp9 => !single_nal,
             // Absent means 0, RFC 6184 section 8.1. Profiles above baseline decode it too.
             VideoCodec::H264 => match format.parameter("packetization-mode").unwrap_or("0") {
                 "0" => single_nal,

@@ -181,6 +181,7 @@ pub(super) async fn video(
 ) {
     let mut stream = Stream::new(90_000);
     let mut vp8 = packetize::Vp8::new(rand::random());
+    let mut vp9 = packetize::Vp9::new(rand::random());
     let mut warned = false;
     loop {
         let Some(picture) = queue.next().await else {
@@ -198,6 +199,7 @@ pub(super) async fn video(
         }
         let (payloads, unsendable) = match sending.codec {
             VideoCodec::Vp8 => (vp8.packetize(&picture.data), 0),
+            VideoCodec::Vp9 => (vp9.packetize(&picture.data), 0),
             VideoCodec::H264 => packetize::h264(&picture.data, sending.single_nal),
         };
         if unsendable > 0 && !std::mem::replace(&mut warned, true) {

@@ -166,6 +166,7 @@ fn feedback(typ: &str, parameter: &str) -> RTCPFeedback {
 pub(super) fn video_codec(codec: VideoCodec, single_nal: bool) -> RTCRtpCodec {
     let parameters = match (codec, single_nal) {
         (VideoCodec::Vp8, _) => "",
+        (VideoCodec::Vp9, _) => "profile-id=0",
         (VideoCodec::H264, false) => {
             "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
         }
@@ -210,6 +211,7 @@ fn register_codecs(media: &mut MediaEngine, preferred: &[VideoCodec]) -> Result<
     for codec in preferred {
         let payload_types: &[(u8, bool)] = match codec {
             VideoCodec::Vp8 => &[(96, false)],
+            VideoCodec::Vp9 => &[(98, false)],
             VideoCodec::H264 => &[(102, false), (104, true)],
         };
         for (payload_type, single_nal) in payload_types {

@@ -190,7 +190,7 @@ pub(super) fn recordable(options: &CallOptions) -> Vec<VideoCodec> {
         .is_some_and(|path| path.extension().is_some_and(|e| e == "webm"));
     let all = options.codecs.iter().copied();
     if webm {
-        all.filter(|codec| *codec == VideoCodec::Vp8).collect()
+        all.filter(|codec| *codec != VideoCodec::H264).collect()
     } else {
         all.collect()
     }

@@ -6,3 +6,5 @@ pub mod assemble;
 pub mod depacketize;
 #[path = "../../../client/src/media/receive/jitter.rs"]
 pub mod jitter;
+#[path = "../../../client/src/media/receive/vp9.rs"]
+mod vp9;

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::h264::{self, PPS, SPS};
 use super::input::{Input, Problem};
 use super::source::{Demux, Unit};
-use super::vp8;
+use super::{vp8, vp9};
 use crate::media::capture::VideoItem;
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, VideoCodec};
 
-/// An IVF file of VP8 or H.264.
+/// An IVF file of VP8, VP9 or H.264.
 pub(super) struct Ivf {
     input: Input,
     header: u64,
@@ -34,10 +34,11 @@ impl Ivf {
         let long = |at: usize| u32::from(word(at)) | u32::from(word(at + 2)) << 16;
         let codec = match &head[8..12] {
             b"VP80" => VideoCodec::Vp8,
+            b"VP90" => VideoCodec::Vp9,
             b"H264" | b"h264" | b"AVC1" | b"avc1" => VideoCodec::H264,
             other => {
                 return Err(Problem::unsupported(format!(
-                    "is IVF of {}, not of VP8 or H.264; convert it: ffmpeg -i FILE -c:v libvpx out.ivf",
+                    "is IVF of {}, not of VP8, VP9 or H.264; convert it: ffmpeg -i FILE -c:v libvpx out.ivf",
                     String::from_utf8_lossy(other).escape_default()
                 )));
             }
@@ -104,6 +105,10 @@ impl Demux<VideoItem> for Ivf {
                     let key = vp8::is_key(&data);
                     (data, key)
                 }
+                VideoCodec::Vp9 => {
+                    let key = vp9::is_key(&data)?;
+                    (data, key)
+                }
                 VideoCodec::H264 => {
                     let (data, key) = self.h264(&data);
                     (data.into(), key)
@@ -137,6 +142,7 @@ impl Demux<VideoItem> for Ivf {
     fn describe(&self) -> String {
         let codec = match self.codec {
             VideoCodec::Vp8 => "VP8",
+            VideoCodec::Vp9 => "VP9",
             VideoCodec::H264 => "H.264",
         };
         format!("IVF {codec} {}x{}", self.size.0, self.size.1)

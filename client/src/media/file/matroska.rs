@@ -17,7 +17,7 @@ use super::ebml::{self, Elements, id};
 use super::h264::{self, Avcc};
 use super::input::{Input, Problem};
 use super::source::{Demux, Unit};
-use super::vp8;
+use super::{vp8, vp9};
 use crate::media::capture::VideoItem;
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, VideoCodec};
@@ -239,6 +239,8 @@ pub(super) fn nanos(time: i64) -> Duration {
 pub(super) struct Pictures {
     reader: Reader,
     track: u64,
+    codec: VideoCodec,
+    /// Of H.264.
     avcc: Option<Avcc>,
     words: String,
 }
@@ -247,20 +249,22 @@ impl Pictures {
     pub(super) fn open(input: Input) -> Result<Self, Problem> {
         let reader = Reader::open(input)?;
         let found = reader.tracks.iter().find_map(|track| match &track.kind {
-            Kind::Vp8 => Some((track, None)),
-            Kind::H264(avcc) => Some((track, Some(avcc.clone()))),
+            Kind::Vp8 => Some((track, VideoCodec::Vp8, None)),
+            Kind::Vp9 => Some((track, VideoCodec::Vp9, None)),
+            Kind::H264(avcc) => Some((track, VideoCodec::H264, Some(avcc.clone()))),
             _ => None,
         });
-        let Some((track, avcc)) = found else {
-            return Err(tracks::none("picture", "VP8 or H.264", &reader.tracks));
+        let Some((track, codec, avcc)) = found else {
+            let wanted = "VP8, VP9 or H.264";
+            return Err(tracks::none("picture", wanted, &reader.tracks));
         };
-        let codec = avcc.as_ref().map_or_else(
-            || "VP8".to_owned(),
-            |avcc| format!("H.264 {}", avcc.profile()),
-        );
-        let words = format!("{codec} {}x{}", track.width, track.height);
+        let name = avcc
+            .as_ref()
+            .map_or_else(|| track.name(), |avcc| format!("H.264 {}", avcc.profile()));
+        let words = format!("{name} {}x{}", track.width, track.height);
         Ok(Self {
             track: track.number,
+            codec,
             avcc,
             words,
             reader,
@@ -276,8 +280,11 @@ impl Demux<VideoItem> for Pictures {
             }
             let (codec, data, key) = match &self.avcc {
                 None => {
-                    let key = vp8::is_key(&frame.data);
-                    (VideoCodec::Vp8, frame.data, key)
+                    let key = match self.codec {
+                        VideoCodec::Vp9 => vp9::is_key(&frame.data)?,
+                        _ => vp8::is_key(&frame.data),
+                    };
+                    (self.codec, frame.data, key)
                 }
                 Some(avcc) => {
                     let units = avcc.units(&frame.data);

@@ -14,7 +14,7 @@ use super::input::{Input, Problem};
 use super::opus;
 use super::smooth::Smooth;
 use super::source::{Demux, Unit};
-use super::vp8;
+use super::{vp8, vp9};
 use crate::media::capture::{AudioItem, VideoItem};
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, EncodedSound, VideoCodec};
@@ -122,7 +122,7 @@ pub(super) struct Pictures(Reader);
 
 impl Pictures {
     pub(super) fn open(input: Input) -> Result<Self, Problem> {
-        let wanted = |kind: &Kind| matches!(kind, Kind::H264(_) | Kind::Vp8);
+        let wanted = |kind: &Kind| matches!(kind, Kind::H264(_) | Kind::Vp8 | Kind::Vp9);
         Reader::open(input, "picture", wanted).map(Self)
     }
 }
@@ -130,12 +130,19 @@ impl Pictures {
 impl Demux<VideoItem> for Pictures {
     fn next(&mut self) -> Result<Option<Unit<VideoItem>>, Problem> {
         while let Some((time, data)) = self.0.next()? {
-            let (codec, data, key) = if let Kind::H264(avcc) = &self.0.track.kind {
-                let (data, key) = h264::access_unit(&avcc.units(&data), &avcc.sets);
-                (VideoCodec::H264, data, key)
-            } else {
-                let key = vp8::is_key(&data);
-                (VideoCodec::Vp8, data, key)
+            let (codec, data, key) = match &self.0.track.kind {
+                Kind::H264(avcc) => {
+                    let (data, key) = h264::access_unit(&avcc.units(&data), &avcc.sets);
+                    (VideoCodec::H264, data, key)
+                }
+                Kind::Vp9 => {
+                    let key = vp9::is_key(&data)?;
+                    (VideoCodec::Vp9, data, key)
+                }
+                _ => {
+                    let key = vp8::is_key(&data);
+                    (VideoCodec::Vp8, data, key)
+                }
             };
             if data.is_empty() {
                 continue;

@@ -74,6 +74,20 @@ const VP8: &[&str] = &[
     "-g",
     "30",
 ];
+const VP9: &[&str] = &[
+    "-c:v",
+    "libvpx-vp9",
+    "-pix_fmt",
+    "yuv420p",
+    "-deadline",
+    "realtime",
+    "-cpu-used",
+    "8",
+    "-lag-in-frames",
+    "0",
+    "-g",
+    "30",
+];
 const H264: &[&str] = &[
     "-c:v",
     "libx264",
@@ -113,6 +127,9 @@ const RECIPES: &[(&str, &[&[&str]])] = &[
             &["-live", "1", "-cluster_time_limit", "500"],
         ],
     ),
+    ("vp9.webm", &[VIDEO_IN, AUDIO_IN, VP9, OPUS]),
+    ("vp9.ivf", &[VIDEO_IN, VP9]),
+    ("vp9.mp4", &[VIDEO_IN, VP9]),
     ("h264.mkv", &[VIDEO_IN, AUDIO_IN, H264, OPUS]),
     (
         "pcm.mkv",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::depacketize::{Glimpse, append, glimpse};
+use super::depacketize::{Glimpse, Pieces, glimpse};
 use crate::media::clock::Timestamp;
 use crate::media::frame::VideoCodec;
 
@@ -42,7 +42,7 @@ pub struct Packet {
 /// A whole frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// The bitstream, H.264 in Annex B form.
+    /// The bitstream, H.264 in Annex B form, VP9's layers as one superframe.
     pub data: Bytes,
     /// Whether decoding can start here.
     pub key: bool,
@@ -174,7 +174,7 @@ impl Assembler {
         let start = self.next?;
         let end = self.whole_from(start)?;
         let mut key = false;
-        let mut data = Vec::new();
+        let mut pieces = Pieces::new(self.codec);
         let mut timestamp = 0;
         let mut fits = true;
         for index in start..=end {
@@ -183,15 +183,15 @@ impl Assembler {
             };
             key |= held.glimpse.key;
             timestamp = held.timestamp;
-            if !held.payload.is_empty() && data.len() < FRAME_LIMIT {
-                fits &= append(self.codec, &held.payload, &mut data).is_ok();
+            if !held.payload.is_empty() && fits {
+                fits = pieces.push(&held.payload).is_ok() && pieces.size() < FRAME_LIMIT;
             }
         }
         self.next = Some(end + 1);
-        if !fits || data.len() >= FRAME_LIMIT {
+        let Some(data) = pieces.finish().ok().filter(|_| fits) else {
             self.next = None;
             return Some(None);
-        }
+        };
         Some((!data.is_empty()).then(|| Frame {
             data: data.into(),
             key,
@@ -398,7 +398,7 @@ mod tests {
         fn arbitrary_packets_never_hang_or_panic(
             packets in proptest::collection::vec((any::<u16>(), any::<u32>(), any::<bool>(), proptest::collection::vec(any::<u8>(), 0..8)), 0..200),
         ) {
-            for codec in [VideoCodec::Vp8, VideoCodec::H264] {
+            for codec in [VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9] {
                 let mut assembler = Assembler::new(codec);
                 for (i, (sequence, timestamp, marker, payload)) in packets.iter().enumerate() {
                     assembler.push(at(i as u64), Packet {

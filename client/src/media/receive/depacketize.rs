@@ -1,5 +1,6 @@
-//! RTP payloads back into pieces of a frame: VP8 (RFC 7741) and H.264 (RFC 6184). Pure.
+//! RTP payloads back into frames: VP8 (RFC 7741), VP9 (RFC 9628), H.264 (RFC 6184). Pure.
 
+use super::vp9;
 use crate::media::frame::VideoCodec;
 
 /// Why a payload is not one of its codec; the packet is then treated as lost.
@@ -36,6 +37,14 @@ pub fn glimpse(codec: VideoCodec, payload: &[u8]) -> Result<Glimpse, PayloadErro
                 key,
             })
         }
+        VideoCodec::Vp9 => {
+            let (starts_frame, key) = vp9::begins(payload).map_err(|problem| PayloadError {
+                codec,
+                size: payload.len(),
+                problem,
+            })?;
+            Ok(Glimpse { starts_frame, key })
+        }
         VideoCodec::H264 => {
             let mut found = Glimpse::default();
             h264_units(payload, |unit| {
@@ -53,29 +62,85 @@ pub fn glimpse(codec: VideoCodec, payload: &[u8]) -> Result<Glimpse, PayloadErro
     }
 }
 
-/// Appends a payload's share of the frame to `frame`; H.264 comes out in Annex B form.
-///
-/// # Errors
-/// When the payload is not one of its codec; `frame` may then hold part of it.
-pub fn append(codec: VideoCodec, payload: &[u8], frame: &mut Vec<u8>) -> Result<(), PayloadError> {
-    match codec {
-        VideoCodec::Vp8 => {
-            let header = vp8_descriptor(payload)?;
-            frame.extend_from_slice(&payload[header.size..]);
-            Ok(())
+/// One frame on its way together.
+#[derive(Debug)]
+pub struct Pieces(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Vp8(Vec<u8>),
+    H264(Vec<u8>),
+    Vp9(vp9::Layers),
+}
+
+impl Pieces {
+    /// Nothing yet of a frame in `codec`.
+    #[must_use]
+    pub fn new(codec: VideoCodec) -> Self {
+        Self(match codec {
+            VideoCodec::Vp8 => Kind::Vp8(Vec::new()),
+            VideoCodec::H264 => Kind::H264(Vec::new()),
+            VideoCodec::Vp9 => Kind::Vp9(vp9::Layers::default()),
+        })
+    }
+
+    /// Takes the next payload of the frame; H.264 comes out in Annex B form.
+    ///
+    /// # Errors
+    /// When the payload is not one of its codec, or does not belong to those before it;
+    /// the frame is of no use then.
+    pub fn push(&mut self, payload: &[u8]) -> Result<(), PayloadError> {
+        match &mut self.0 {
+            Kind::Vp8(frame) => {
+                let header = vp8_descriptor(payload)?;
+                frame.extend_from_slice(&payload[header.size..]);
+                Ok(())
+            }
+            Kind::H264(frame) => h264_units(payload, |unit| match unit {
+                Unit::Whole(nal) => {
+                    frame.extend_from_slice(&START_CODE);
+                    frame.extend_from_slice(nal);
+                }
+                Unit::Start(rest, header) => {
+                    frame.extend_from_slice(&START_CODE);
+                    frame.push(header);
+                    frame.extend_from_slice(rest);
+                }
+                Unit::More(rest) => frame.extend_from_slice(rest),
+            }),
+            Kind::Vp9(layers) => layers.push(payload).map_err(|problem| PayloadError {
+                codec: VideoCodec::Vp9,
+                size: payload.len(),
+                problem,
+            }),
         }
-        VideoCodec::H264 => h264_units(payload, |unit| match unit {
-            Unit::Whole(nal) => {
-                frame.extend_from_slice(&START_CODE);
-                frame.extend_from_slice(nal);
+    }
+
+    /// Bytes so far.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match &self.0 {
+            Kind::Vp8(frame) | Kind::H264(frame) => frame.len(),
+            Kind::Vp9(layers) => layers.len(),
+        }
+    }
+
+    /// The frame; empty where no payload came.
+    ///
+    /// # Errors
+    /// When something of it is missing.
+    pub fn finish(self) -> Result<Vec<u8>, PayloadError> {
+        match self.0 {
+            Kind::Vp8(frame) | Kind::H264(frame) => Ok(frame),
+            Kind::Vp9(layers) => {
+                let size = layers.len();
+                layers.finish().map_err(|problem| PayloadError {
+                    codec: VideoCodec::Vp9,
+                    size,
+                    problem,
+                })
             }
-            Unit::Start(rest, header) => {
-                frame.extend_from_slice(&START_CODE);
-                frame.push(header);
-                frame.extend_from_slice(rest);
-            }
-            Unit::More(rest) => frame.extend_from_slice(rest),
-        }),
+        }
     }
 }
 
@@ -183,15 +248,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn frame(codec: VideoCodec, payloads: &[&[u8]]) -> Vec<u8> {
+        let mut pieces = Pieces::new(codec);
+        payloads
+            .iter()
+            .for_each(|payload| pieces.push(payload).unwrap());
+        pieces.finish().unwrap()
+    }
+
     #[test]
     fn a_vp8_descriptor_with_a_long_picture_id_is_stripped() {
         // X, S, PID 0; I, L, T; 15-bit picture id; TL0PICIDX; TID/KEYIDX; then a key frame's tag.
         let payload = [0x90, 0xe0, 0x81, 0x02, 0x03, 0x20, 0x10, 0xaa];
         let seen = glimpse(VideoCodec::Vp8, &payload).unwrap();
         assert!(seen.starts_frame && seen.key);
-        let mut frame = Vec::new();
-        append(VideoCodec::Vp8, &payload, &mut frame).unwrap();
-        assert_eq!(frame, [0x10, 0xaa]);
+        assert_eq!(frame(VideoCodec::Vp8, &[&payload]), [0x10, 0xaa]);
     }
 
     #[test]
@@ -213,10 +284,8 @@ mod tests {
     fn an_h264_aggregate_gives_each_unit_its_start_code() {
         let payload = [0x78, 0, 2, 0x67, 1, 0, 2, 0x68, 2, 0, 3, 0x65, 3, 4];
         assert!(glimpse(VideoCodec::H264, &payload).unwrap().key);
-        let mut frame = Vec::new();
-        append(VideoCodec::H264, &payload, &mut frame).unwrap();
         assert_eq!(
-            frame,
+            frame(VideoCodec::H264, &[&payload]),
             [
                 0, 0, 0, 1, 0x67, 1, 0, 0, 0, 1, 0x68, 2, 0, 0, 0, 1, 0x65, 3, 4
             ]
@@ -225,11 +294,9 @@ mod tests {
 
     #[test]
     fn h264_fragments_make_one_unit_again() {
-        let mut frame = Vec::new();
-        for payload in [[0x7c, 0x85, 1], [0x7c, 0x05, 2], [0x7c, 0x45, 3]] {
-            append(VideoCodec::H264, &payload, &mut frame).unwrap();
-        }
-        assert_eq!(frame, [0, 0, 0, 1, 0x65, 1, 2, 3]);
+        let parts = [[0x7c, 0x85, 1], [0x7c, 0x05, 2], [0x7c, 0x45, 3]];
+        let parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
+        assert_eq!(frame(VideoCodec::H264, &parts), [0, 0, 0, 1, 0x65, 1, 2, 3]);
         assert!(
             glimpse(VideoCodec::H264, &[0x7c, 0x85, 1]).unwrap().key,
             "an IDR fragment"
@@ -244,11 +311,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_payload_is_ever_more_than_an_error(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
-            for codec in [VideoCodec::Vp8, VideoCodec::H264] {
-                let mut frame = Vec::new();
+            for codec in [VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9] {
                 let looked = glimpse(codec, &payload);
-                let appended = append(codec, &payload, &mut frame);
-                prop_assert_eq!(looked.is_ok(), appended.is_ok());
+                let taken = Pieces::new(codec).push(&payload);
+                prop_assert!(looked.is_ok() || taken.is_err());
+                prop_assert!(taken.is_ok() || looked.is_err() || codec == VideoCodec::Vp9);
             }
         }
     }

@@ -4,7 +4,7 @@ use super::{
     Format, MAX_BYTES, MAX_LINES, MAX_SECTIONS, Refused, check, choose_video, extension, formats,
     mend, receives, section_kinds, sends, username_fragments,
 };
-use crate::media::frame::VideoCodec::{H264, Vp8};
+use crate::media::frame::VideoCodec::{H264, Vp8, Vp9};
 
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
     m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\na=ice-ufrag:one\r\na=rtpmap:111 opus/48000/2\r\n\
@@ -94,6 +94,20 @@ fn our_preference_chooses_among_what_the_far_side_takes() {
     assert_eq!(choose_video(&single_nal, &[Vp8, H264]), Some((H264, true)));
     assert_eq!(choose_video(&single_nal, &[Vp8]), None);
     assert_eq!(choose_video(&[], &[Vp8, H264]), None);
+}
+
+#[test]
+fn of_vp9_only_the_first_profile_is_ours() {
+    let offer = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 98 100 102\r\n\
+        a=rtpmap:98 VP9/90000\r\na=fmtp:98 profile-id=0\r\n\
+        a=rtpmap:100 VP9/90000\r\na=fmtp:100 profile-id=2\r\na=rtpmap:102 vp9/90000\r\n";
+    let codecs: Vec<_> = formats(offer, "video")
+        .iter()
+        .map(Format::video_codec)
+        .collect();
+    assert_eq!(codecs, [Some(Vp9), None, Some(Vp9)]);
+    let second = [formats(offer, "video")[1].clone()];
+    assert_eq!(choose_video(&second, &[Vp9, Vp8]), None);
 }
 
 #[test]

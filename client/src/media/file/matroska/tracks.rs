@@ -12,6 +12,7 @@ use crate::media::file::pcm::{Format, Layout};
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Vp8,
+    Vp9,
     H264(Avcc),
     Opus,
     Pcm(Layout),
@@ -59,9 +60,10 @@ impl Track {
         [&self.stripped, &frame[..]].concat().into()
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match &self.kind {
             Kind::Vp8 => "VP8".into(),
+            Kind::Vp9 => "VP9".into(),
             Kind::H264(_) => "H.264".into(),
             Kind::Opus => "Opus".into(),
             Kind::Pcm(_) => "PCM".into(),
@@ -145,6 +147,7 @@ fn kind(codec: &str, private: &[u8], rate: f64, depth: u64, channels: u64) -> Ki
     };
     let known = match codec {
         "V_VP8" => Some(Kind::Vp8),
+        "V_VP9" => Some(Kind::Vp9),
         "V_MPEG4/ISO/AVC" => Avcc::parse(private).map(Kind::H264),
         "A_OPUS" => Some(Kind::Opus),
         "A_PCM/INT/LIT" => pcm(false, true).map(Kind::Pcm),

@@ -11,6 +11,7 @@ use crate::media::file::h264::Avcc;
 pub(super) enum Kind {
     H264(Avcc),
     Vp8,
+    Vp9,
     Opus,
     /// Known by name alone.
     Other(String),
@@ -21,6 +22,7 @@ impl fmt::Display for Kind {
         match self {
             Self::H264(avcc) => write!(f, "H.264 {}", avcc.profile()),
             Self::Vp8 => f.write_str("VP8"),
+            Self::Vp9 => f.write_str("VP9"),
             Self::Opus => f.write_str("Opus"),
             Self::Other(name) => f.write_str(name),
         }
@@ -149,6 +151,7 @@ fn description(stsd: &[u8]) -> Option<(Kind, u16, u16)> {
     let kind = match name {
         b"avc1" | b"avc3" => find(inner, b"avcC").and_then(Avcc::parse).map(Kind::H264),
         b"vp08" => Some(Kind::Vp8),
+        b"vp09" => Some(Kind::Vp9),
         b"Opus" => Some(Kind::Opus),
         _ => None,
     };

@@ -104,6 +104,7 @@ fn entry(entry: &Entry, out: &mut Writer) {
             out.uint(id::TRACK_TYPE, 1);
             match codec {
                 VideoCodec::Vp8 => out.text(id::CODEC_ID, "V_VP8"),
+                VideoCodec::Vp9 => out.text(id::CODEC_ID, "V_VP9"),
                 VideoCodec::H264 => out.text(id::CODEC_ID, "V_MPEG4/ISO/AVC"),
             };
             if let Some(avcc) = &entry.avcc {

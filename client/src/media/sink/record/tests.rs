@@ -121,6 +121,8 @@ fn peers_who_come_later_get_tracks_of_their_own_and_every_frame_decodes() {
         Duration::from_millis(2_500),
     );
     give(&mut recorder, given);
+    let given = peer(&mut recorder, "Cleo", "vp9.webm", Duration::from_secs(2));
+    give(&mut recorder, given);
     recorder.finish().unwrap();
     assert_eq!(
         probe(&path),
@@ -129,6 +131,8 @@ fn peers_who_come_later_get_tracks_of_their_own_and_every_frame_decodes() {
             "vp8|160|90|60|Anna",
             "opus|1|101|Bert Übel",
             "h264|160|90|60|Bert Übel",
+            "opus|1|101|Cleo",
+            "vp9|160|90|60|Cleo",
         ]
     );
     let duration = format_duration(&path);
@@ -137,7 +141,7 @@ fn peers_who_come_later_get_tracks_of_their_own_and_every_frame_decodes() {
 
 #[test]
 fn what_goes_in_comes_out_byte_for_byte_and_in_step() {
-    for clip in ["vp8.webm", "h264.mkv"] {
+    for clip in ["vp8.webm", "vp9.webm", "h264.mkv"] {
         let dir = folder();
         let path = dir.path().join("call.mkv");
         let mut recorder = Recorder::create(&path).unwrap();

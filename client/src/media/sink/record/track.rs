@@ -1,6 +1,7 @@
 //! One track of a recording: what it needs to know before its first frame.
 
 use super::{TrackInfo, TrackKind};
+use crate::media::bitstream::vp9;
 use crate::media::file::{h264, vp8};
 use crate::media::frame::{EncodedPicture, VideoCodec};
 
@@ -48,6 +49,12 @@ impl Entry {
             VideoCodec::Vp8 => {
                 if !self.listed {
                     self.size = vp8::size(&picture.data)?;
+                }
+                picture.data.to_vec()
+            }
+            VideoCodec::Vp9 => {
+                if !self.listed {
+                    self.size = vp9::key_size(&picture.data)?;
                 }
                 picture.data.to_vec()
             }

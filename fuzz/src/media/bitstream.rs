@@ -1,0 +1,6 @@
+//! The client's own files.
+
+#[path = "../../../client/src/media/bitstream/bits.rs"]
+pub mod bits;
+#[path = "../../../client/src/media/bitstream/vp9.rs"]
+pub mod vp9;
