@@ -136,6 +136,23 @@ pub(crate) struct Media {
     )]
     pub(crate) codec: String,
 
+    /// Encrypt picture and sound end to end by what everybody in the room knows: a passphrase, or key: and 32 or 64
+    /// hexadecimal digits (docs/e2ee.md). A command line can be read by others of this machine: the variable or
+    /// --e2ee-file cannot.
+    #[arg(
+        long,
+        value_name = "PASSPHRASE",
+        env = "RTC_E2EE",
+        hide_env_values = true,
+        conflicts_with = "e2ee_file",
+        help_heading = "Media"
+    )]
+    pub(crate) e2ee: Option<Secret>,
+
+    /// As --e2ee, from the first line of a file.
+    #[arg(long, value_name = "FILE", help_heading = "Media")]
+    pub(crate) e2ee_file: Option<PathBuf>,
+
     /// Target for the picture: 1500k, 1.5m, 800000.
     #[arg(
         long,
@@ -194,6 +211,28 @@ pub(crate) struct Media {
     /// up: or down: in front for one direction, ;10s:rate=300kbit behind for later; repeatable.
     #[arg(long, value_name = "SPEC", help_heading = "Network")]
     pub(crate) impair: Vec<String>,
+}
+
+/// What was typed and is never printed.
+#[derive(Clone)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 /// Whom to believe to be the server.

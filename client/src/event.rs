@@ -120,6 +120,15 @@ pub enum Event {
         /// Milliseconds since our join was answered or the peer came, whichever is later.
         after_ms: f64,
     },
+    /// What a peer sends cannot be decrypted: none of it is shown or played.
+    Undecryptable {
+        /// Who.
+        peer: PeerRef,
+        /// Which sense.
+        kind: Kind,
+        /// Why.
+        reason: Undecryptable,
+    },
     /// A peer muted or unmuted.
     PeerMuted {
         /// Who.
@@ -164,6 +173,32 @@ pub enum Event {
     },
     /// The last line: what came of it.
     Summary(Summary),
+}
+
+/// Why a peer's picture or sound is neither shown nor played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Undecryptable {
+    /// It is encrypted with another key than ours.
+    OtherKey,
+    /// It comes without end-to-end encryption, and we take none such.
+    NotEncrypted,
+    /// It is encrypted end to end, and we have no key.
+    NoKey,
+}
+
+impl Undecryptable {
+    /// In words, after a colon.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::OtherKey => "the key is another one; use the same --e2ee at everybody",
+            Self::NotEncrypted => {
+                "it is not encrypted end to end; use the same --e2ee there, or none here"
+            }
+            Self::NoKey => "it is encrypted end to end and there is no key here; join with --e2ee",
+        }
+    }
 }
 
 /// What came of a call.

@@ -1,12 +1,13 @@
 //! What was asked for, checked: every value here can be acted on.
 
-use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rtc_protocol::{AuthToken, Name};
 
 use crate::cli::{self, Display, Graphics, Media};
+use crate::e2ee::{Medium, RoomSecret};
 use crate::media::frame::VideoCodec;
 use crate::net::impair::Spec;
 use crate::signaling::ServerAddress;
@@ -105,6 +106,8 @@ pub struct CallOptions {
     pub fps: u32,
     /// Preferred first.
     pub codecs: Vec<VideoCodec>,
+    /// `--e2ee`: what encrypts picture and sound end to end.
+    pub e2ee: Option<RoomSecret>,
     /// Bits a second of the picture.
     pub bitrate: u32,
     /// Two channels, coded for music.
@@ -231,7 +234,11 @@ impl CallOptions {
             _ => join.server.as_ref(),
         };
         let trust = trust(join.tls, address.map(String::as_str))?;
-        let codecs = codecs(&join.codec)?;
+        let e2ee = e2ee(join.e2ee.as_ref(), join.e2ee_file.as_deref())?;
+        let codecs = match &e2ee {
+            Some(_) => encryptable(&join.codec)?,
+            None => codecs(&join.codec)?,
+        };
         let webm = |path: &PathBuf| path.extension().is_some_and(|e| e == "webm");
         if join.record.as_ref().is_some_and(webm) && codecs == [VideoCodec::H264] {
             return Err(OptionError::new(
@@ -258,6 +265,7 @@ impl CallOptions {
             size: size(&join.size)?,
             fps: join.fps,
             codecs,
+            e2ee,
             bitrate: bitrate(&join.bitrate)?,
             stereo: join.stereo,
             display,
@@ -415,6 +423,45 @@ fn codecs(text: &str) -> Result<Vec<VideoCodec>, OptionError> {
     Ok(list)
 }
 
+/// The codecs of the list that have a rule of encryption; the others are not offered.
+fn encryptable(text: &str) -> Result<Vec<VideoCodec>, OptionError> {
+    let mut list = codecs(text)?;
+    list.retain(|codec| Medium::Picture(*codec).has_rule());
+    if list.is_empty() {
+        return Err(OptionError::new(
+            "--codec",
+            text,
+            "with --e2ee pictures are in vp8: there is no way to encrypt the others end to end; add vp8",
+        ));
+    }
+    Ok(list)
+}
+
+/// What is read of a file with a passphrase.
+const E2EE_FILE_BYTES: u64 = 4096;
+
+/// `--e2ee` or `--e2ee-file`. No error shows what was typed.
+fn e2ee(
+    typed: Option<&cli::Secret>,
+    file: Option<&Path>,
+) -> Result<Option<RoomSecret>, OptionError> {
+    if let Some(path) = file {
+        let problem =
+            |why: String| OptionError::new("--e2ee-file", &path.display().to_string(), why);
+        let mut text = String::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(E2EE_FILE_BYTES).read_to_string(&mut text))
+            .map_err(|error| problem(format!("it cannot be read ({error})")))?;
+        let first = text.lines().next().unwrap_or_default();
+        let secret = RoomSecret::parse(first);
+        return secret.map(Some).map_err(|error| problem(error.to_string()));
+    }
+    typed
+        .map(|typed| RoomSecret::parse(typed.text()))
+        .transpose()
+        .map_err(|error| OptionError::new("--e2ee", "…", error.to_string()))
+}
+
 fn bitrate(text: &str) -> Result<u32, OptionError> {
     let lower = text.to_ascii_lowercase();
     let (number, factor) = if let Some(number) = lower.strip_suffix('k') {
@@ -543,6 +590,41 @@ mod tests {
         assert_eq!(options.display, Display::None);
         let told = parse(&["--headless", "--video", "camera:1"]).unwrap();
         assert_eq!(told.video, VideoFrom::Camera(Some("1".into())));
+    }
+
+    #[test]
+    fn a_secret_comes_from_the_line_or_a_file_and_is_never_shown() {
+        let secret = |text: &str| RoomSecret::parse(text).ok();
+        let typed = parse(&["--e2ee", "correct horse"]).unwrap();
+        assert_eq!(typed.e2ee, secret("correct horse"));
+        assert!(!format!("{typed:?}").contains("horse"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "from a file\r\nmore\n").unwrap();
+        let path = path.to_str().unwrap();
+        assert_eq!(
+            parse(&["--e2ee-file", path]).unwrap().e2ee,
+            secret("from a file")
+        );
+        for wrong in [
+            ["--e2ee", ""],
+            ["--e2ee", "key:horse"],
+            ["--e2ee-file", "/none"],
+        ] {
+            let error = parse(&wrong).unwrap_err().to_string();
+            assert!(
+                error.starts_with(wrong[0]) && !error.contains("horse"),
+                "{error}"
+            );
+        }
+        assert_eq!(parse(&[]).unwrap().e2ee, None);
+    }
+
+    #[test]
+    fn an_encrypted_call_is_in_a_codec_that_can_be_encrypted() {
+        assert_eq!(parse(&["--e2ee", "x"]).unwrap().codecs, [VideoCodec::Vp8]);
+        let error = parse(&["--e2ee", "x", "--codec", "h264"]).unwrap_err();
+        assert!(error.to_string().contains("add vp8"), "{error}");
     }
 
     #[test]

@@ -75,7 +75,9 @@ impl From<io::Error> for OutputError {
 pub(crate) mod testing {
     //! Events to try views on.
 
-    use crate::event::{Event, Kind, MarksSummary, PeerRef, PeerSummary, Summary, ToneSummary};
+    use crate::event::{
+        Event, Kind, MarksSummary, PeerRef, PeerSummary, Summary, ToneSummary, Undecryptable,
+    };
 
     pub(crate) fn peer(id: &str, name: &str) -> PeerRef {
         PeerRef {
@@ -120,6 +122,11 @@ pub(crate) mod testing {
                 kind: Kind::Video,
                 codec: text.clone(),
                 after_ms: 61.25,
+            },
+            Event::Undecryptable {
+                peer: who.clone(),
+                kind: Kind::Video,
+                reason: Undecryptable::OtherKey,
             },
             Event::PeerMuted {
                 peer: who.clone(),

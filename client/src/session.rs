@@ -10,6 +10,7 @@ mod link;
 mod local;
 pub mod outcome;
 mod promise;
+mod protection;
 mod sending;
 mod signals;
 mod sinks;

@@ -84,9 +84,9 @@ async fn call(codec: VideoCodec, frames: u64) -> (MarksSummary, u64) {
                 Some(event) = b_events.recv() => match event {
                     PeerEvent::Signal(signal) => a.handle_signal(signal).await,
                     PeerEvent::Track(track) if track.kind == Kind::Video =>
-                        receivers.0.push(VideoReceive::start(track, Box::new(seen.clone())).unwrap()),
+                        receivers.0.push(VideoReceive::start(track, None, Box::new(seen.clone())).unwrap()),
                     PeerEvent::Track(track) =>
-                        receivers.1.push(AudioReceive::start(track, Box::new(seen.clone())).unwrap()),
+                        receivers.1.push(AudioReceive::start(track, None, Box::new(seen.clone())).unwrap()),
                     _ => {}
                 },
                 _ = tick.tick() => {

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::e2ee::key::RoomSecret;
+use crate::e2ee::layout::Medium;
+use crate::e2ee::open::{OpenError, Opener};
+use crate::e2ee::seal::Sealer;
 use crate::media::clock::Timestamp;
 use crate::media::frame::VideoCodec;
 use crate::media::receive::assemble::{Assembler, Output, Packet};
@@ -15,9 +19,10 @@ use crate::peer::sdp;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 3] = [
+pub const TARGETS: [Target; 4] = [
     ("description", description),
     ("pictures", pictures),
+    ("sframe", sframe),
     ("sounds", sounds),
 ];
 
@@ -92,6 +97,31 @@ pub fn pictures(data: &[u8]) {
             }
         }
     }
+}
+
+/// Any bytes are no frame of anybody with the key; sealed they are one, once, and with a bit changed they are none.
+pub fn sframe(data: &[u8]) {
+    let Some((first, frame)) = data.split_first() else {
+        return;
+    };
+    let medium = match first % 3 {
+        0 => Medium::Opus,
+        1 => Medium::Picture(VideoCodec::Vp8),
+        _ => Medium::Picture(VideoCodec::H264),
+    };
+    let key = RoomSecret::Raw(vec![7; 32]).key("");
+    let mut opener = Opener::new(Some(key.clone()));
+    assert!(opener.open(medium, frame).is_err());
+    let Ok(sealed) = Sealer::with_id(&key, u64::from(*first)).and_then(|s| s.seal(medium, frame))
+    else {
+        return;
+    };
+    assert_eq!(opener.open(medium, &sealed).as_deref(), Ok(frame));
+    assert_eq!(opener.open(medium, &sealed), Err(OpenError::Replayed));
+    let mut changed = sealed.to_vec();
+    let at = frame.len() * usize::from(*first) % changed.len();
+    changed[at] ^= 1 << (first & 7);
+    assert!(Opener::new(Some(key)).open(medium, &changed).is_err());
 }
 
 /// Packets of sound in any order: the next thing to play is always known, and time goes on.

@@ -3,6 +3,8 @@
 //! The tests of the server and of the client include the files of their side and put the corpus through them.
 
 #[allow(dead_code, reason = "some of it is for the client alone")]
+mod e2ee;
+#[allow(dead_code, reason = "some of it is for the client alone")]
 mod media;
 #[allow(dead_code, reason = "some of it is for the client alone")]
 mod peer;

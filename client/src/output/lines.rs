@@ -90,6 +90,7 @@ const fn tint(event: &Event) -> Option<u8> {
         Event::Notice { .. }
         | Event::Broadcast { .. }
         | Event::SignalingLost { .. }
+        | Event::Undecryptable { .. }
         | Event::ConnectionTroubled { .. } => Some(33),
         Event::Joined { .. } | Event::Connected { .. } | Event::SignalingBack { .. } => Some(32),
         Event::Chat { .. } | Event::Rung { .. } => Some(36),
@@ -155,6 +156,12 @@ pub fn words(event: &Event) -> String {
             sense(*kind),
             who(peer),
             clean(codec)
+        ),
+        Event::Undecryptable { peer, kind, reason } => format!(
+            "the {} of {} cannot be decrypted: {}",
+            sense(*kind),
+            who(peer),
+            reason.words()
         ),
         Event::PeerMuted { peer, kind, muted } => {
             let what = match (kind, muted) {
@@ -281,6 +288,7 @@ Bob came
 connected to Bob after 42 ms
 connection to Bob is Bob
 first picture of Bob (Bob) after 61 ms
+the picture of Bob cannot be decrypted: the key is another one; use the same --e2ee at everybody
 Bob muted
 <Bob> Bob
 the administrator says: Bob

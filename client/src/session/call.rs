@@ -2,6 +2,7 @@
 
 mod links;
 mod phone;
+mod sealed;
 mod server;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use super::far::MediaNews;
 use super::link::{Far, Link, News};
 use super::local::{self};
 use super::outcome::{How, judge};
+use super::protection::Protection;
 use super::sending;
 use super::signals;
 use super::sinks::Sinks;
@@ -77,6 +79,8 @@ pub(super) struct Call {
     news: (mpsc::Sender<News>, mpsc::Receiver<News>),
     media: (mpsc::Sender<MediaNews>, mpsc::Receiver<MediaNews>),
     sinks: Sinks,
+    /// Where media are encrypted end to end: the room's key, once we are in one.
+    protection: Option<Protection>,
     video: Option<VideoSend>,
     audio: Option<AudioSend>,
     /// What we have muted ourselves.
@@ -141,6 +145,7 @@ impl Call {
             news: mpsc::channel(QUEUE),
             media,
             sinks,
+            protection: None,
             video,
             audio,
             muted: [false; 2],
@@ -310,6 +315,7 @@ impl Call {
                     after_ms: after.as_secs_f64() * 1000.0,
                 });
             }
+            MediaNews::Undecryptable { peer, kind } => self.undecryptable(&peer, kind),
             MediaNews::Source(kind, SourceEvent::Ended) => {
                 let what = match kind {
                     Kind::Audio => "the sound's file",
@@ -352,7 +358,7 @@ impl Call {
             return;
         };
         if let Some(link) = &mut far.link {
-            link.add_to(&mut report);
+            link.add_to(&mut report, far.incoming.as_deref());
         }
         let peer = far.who.clone();
         self.tell(Event::Stats { peer, report });

@@ -26,6 +26,8 @@ pub(super) enum MediaNews {
         kind: Kind,
         codec: &'static str,
     },
+    /// A stream of a peer cannot be decrypted.
+    Undecryptable { peer: String, kind: Kind },
     /// One of our sources has something to say.
     Source(Kind, SourceEvent),
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
@@ -12,7 +13,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::far::FarMedia;
 use super::outcome::PeerFacts;
 use super::promise::Promise;
-use crate::event::{Kind, PeerRef, PeerSummary};
+use crate::e2ee::Incoming;
+use crate::event::{Kind, PeerRef, PeerSummary, Undecryptable};
 use crate::media::receive::audio::AudioReceive;
 use crate::media::receive::video::{VideoCounts, VideoReceive};
 use crate::peer::{ConnectionState, Peer, PeerConfig, PeerError, PeerEvent, VideoFormat};
@@ -89,7 +91,7 @@ impl Link {
     }
 
     /// Adds what only we know to a report of the engine: what became of frames and packets.
-    pub(super) fn add_to(&mut self, report: &mut Value) {
+    pub(super) fn add_to(&mut self, report: &mut Value, incoming: Option<&Incoming>) {
         let Some(all) = report.as_object_mut() else {
             return;
         };
@@ -104,6 +106,10 @@ impl Link {
                     stream.insert("framesDecoded".into(), decoded.into());
                     let dropped = self.sum(|counts| &counts.dropped);
                     stream.insert("framesDropped".into(), dropped.into());
+                    if let Some(incoming) = incoming {
+                        let failed = incoming.failed(Kind::Video);
+                        stream.insert("framesUndecryptable".into(), failed.into());
+                    }
                     if seconds > 0.0 {
                         let fps = decoded.saturating_sub(before) as f64 / seconds;
                         stream.insert("framesPerSecond".into(), fps.into());
@@ -118,6 +124,10 @@ impl Link {
                 Some("audio") => {
                     let late: u64 = self.audio.iter().map(|a| a.counts().late).sum();
                     stream.insert("packetsDiscarded".into(), late.into());
+                    if let Some(incoming) = incoming {
+                        let failed = incoming.failed(Kind::Audio);
+                        stream.insert("framesUndecryptable".into(), failed.into());
+                    }
                 }
                 _ => {}
             }
@@ -161,6 +171,9 @@ pub(super) struct Far {
     pub(super) lost: bool,
     pub(super) promised: Promise,
     pub(super) media: FarMedia,
+    /// What decrypts its streams, over all connections to it: what it sent before must not be taken again.
+    pub(super) incoming: Option<Arc<Incoming>>,
+    pub(super) undecryptable: Option<Undecryptable>,
     pub(super) link: Option<Link>,
     /// ICE restarts since it was last well.
     pub(super) restarts: u32,
@@ -181,6 +194,8 @@ impl Far {
             lost: false,
             promised: Promise::default(),
             media,
+            incoming: None,
+            undecryptable: None,
             link: None,
             restarts: 0,
         }
@@ -211,6 +226,7 @@ impl Far {
             promised_audio: self.promised.audio,
             had_video: self.first_picture_after.is_some(),
             had_audio: self.first_sound_after.is_some(),
+            undecryptable: self.undecryptable,
             lost: self.lost,
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rtc_protocol::RefuseCode;
 
+use crate::event::Undecryptable;
 use crate::exit::Ending;
 
 /// A peer that stayed shorter than this is not blamed for having no connection yet.
@@ -27,6 +28,8 @@ pub enum How {
     NotTaken(RefuseCode, String),
     /// A moderator removed us.
     Kicked(String),
+    /// No key could be made of what `--e2ee` says.
+    Unprotected(String),
     /// The signaling was lost for good, and no call stood without it.
     SignalingLost(String),
 }
@@ -48,6 +51,8 @@ pub struct PeerFacts {
     pub had_video: bool,
     /// Sound was decoded.
     pub had_audio: bool,
+    /// Why what it sent was not taken, where it was not.
+    pub undecryptable: Option<Undecryptable>,
     /// The connection had broken off and was not back at the end.
     pub lost: bool,
 }
@@ -59,6 +64,10 @@ pub fn judge(how: &How, strict: bool, peers: &[PeerFacts]) -> (Ending, String) {
     match how {
         How::Kicked(reason) => {
             return (Ending::Refused, format!("removed from the room: {reason}"));
+        }
+        How::Unprotected(why) => {
+            let words = format!("the call cannot be encrypted: {why}");
+            return (Ending::Failed, words);
         }
         How::SignalingLost(reason) => {
             return (Ending::Lost, format!("the server was lost: {reason}"));
@@ -125,6 +134,11 @@ fn fault(peers: &[PeerFacts]) -> Option<(Ending, String)> {
             (false, true) => "sound",
             (false, false) => return None,
         };
+        if let Some(why) = peer.undecryptable {
+            let (name, why) = (&peer.name, why.words());
+            let words = format!("{owed} of {name} could not be decrypted: {why}");
+            return Some((Ending::NoMedia, words));
+        }
         let connected = peer.connected.filter(|time| *time >= TIME_TO_MEDIA)?;
         Some((
             Ending::NoMedia,
@@ -150,8 +164,13 @@ mod tests {
             promised_audio: true,
             had_video: true,
             had_audio: true,
+            undecryptable: None,
             lost: false,
         }
+    }
+
+    fn ending_of(peer: &PeerFacts) -> Ending {
+        ending(How::TimeUp, true, std::slice::from_ref(peer))
     }
 
     fn ending(how: How, strict: bool, peers: &[PeerFacts]) -> Ending {
@@ -239,6 +258,26 @@ mod tests {
             ..good()
         };
         assert_eq!(ending(How::TimeUp, true, &[silent]), Ending::Done);
+    }
+
+    #[test]
+    fn what_could_not_be_decrypted_never_arrived_and_the_words_name_the_key() {
+        let locked = PeerFacts {
+            connected: Some(Duration::from_secs(1)),
+            had_audio: false,
+            had_video: false,
+            undecryptable: Some(Undecryptable::OtherKey),
+            ..good()
+        };
+        let (ending, words) = judge(&How::TimeUp, true, std::slice::from_ref(&locked));
+        assert_eq!(ending, Ending::NoMedia);
+        assert!(words.contains("bob") && words.contains("key"), "{words}");
+        let in_the_end = PeerFacts {
+            had_audio: true,
+            had_video: true,
+            ..locked
+        };
+        assert_eq!(ending_of(&in_the_end), Ending::Done);
     }
 
     #[test]

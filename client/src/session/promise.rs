@@ -10,6 +10,21 @@ pub(super) struct Promise {
     pub(super) video: bool,
     /// Some media section will send sound.
     pub(super) audio: bool,
+    /// It says that what it sends is encrypted end to end. Nobody vouches for that: it serves words, no decision.
+    pub(super) encrypted: bool,
+}
+
+/// What a description of ours says before its first media section where we encrypt; others pass over it (RFC 8866,
+/// section 5.13).
+const MARK: &str = "a=x-sframe:1";
+
+/// The description with the mark of who encrypts.
+#[must_use]
+pub(super) fn marked(sdp: &str) -> String {
+    match sdp.split_once("\nm=") {
+        Some((session, media)) => format!("{session}\n{MARK}\r\nm={media}"),
+        None => sdp.to_owned(),
+    }
 }
 
 impl Promise {
@@ -37,6 +52,8 @@ impl Promise {
                     bundle_only: false,
                     sends: session_sends,
                 });
+            } else if line == MARK {
+                promise.encrypted = true;
             } else {
                 let sends = match line {
                     "a=sendrecv" | "a=sendonly" => Some(true),
@@ -89,9 +106,21 @@ mod tests {
             Promise {
                 origin: "- 42".into(),
                 video: false,
-                audio: true
+                audio: true,
+                encrypted: false,
             }
         );
+    }
+
+    #[test]
+    fn who_encrypts_says_so_before_the_first_section() {
+        let sdp = "v=0\r\no=- 42 2 IN IP4 127.0.0.1\r\ns=m=x\r\nt=0 0\r\n\
+            m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=sendrecv\r\n";
+        let told = marked(sdp);
+        assert!(told.contains("t=0 0\r\na=x-sframe:1\r\nm=audio"), "{told}");
+        assert!(Promise::read(&told).encrypted && Promise::read(&told).audio);
+        assert!(!Promise::read(sdp).encrypted);
+        assert_eq!(marked(""), "", "a rollback has no text");
     }
 
     #[test]

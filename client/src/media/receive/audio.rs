@@ -9,6 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::clock::MediaClock;
 use super::jitter::{AudioCounts, AudioJitter, Play, opus_duration};
+use crate::e2ee::{Incoming, Medium};
 use crate::media::clock::Timestamp;
 use crate::media::codec::CodecError;
 use crate::media::codec::opus::OpusDecoder;
@@ -30,17 +31,22 @@ pub struct AudioReceive {
 }
 
 impl AudioReceive {
-    /// Starts on a track; needs a running tokio runtime.
+    /// Starts on a track, whose packets `opener` decrypts where there is one; needs a running tokio runtime.
     ///
     /// # Errors
     /// When the decoder does not start.
-    pub fn start(track: RemoteTrack, sink: Box<dyn SoundSink>) -> Result<Self, CodecError> {
+    pub fn start(
+        track: RemoteTrack,
+        opener: Option<Arc<Incoming>>,
+        sink: Box<dyn SoundSink>,
+    ) -> Result<Self, CodecError> {
         let counts = Arc::new(Mutex::new(AudioCounts::default()));
         let player = Player {
             decoder: OpusDecoder::new(CHANNELS)?,
             jitter: AudioJitter::default(),
             clock: MediaClock::new(SAMPLE_RATE),
             counts: Arc::clone(&counts),
+            opener,
             sink,
         };
         Ok(Self {
@@ -64,6 +70,7 @@ struct Player {
     jitter: AudioJitter,
     clock: MediaClock,
     counts: Arc<Mutex<AudioCounts>>,
+    opener: Option<Arc<Incoming>>,
     sink: Box<dyn SoundSink>,
 }
 
@@ -89,7 +96,14 @@ impl Player {
         }
     }
 
-    fn packet(&mut self, packet: RtpPacket) {
+    fn packet(&mut self, mut packet: RtpPacket) {
+        if let Some(opener) = &self.opener {
+            // What cannot be decrypted was never there: nothing of it is played, and nothing stands in for it.
+            match opener.open(Medium::Opus, &packet.payload) {
+                Some(payload) => packet.payload = payload,
+                None => return,
+            }
+        }
         self.clock.observe(packet.arrived, packet.timestamp);
         if let (Some(ticks), Some(at)) = (
             opus_duration(&packet.payload),

@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::assemble::{Assembler, Frame, Output, Packet};
 use super::clock::MediaClock;
+use crate::e2ee::{Incoming, Medium};
 use crate::media::clock::Timestamp;
 use crate::media::codec::{self, VideoDecoder};
 use crate::media::frame::{EncodedPicture, Picture, VideoCodec};
@@ -62,11 +63,15 @@ pub struct VideoReceive {
 }
 
 impl VideoReceive {
-    /// Starts on a track; needs a running tokio runtime.
+    /// Starts on a track, whose frames `opener` decrypts where there is one; needs a running tokio runtime.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(track: RemoteTrack, sink: Box<dyn PictureSink>) -> std::io::Result<Self> {
+    pub fn start(
+        track: RemoteTrack,
+        opener: Option<Arc<Incoming>>,
+        sink: Box<dyn PictureSink>,
+    ) -> std::io::Result<Self> {
         let counts = Arc::new(VideoCounts::default());
         let stop = Arc::new(AtomicBool::new(false));
         let broken = Arc::new(AtomicBool::new(false));
@@ -76,6 +81,8 @@ impl VideoReceive {
             broken: Arc::clone(&broken),
             stop: Arc::clone(&stop),
             sink,
+            opener,
+            whole: false,
             decoder: None,
         };
         let decoder = std::thread::Builder::new()
@@ -221,6 +228,9 @@ struct Decode {
     broken: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     sink: Box<dyn PictureSink>,
+    opener: Option<Arc<Incoming>>,
+    /// Where frames are decrypted: all of them since a key frame were.
+    whole: bool,
     decoder: Option<(VideoCodec, Box<dyn VideoDecoder>)>,
 }
 
@@ -230,6 +240,9 @@ impl Decode {
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
+            let Some(frame) = self.open(codec, frame) else {
+                continue;
+            };
             let picture = self.decode(codec, &frame);
             self.sink.encoded(&EncodedPicture {
                 codec,
@@ -244,6 +257,22 @@ impl Decode {
                 self.sink.picture(&Arc::new(picture), codec);
             }
         }
+    }
+
+    /// Decrypts a frame. After one that cannot be, nothing but a key frame is of use; none is asked for as long as
+    /// there never was any: with another key it would not be one either.
+    fn open(&mut self, codec: VideoCodec, frame: Frame) -> Option<Frame> {
+        let Some(opener) = &self.opener else {
+            return Some(frame);
+        };
+        let opened = opener.open(Medium::Picture(codec), &frame.data);
+        let usable = opened.is_some() && (frame.key || self.whole);
+        if !usable && (opened.is_some() || std::mem::take(&mut self.whole)) {
+            self.broken.store(true, Ordering::Relaxed);
+        }
+        self.whole |= usable;
+        let data = opened.filter(|_| usable)?;
+        Some(Frame { data, ..frame })
     }
 
     fn decode(&mut self, codec: VideoCodec, frame: &Frame) -> Option<Picture> {

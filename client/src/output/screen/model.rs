@@ -174,6 +174,7 @@ impl ScreenModel {
             Event::ServerStarted { .. }
             | Event::Notice { .. }
             | Event::Broadcast { .. }
+            | Event::Undecryptable { .. }
             | Event::Waiting { .. }
             | Event::Ringing { .. }
             | Event::Accepted { .. }

@@ -74,6 +74,7 @@ impl Call {
         }
         match event {
             PeerEvent::Signal(signal) => {
+                let signal = self.marked(signal);
                 let Ok(to) = PeerId::new(&id) else { return };
                 if let Err(error) = self.signaling.signal(to, signal).await {
                     tracing::debug!("a signal stays here: {error}");
@@ -183,24 +184,29 @@ impl Call {
         if !link.connected() {
             return;
         }
-        if let (Some(video), Some(format)) = (&self.video, link.format) {
-            video.add(id, format, Arc::new(link.peer.video().clone()));
+        if let (Some(video), Some(format)) = (&self.video, link.format)
+            && let Some(target) = self.picture_target(link.peer.video().clone())
+        {
+            video.add(id, format, target);
         }
-        if let Some(audio) = &self.audio {
-            audio.add(id, Arc::new(link.peer.audio().clone()));
+        if let Some(audio) = &self.audio
+            && let Some(target) = self.sound_target(link.peer.audio().clone())
+        {
+            audio.add(id, target);
         }
     }
 
     pub(super) fn track(&mut self, id: &str, track: RemoteTrack) {
+        let opened = self.opener_of(id);
         let Some(far) = self.far.get_mut(id) else {
             return;
         };
         let Some(link) = &mut far.link else { return };
         let started = match track.kind {
-            Kind::Video => VideoReceive::start(track, far.media.pictures())
+            Kind::Video => VideoReceive::start(track, opened, far.media.pictures())
                 .map(|receive| link.video.push(receive))
                 .map_err(|e| e.to_string()),
-            Kind::Audio => AudioReceive::start(track, far.media.sounds())
+            Kind::Audio => AudioReceive::start(track, opened, far.media.sounds())
                 .map(|receive| link.audio.push(receive))
                 .map_err(|e| e.to_string()),
         };

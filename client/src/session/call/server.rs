@@ -27,6 +27,9 @@ impl Call {
             } => {
                 self.room = room.to_string();
                 self.page = url;
+                if let Err(error) = self.protect().await {
+                    return Some(How::Unprotected(error.to_string()));
+                }
                 self.joined(members).await;
             }
             SignalingEvent::Waiting { name } => {
