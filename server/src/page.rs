@@ -34,9 +34,12 @@ pub(crate) const SOCKET_IO: Asset = Asset {
 pub(crate) const ASSETS: &[Asset] = assets![
     "app.js" "js",
     "chat.js" "js",
+    "e2ee.js" "js",
+    "e2ee-worker.js" "js",
     "media.js" "js",
     "mesh.js" "js",
     "peer.js" "js",
+    "sframe.js" "js",
     "signaling.js" "js",
     "stats.js" "js",
     "ui.js" "js",

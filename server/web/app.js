@@ -3,12 +3,15 @@
 import { loadSession, Signaling } from './signaling.js';
 import { Media, watchLevel } from './media.js';
 import { Mesh } from './mesh.js';
+import { canEncrypt, Protection } from './e2ee.js';
+import { secretFault } from './sframe.js';
 import * as ui from './ui.js';
 
 const { $ } = ui;
 const query = new URLSearchParams(location.search);
 // What stands behind the # is never sent to a server by itself, nor logged.
-const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? query.get('token') ?? undefined;
+const hidden = new URLSearchParams(location.hash.slice(1));
+const token = hidden.get('token') ?? query.get('token') ?? undefined;
 const flag = (name) => query.has(name) && !['0', 'false', 'no'].includes(query.get(name));
 const refused = (name) => query.has(name) && !flag(name);
 const STATS_MS = 1000;
@@ -57,6 +60,13 @@ function rememberedName() {
   }
 }
 
+/** Why a call cannot be encrypted with `secret`; empty where it can, or where none is asked for. */
+function protectionFault(secret) {
+  if (secret === null) return '';
+  if (!canEncrypt()) return 'This browser cannot encrypt end to end (or the page is not at localhost or over HTTPS).';
+  return secretFault(secret);
+}
+
 /** The start page: a room to choose. */
 function startPage(fault) {
   ui.show('start');
@@ -88,6 +98,8 @@ class Call {
     this.media = new Media({ audio: !refused('audio'), video: !refused('video') }, { processing: !refused('processing') });
     this.signaling = null;
     this.mesh = null;
+    /** The passphrase, or null. The server is never told. */
+    this.secret = hidden.get('e2ee');
     this.phase = 'lobby';
     this.problem = '';
     this.tiles = new ui.Tiles({
@@ -127,7 +139,8 @@ class Call {
   paintAddress() {
     const server = this.site === 'http://localhost:8080/' ? '' : ` --server ${this.site}`;
     $('waiting-link').textContent = this.address;
-    $('waiting-command').textContent = `rtc-client join ${this.room}${server}`;
+    const e2ee = this.secret === null ? '' : ' --e2ee PASSPHRASE';
+    $('waiting-command').textContent = `rtc-client join ${this.room}${server}${e2ee}`;
   }
 
   /** The same page again, at the server that we were sent to last. */
@@ -149,8 +162,14 @@ class Call {
   lobby(ready) {
     ui.show('lobby');
     $('lobby-name').value = this.name;
+    $('lobby-secret').value = this.secret ?? '';
+    $('lobby-secret').oninput = () => ($('lobby-secret-error').textContent = '');
     $('lobby-form').onsubmit = (event) => {
       event.preventDefault();
+      this.secret = $('lobby-secret').value || null;
+      const fault = protectionFault(this.secret);
+      $('lobby-secret-error').textContent = fault;
+      if (fault) return;
       this.name = cleanName($('lobby-name').value);
       remember(this.name);
       $('lobby-join').disabled = true;
@@ -161,15 +180,30 @@ class Call {
   }
 
   async join(ready) {
+    const fault = protectionFault(this.secret);
+    if (fault) {
+      this.end('Could not join', fault);
+      return;
+    }
     this.show();
     try {
       const welcome = await ready;
+      if (this.secret !== null) await this.protect();
       await this.mesh.join(this.room, this.name, welcome.resumed);
       this.phase = 'joined';
     } catch (error) {
       const title = error.code === 'room-full' ? 'The room is full' : 'Could not join';
       this.end(title, error.message);
     }
+  }
+
+  async protect() {
+    const protection = new Protection();
+    this.mesh.protect(protection);
+    this.tiles.encrypting = true;
+    $('sealed-state').hidden = false;
+    this.paintAddress();
+    await protection.begin(this.secret, this.room);
   }
 
   show() {
@@ -188,7 +222,10 @@ class Call {
     if (this.phase === 'ended') return;
     this.phase = 'ended';
     clearInterval(this.statsTimer);
-    this.mesh?.leave().finally(() => this.signaling.close());
+    this.mesh?.leave().finally(() => {
+      this.signaling.close();
+      this.mesh.protection?.close();
+    });
     this.media.close();
     $('ended-title').textContent = title;
     $('ended-text').textContent = text;
@@ -385,6 +422,8 @@ function handle(call) {
     muted: [...muted],
     state: peer.state,
     polite: peer.polite,
+    encrypted: peer.encrypted,
+    locked: [...peer.locked],
     timings: { ...peer.timings },
     figures: peer.stats.latest,
   });
@@ -396,6 +435,7 @@ function handle(call) {
     get role() { return call?.mesh?.role ?? null; },
     get phase() { return call?.phase ?? 'start'; },
     get server() { return call?.site ?? null; },
+    get encrypting() { return Boolean(call?.mesh?.protection); },
     get link() { return call?.signaling?.state ?? 'closed'; },
     get sending() { return { audio: call?.media.on('audio') ?? false, video: call?.media.on('video') ?? false }; },
     get peers() { return members().map(member); },

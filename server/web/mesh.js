@@ -23,6 +23,8 @@ export class Mesh extends EventTarget {
   /** What a moderator has muted: it is not sent until a moderator lifts it. */
   held = new Set();
   chat = new ChatLog();
+  /** What encrypts end to end, if anything does. */
+  protection = null;
   #signaling;
   #media;
   #codec;
@@ -39,6 +41,12 @@ export class Mesh extends EventTarget {
     signaling.addEventListener('message', (event) => this.#receive(event.detail));
     signaling.addEventListener('welcome', (event) => this.#welcomed(event.detail));
     media.addEventListener('change', (event) => this.#mediaChanged(event.detail));
+  }
+
+  /** Encrypts end to end from now on; before anybody is met. */
+  protect(protection) {
+    this.protection = protection;
+    protection.addEventListener('stream', ({ detail: { peer, kind, open } }) => this.members.get(peer)?.peer.unlocked(kind, open));
   }
 
   /** Enters `room`; `afresh` when an earlier life of this page may still be in it. */
@@ -149,6 +157,7 @@ export class Mesh extends EventTarget {
       answersOnly: member.byHttp,
       media: this.#media,
       codec: this.#codec,
+      protection: this.protection,
       config: { iceServers: this.#signaling.welcome.iceServers ?? [], bundlePolicy: 'max-bundle' },
       send: (signal) =>
         this.#signaling
@@ -265,6 +274,7 @@ export class Mesh extends EventTarget {
     clearTimeout(member.awayTimer);
     member.awayTimer = 0;
     member.peer.close();
+    this.protection?.forget(member.id);
     this.#tell('members');
     this.#tell('left', { member, reason });
   }

@@ -1,6 +1,7 @@
 // One connection to one member: perfect negotiation (W3C webrtc-pc, section 10.7), trickled candidates, ICE restart.
 
 import { ChatChannel } from './chat.js';
+import { isMarked, marked } from './e2ee.js';
 import { PeerStats } from './stats.js';
 
 const KINDS = ['audio', 'video'];
@@ -20,7 +21,7 @@ export function preferCodec(codecs, name) {
 }
 
 /**
- * Events: `state`, `track` (our `stream` got or lost a track), `chat` (detail: text), `chat-open`.
+ * Events: `state`, `track` (our `stream` got or lost a track, or can be decrypted or not), `chat` (detail: text), `chat-open`.
  *
  * The newcomer is polite and makes the first offer; the one that was there waits for it. To a member that the server
  * translates for we are polite, and offer only when it asks (`restart`). One that came by HTTP (WHIP, WHEP) takes no
@@ -32,11 +33,16 @@ export class Peer extends EventTarget {
   stream = new MediaStream();
   pc = null;
   stats = null;
+  /** The far side says that what it sends is encrypted end to end. */
+  encrypted = false;
+  /** What of it is neither shown nor played, because it cannot be decrypted. */
+  locked = new Set();
   timings = { createdAt: performance.now(), connectedMs: null, firstFrameMs: null };
   #media;
   #config;
   #codec;
   #send;
+  #protection;
   #chat = null;
   #answersOnly;
   #makingOffer = false;
@@ -45,7 +51,7 @@ export class Peer extends EventTarget {
   #rescueTimer = 0;
   #closed = false;
 
-  constructor({ id, polite, offers = polite, answersOnly = false, media, config, codec, send }) {
+  constructor({ id, polite, offers = polite, answersOnly = false, media, config, codec, protection = null, send }) {
     super();
     this.id = id;
     this.polite = polite;
@@ -54,6 +60,7 @@ export class Peer extends EventTarget {
     this.#config = config;
     this.#codec = codec;
     this.#send = send;
+    this.#protection = protection;
     this.#build(offers);
   }
 
@@ -90,6 +97,13 @@ export class Peer extends EventTarget {
     }
   }
 
+  /** A far stream can be decrypted, or cannot. */
+  unlocked(kind, open) {
+    if (open) this.locked.delete(kind);
+    else this.locked.add(kind);
+    this.dispatchEvent(new CustomEvent('track'));
+  }
+
   /** After the link came back without our session: says again what may have been lost on the way. */
   repeat() {
     if (this.pc.signalingState === 'have-local-offer') this.#sendDescription();
@@ -115,7 +129,10 @@ export class Peer extends EventTarget {
     this.#makingOffer = false;
     this.#ignoreOffer = false;
     pc.onicecandidate = ({ candidate }) => this.#send({ candidate: candidate ? plain(candidate) : null });
-    pc.ontrack = ({ track }) => this.#received(track);
+    pc.ontrack = ({ track, transceiver }) => {
+      this.#protect(transceiver);
+      this.#received(track);
+    };
     pc.ondatachannel = ({ channel }) => channel.label === 'chat' && this.#adopt(channel);
     pc.onconnectionstatechange = () => this.#stateChanged();
     pc.onnegotiationneeded = () => this.#answersOnly || this.#offer();
@@ -172,7 +189,9 @@ export class Peer extends EventTarget {
     const collision = description.type === 'offer' && (this.#makingOffer || pc.signalingState !== 'stable');
     this.#ignoreOffer = !this.polite && collision;
     if (this.#ignoreOffer) return;
+    this.encrypted = isMarked(description.sdp);
     await pc.setRemoteDescription(description);
+    for (const transceiver of pc.getTransceivers()) this.#protect(transceiver);
     if (description.type !== 'offer') return;
     await this.#attachTracks();
     await pc.setLocalDescription();
@@ -194,6 +213,17 @@ export class Peer extends EventTarget {
       streams: [this.#media.stream],
     });
     if (kind === 'video') this.#prefer(transceiver);
+    this.#protect(transceiver);
+  }
+
+  // With a key nothing goes out or comes in past it: this stands before there is a track.
+  #protect(transceiver) {
+    if (!this.#protection || transceiver.stopped || transceiver.direction === 'stopped') return;
+    const { sender, receiver } = transceiver;
+    const { kind } = receiver.track;
+    this.#protection.seal(sender, kind);
+    this.#protection.open(receiver, kind, this.id);
+    this.#protection.limit(transceiver, kind);
   }
 
   // An answer carries our tracks in the m-lines that the offer brought; what found none is offered afterwards.
@@ -215,7 +245,7 @@ export class Peer extends EventTarget {
   }
 
   #prefer(transceiver) {
-    if (!this.#codec) return;
+    if (!this.#codec || this.#protection) return;
     const codecs = preferCodec(RTCRtpReceiver.getCapabilities('video').codecs, this.#codec);
     if (codecs) transceiver.setCodecPreferences(codecs);
     else console.warn(`rtc: this browser has no ${this.#codec}`);
@@ -223,10 +253,15 @@ export class Peer extends EventTarget {
 
   #sendDescription() {
     const { type, sdp } = this.pc.localDescription;
-    this.#send({ description: { type, sdp } });
+    this.#send({ description: { type, sdp: this.#protection ? marked(sdp) : sdp } });
   }
 
   #received(track) {
+    if (this.encrypted && !this.#protection) {
+      // Ciphertext decoded is noise.
+      this.unlocked(track.kind, false);
+      return;
+    }
     for (const old of this.stream.getTracks()) {
       if (old.kind === track.kind && old !== track) this.stream.removeTrack(old);
     }

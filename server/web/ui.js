@@ -1,6 +1,7 @@
 // What is on the screen. Nothing here knows about sockets or connections.
 
 import { pieces } from './chat.js';
+import { troubleText } from './e2ee.js';
 
 export const $ = (id) => document.getElementById(id);
 const SCREENS = ['start', 'lobby', 'call', 'ended'];
@@ -75,6 +76,8 @@ const STATUS = { new: 'Connecting…', connecting: 'Connecting…', disconnected
 
 /** The pictures of the others. */
 export class Tiles {
+  /** Whether we encrypt end to end. */
+  encrypting = false;
   #tiles = new Map();
   #onBlocked;
   #onFirstFrame;
@@ -106,12 +109,13 @@ export class Tiles {
     if (!tile) return;
     const { peer } = member;
     const video = tile.querySelector('video');
-    const hasVideo = peer.stream.getVideoTracks().some((track) => !track.muted) && !member.muted.has('video');
+    const hasVideo = peer.stream.getVideoTracks().some((track) => !track.muted) && !member.muted.has('video') && !peer.locked.has('video');
     tile.classList.toggle('no-picture', !hasVideo);
     tile.classList.toggle('muted-audio', member.muted.has('audio'));
     setText(tile.querySelector('.name'), member.name);
     const elsewhere = member.byHttp && peer.state === 'new';
-    setText(tile.querySelector('.status'), elsewhere ? 'Connected with another member' : (STATUS[peer.state] ?? ''));
+    const locked = peer.locked.size > 0 ? troubleText(this.encrypting, peer.encrypted) : '';
+    setText(tile.querySelector('.status'), elsewhere ? 'Connected with another member' : (STATUS[peer.state] ?? locked));
     paintAvatar(tile.querySelector('.avatar'), member.name, member.id);
     video.setAttribute('aria-label', `Picture of ${member.name}`);
     for (const track of peer.stream.getTracks()) track.onmute = track.onunmute = () => this.paint(member);

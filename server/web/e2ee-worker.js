@@ -1,0 +1,78 @@
+// Where encoded frames are sealed and opened (W3C webrtc-encoded-transform): beside the page, so that its work delays no frame.
+
+import { Opener, Sealer } from './sframe.js';
+
+/** So many frames in a row that cannot be decrypted are no accident. */
+const FRAMES = 10;
+
+/** The page's key; frames wait for it, and it comes first. */
+let arrived;
+const base = new Promise((resolve) => (arrived = resolve));
+/** One sealer for each kind: a key id of its own, and no number twice. */
+const sealers = new Map();
+/** One opener for each far peer. */
+const openers = new Map();
+
+onmessage = ({ data }) => {
+  if (data.base) arrived(data.base);
+  if (data.forget) openers.delete(data.forget);
+};
+
+onrtctransform = ({ transformer }) => {
+  const { side, kind, peer } = transformer.options;
+  const transform = side === 'send' ? sealing(kind) : opening(kind, peer);
+  transformer.readable
+    .pipeThrough(new TransformStream({ transform }))
+    .pipeTo(transformer.writable)
+    .catch(() => {}); // the connection is closed
+};
+
+function sealing(kind) {
+  return async (frame, controller) => {
+    const key = await base;
+    if (!sealers.has(kind)) sealers.set(kind, new Sealer(key));
+    const medium = mediumOf(kind, frame);
+    const sealed = medium && (await sealers.get(kind).seal(medium, new Uint8Array(frame.data)));
+    // Nothing goes out in clear.
+    if (!sealed) return;
+    frame.data = sealed.buffer;
+    controller.enqueue(frame);
+  };
+}
+
+function opening(kind, peer) {
+  let failed = 0;
+  let told = null;
+  // Where frames are decrypted: all of them since a key frame were.
+  let whole = kind === 'audio';
+  const tell = (open) => {
+    if (told === open) return;
+    told = open;
+    postMessage({ peer, kind, open });
+  };
+  return async (frame, controller) => {
+    const key = await base;
+    if (!openers.has(peer)) openers.set(peer, new Opener(key));
+    const medium = mediumOf(kind, frame);
+    const opened = medium && (await openers.get(peer).open(medium, new Uint8Array(frame.data)));
+    if (!opened) {
+      failed += 1;
+      if (kind === 'video') whole = false;
+      if (failed === FRAMES) tell(false);
+      return;
+    }
+    failed = 0;
+    tell(true);
+    if (frame.type === 'key') whole = true;
+    if (!whole) return;
+    frame.data = opened.buffer;
+    controller.enqueue(frame);
+  };
+}
+
+/** What a frame is, by its codec where the browser tells it; null where there is no rule for it. */
+function mediumOf(kind, frame) {
+  const codec = frame.getMetadata().mimeType?.split('/')[1]?.toLowerCase();
+  const expected = kind === 'audio' ? 'opus' : 'vp8';
+  return codec === undefined || codec === expected ? expected : null;
+}
