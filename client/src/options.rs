@@ -431,7 +431,7 @@ fn encryptable(text: &str) -> Result<Vec<VideoCodec>, OptionError> {
         return Err(OptionError::new(
             "--codec",
             text,
-            "with --e2ee pictures are in vp8: there is no way to encrypt the others end to end; add vp8",
+            "with --e2ee pictures are in vp8 or vp9: there is no way to encrypt h264 end to end; add vp8",
         ));
     }
     Ok(list)
@@ -622,7 +622,10 @@ mod tests {
 
     #[test]
     fn an_encrypted_call_is_in_a_codec_that_can_be_encrypted() {
-        assert_eq!(parse(&["--e2ee", "x"]).unwrap().codecs, [VideoCodec::Vp8]);
+        assert_eq!(
+            parse(&["--e2ee", "x"]).unwrap().codecs,
+            [VideoCodec::Vp8, VideoCodec::Vp9]
+        );
         let error = parse(&["--e2ee", "x", "--codec", "h264"]).unwrap_err();
         assert!(error.to_string().contains("add vp8"), "{error}");
     }

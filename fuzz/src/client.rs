@@ -104,9 +104,10 @@ pub fn sframe(data: &[u8]) {
     let Some((first, frame)) = data.split_first() else {
         return;
     };
-    let medium = match first % 3 {
+    let medium = match first % 4 {
         0 => Medium::Opus,
         1 => Medium::Picture(VideoCodec::Vp8),
+        3 => Medium::Picture(VideoCodec::Vp9),
         _ => Medium::Picture(VideoCodec::H264),
     };
     let key = RoomSecret::Raw(vec![7; 32]).key("");

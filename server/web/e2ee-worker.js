@@ -1,6 +1,6 @@
 // Where encoded frames are sealed and opened (W3C webrtc-encoded-transform): beside the page, so that its work delays no frame.
 
-import { Opener, Sealer } from './sframe.js';
+import { codecOfKey, Opener, Sealer } from './sframe.js';
 
 /** So many frames in a row that cannot be decrypted are no accident. */
 const FRAMES = 10;
@@ -28,11 +28,13 @@ onrtctransform = ({ transformer }) => {
 };
 
 function sealing(kind) {
+  const mediumOf = media(kind);
   return async (frame, controller) => {
     const key = await base;
     if (!sealers.has(kind)) sealers.set(kind, new Sealer(key));
-    const medium = mediumOf(kind, frame);
-    const sealed = medium && (await sealers.get(kind).seal(medium, new Uint8Array(frame.data)));
+    const bytes = new Uint8Array(frame.data);
+    const medium = mediumOf(frame, bytes);
+    const sealed = medium && (await sealers.get(kind).seal(medium, bytes));
     // Nothing goes out in clear.
     if (!sealed) return;
     frame.data = sealed.buffer;
@@ -41,6 +43,7 @@ function sealing(kind) {
 }
 
 function opening(kind, peer) {
+  const mediumOf = media(kind);
   let failed = 0;
   let told = null;
   // Where frames are decrypted: all of them since a key frame were.
@@ -53,8 +56,9 @@ function opening(kind, peer) {
   return async (frame, controller) => {
     const key = await base;
     if (!openers.has(peer)) openers.set(peer, new Opener(key));
-    const medium = mediumOf(kind, frame);
-    const opened = medium && (await openers.get(peer).open(medium, new Uint8Array(frame.data)));
+    const bytes = new Uint8Array(frame.data);
+    const medium = mediumOf(frame, bytes);
+    const opened = medium && (await openers.get(peer).open(medium, bytes));
     if (!opened) {
       failed += 1;
       if (kind === 'video') whole = false;
@@ -70,9 +74,15 @@ function opening(kind, peer) {
   };
 }
 
-/** What a frame is, by its codec where the browser tells it; null where there is no rule for it. */
-function mediumOf(kind, frame) {
-  const codec = frame.getMetadata().mimeType?.split('/')[1]?.toLowerCase();
-  const expected = kind === 'audio' ? 'opus' : 'vp8';
-  return codec === undefined || codec === expected ? expected : null;
+/** Tells what each frame of a stream is; null where there is no rule for it. */
+function media(kind) {
+  let latest = null;
+  return (frame, bytes) => {
+    const told = frame.getMetadata().mimeType?.split('/')[1]?.toLowerCase();
+    if (kind === 'audio') return told === undefined || told === 'opus' ? 'opus' : null;
+    if (told !== undefined) return ['vp8', 'vp9'].includes(told) ? told : null;
+    // Not every browser tells the codec; the beginning of a key frame does, before it is sealed and after.
+    if (frame.type === 'key') latest = codecOfKey(bytes);
+    return latest;
+  };
 }

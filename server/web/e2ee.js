@@ -3,7 +3,7 @@
 import { roomKey } from './sframe.js';
 
 const MARK = 'a=x-sframe:1';
-const CODECS = { audio: ['audio/opus'], video: ['video/vp8', 'video/rtx'] };
+const CODECS = { audio: ['audio/opus'], video: ['video/vp8', 'video/vp9', 'video/rtx'] };
 
 /** Whether this browser can put something of ours between encoder and network. */
 export const canEncrypt = () => typeof RTCRtpScriptTransform !== 'undefined' && Boolean(globalThis.crypto?.subtle);
@@ -45,10 +45,12 @@ export class Protection extends EventTarget {
     receiver.transform ??= new RTCRtpScriptTransform(this.#worker, { side: 'receive', kind, peer });
   }
 
-  /** Leaves what cannot be encrypted out of the negotiation. */
-  limit(transceiver, kind) {
-    const codecs = RTCRtpReceiver.getCapabilities(kind).codecs;
-    transceiver.setCodecPreferences(codecs.filter(({ mimeType }) => CODECS[kind].includes(mimeType.toLowerCase())));
+  /** Leaves what cannot be encrypted out of the negotiation, with the picture's codec `first` in front. */
+  limit(transceiver, kind, first) {
+    const name = ({ mimeType }) => mimeType.toLowerCase();
+    const known = RTCRtpReceiver.getCapabilities(kind).codecs.filter((codec) => CODECS[kind].includes(name(codec)));
+    const front = known.filter((codec) => name(codec) === `video/${first}`.toLowerCase());
+    transceiver.setCodecPreferences([...front, ...known.filter((codec) => !front.includes(codec))]);
   }
 
   /** A peer is gone for good. */

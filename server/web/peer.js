@@ -223,7 +223,7 @@ export class Peer extends EventTarget {
     const { kind } = receiver.track;
     this.#protection.seal(sender, kind);
     this.#protection.open(receiver, kind, this.id);
-    this.#protection.limit(transceiver, kind);
+    this.#protection.limit(transceiver, kind, this.#codec);
   }
 
   // An answer carries our tracks in the m-lines that the offer brought; what found none is offered afterwards.

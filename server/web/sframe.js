@@ -107,7 +107,15 @@ export function clearBytes(medium, frame) {
   let clear = null;
   if (medium === 'opus') clear = 1;
   else if (medium === 'vp8') clear = (frame[0] & 1) === 0 ? 10 : 3;
+  else if (medium === 'vp9') clear = (frame[0] & 0xcc) === 0x80 && (frame[0] & 0x30) !== 0x30 ? 10 : 1;
   return clear !== null && frame.length >= clear ? clear : null;
+}
+
+/** The codec of a key frame, by the start code of the one and the sync code of the other; null where it is neither. */
+export function codecOfKey(frame) {
+  const holds = (at, ...bytes) => bytes.every((byte, index) => frame[at + index] === byte);
+  if (holds(3, 0x9d, 0x01, 0x2a)) return 'vp8';
+  return holds(1, 0x49, 0x83, 0x42) ? 'vp9' : null;
 }
 
 /** Encrypts the frames of one stream of ours, for any number of peers: one key id, no number twice. */

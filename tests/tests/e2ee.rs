@@ -46,10 +46,16 @@ fn peer<'a>(ended: &'a Ended, name: &str) -> &'a Value {
     peers.iter().find(|p| p["name"] == name).unwrap()
 }
 
-fn saw_and_heard(peer: &Value, hz: f64) {
-    let read = peer["marks"]["read"].as_u64().unwrap_or(0);
+/// Marks that may be smeared, as a real-time VP9 encoder does where Chromium's film begins again, encrypted or not.
+fn smeared(codec: &str, read: u64) -> u64 {
+    if codec == "vp9" { 2 + read / 15 } else { 0 }
+}
+
+fn saw_and_heard(peer: &Value, codec: &str, hz: f64) {
+    let count = |what: &str| peer["marks"][what].as_u64().unwrap_or(0);
+    let (read, unreadable) = (count("read"), count("unreadable"));
     assert!(read >= 60, "{peer:#}");
-    assert_eq!(peer["marks"]["unreadable"], 0, "{peer:#}");
+    assert!(unreadable <= smeared(codec, read), "{peer:#}");
     let heard = peer["tone"]["frequencyHz"].as_f64().unwrap();
     assert!((heard - hz).abs() < 2.0, "{peer:#}");
     assert!(peer["tone"]["purity"].as_f64().unwrap() > 0.9, "{peer:#}");
@@ -183,8 +189,8 @@ async fn two_clients_with_one_passphrase_see_hear_and_record_each_other_and_the_
         assert_eq!(ended.code, Some(0), "{ended:#?}");
         assert_eq!(reasons(ended), [], "{ended:#?}");
     }
-    saw_and_heard(peer(&alice, "bob"), 660.0);
-    saw_and_heard(peer(&bob, "alice"), 440.0);
+    saw_and_heard(peer(&alice, "bob"), "vp8", 660.0);
+    saw_and_heard(peer(&bob, "alice"), "vp8", 440.0);
 
     let heard = ears.heard.lock().unwrap().clone();
     assert!(heard.iter().any(|text| text.contains("a=x-sframe:1")));
@@ -299,7 +305,7 @@ impl Stage {
 
 const WITH_SECRET: &str = "#e2ee=correct%20horse%20battery";
 
-async fn page_sees_and_hears(page: &Page, peer: &str, hz: u32) {
+async fn page_sees_and_hears(page: &Page, peer: &str, codec: &str, hz: u32) {
     page.eval(MARKS_JS).await.unwrap();
     page.eval(TONE_JS).await.unwrap();
     let find = format!("rtc.peers.find(p => p.name === '{peer}')");
@@ -321,27 +327,41 @@ async fn page_sees_and_hears(page: &Page, peer: &str, hz: u32) {
     let tone = page.eval("tone.summary()").await.unwrap();
     let heard = tone["hz"].as_f64().unwrap();
     assert!((heard - f64::from(hz)).abs() < 2.0, "{tone}");
-    assert_eq!(page.eval("marks.summary().unreadable").await.unwrap(), 0);
+    let count = async |what: &str| {
+        let script = format!("marks.summary().{what}");
+        page.eval(&script).await.unwrap().as_u64().unwrap()
+    };
+    let (unreadable, read) = (count("unreadable").await, count("read").await);
+    assert!(unreadable <= smeared(codec, read), "{unreadable} of {read}");
 }
 
-async fn client_and_page(page_first: bool) {
+async fn client_and_page(page_first: bool, codec: &str) {
     let _alone = alone().await;
     let stage = Stage::new().await;
     let url = stage.server.url();
-    let more = ["--audio", "tone:660", "--until-alone", "--e2ee", SECRET];
+    let more = [
+        "--audio",
+        "tone:660",
+        "--until-alone",
+        "--e2ee",
+        SECRET,
+        "--codec",
+        codec,
+    ];
+    let asked = format!("&codec={codec}{WITH_SECRET}");
     let (page, mut client) = if page_first {
-        let page = stage.page("browser", WITH_SECRET).await;
+        let page = stage.page("browser", &asked).await;
         (page, client(&url, "terminal", &more, &[]))
     } else {
         let mut client = client(&url, "terminal", &more, &[]);
         client.wait_for("joined", |_| true).await.unwrap();
-        (stage.page("browser", WITH_SECRET).await, client)
+        (stage.page("browser", &asked).await, client)
     };
     // Its sound and its picture, whichever comes first.
     for _ in 0..2 {
         client.wait_for("first-frame", |_| true).await.unwrap();
     }
-    page_sees_and_hears(&page, "terminal", 660).await;
+    page_sees_and_hears(&page, "terminal", codec, 660).await;
     assert_eq!(page.eval("rtc.peers[0].locked.length").await.unwrap(), 0);
     let sealed = "!document.getElementById('sealed-state').hidden && rtc.encrypting";
     assert_eq!(page.eval(sealed).await.unwrap(), true);
@@ -350,17 +370,27 @@ async fn client_and_page(page_first: bool) {
     let ended = client.ended(Duration::ZERO).await.unwrap();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     assert_eq!(reasons(&ended), [], "{ended:#?}");
-    saw_and_heard(peer(&ended, "browser"), 440.0);
+    saw_and_heard(peer(&ended, "browser"), codec, 440.0);
+    let mime = format!("video/{}", codec.to_uppercase());
+    assert!(
+        ended.events.iter().any(|e| e["codec"] == mime),
+        "{ended:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_calls_a_page_with_the_same_passphrase() {
-    client_and_page(true).await;
+    client_and_page(true, "vp8").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_calls_a_client_with_the_same_passphrase() {
-    client_and_page(false).await;
+    client_and_page(false, "vp8").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_and_a_client_encrypt_vp9_as_well() {
+    client_and_page(false, "vp9").await;
 }
 
 /// The page shows nothing of its only peer, plays nothing, and says why.
@@ -424,8 +454,8 @@ async fn two_pages_with_one_passphrase_see_each_other_and_the_page_keeps_to_the_
     let stage = Stage::new().await;
     let ada = stage.page("Ada", WITH_SECRET).await;
     let grace = stage.page("Grace", WITH_SECRET).await;
-    page_sees_and_hears(&ada, "Grace", 440).await;
-    page_sees_and_hears(&grace, "Ada", 440).await;
+    page_sees_and_hears(&ada, "Grace", "vp8", 440).await;
+    page_sees_and_hears(&grace, "Ada", "vp8", 440).await;
     // RFC 9605, appendix C.3, the vector of cipher suite 5.
     let vector = r"(async () => {
         const { baseKey, Sealer, Opener } = await import('/_/sframe.js');

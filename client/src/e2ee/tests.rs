@@ -12,6 +12,7 @@ use crate::event::Kind;
 use crate::media::frame::VideoCodec;
 
 const VP8: Medium = Medium::Picture(VideoCodec::Vp8);
+const VP9: Medium = Medium::Picture(VideoCodec::Vp9);
 
 fn room(byte: u8) -> RoomKey {
     let digits = format!("key:{}", format!("{byte:02x}").repeat(32));
@@ -34,6 +35,8 @@ fn a_frame_comes_out_as_it_went_in_with_its_beginning_in_clear() {
     for (medium, frame, clear) in [
         (VP8, key_frame(500), 10),
         (VP8, delta.clone(), 3),
+        (VP9, [&[0x82], &delta[..]].concat(), 10),
+        (VP9, [&[0x86], &delta[..]].concat(), 1),
         (Medium::Opus, delta, 1),
     ] {
         let sealed = sealer.seal(medium, &frame).unwrap();
@@ -193,7 +196,7 @@ proptest! {
         let key = room(7);
         let sealer = Sealer::with_id(&key, id).unwrap();
         let mut opener = Opener::new(Some(key));
-        for medium in [VP8, Medium::Opus] {
+        for medium in [VP8, VP9, Medium::Opus] {
             if let Ok(sealed) = sealer.seal(medium, &frame) {
                 prop_assert!(sealed.len() <= frame.len() + 33);
                 prop_assert_eq!(opener.open(medium, &sealed).unwrap(), &frame);
@@ -207,7 +210,7 @@ proptest! {
     fn a_frame_with_any_bit_changed_is_refused(
         frame in proptest::collection::vec(any::<u8>(), 10..300), at in any::<prop::sample::Index>(), bit in 0_u32..8,
     ) {
-        for medium in [VP8, Medium::Opus] {
+        for medium in [VP8, VP9, Medium::Opus] {
             let (sealer, mut opener) = pair();
             let mut sealed = sealer.seal(medium, &frame).unwrap().to_vec();
             let at = at.index(sealed.len());
@@ -219,7 +222,7 @@ proptest! {
     #[test]
     fn any_bytes_are_refused_and_nothing_of_them_is_remembered(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let (_, mut opener) = pair();
-        for medium in [VP8, Medium::Opus, Medium::Picture(VideoCodec::H264)] {
+        for medium in [VP8, VP9, Medium::Opus, Medium::Picture(VideoCodec::H264)] {
             prop_assert!(opener.open(medium, &bytes).is_err());
         }
         prop_assert_eq!(opener.remembered(), 0);
