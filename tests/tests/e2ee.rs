@@ -477,3 +477,43 @@ async fn two_pages_with_one_passphrase_see_each_other_and_the_page_keeps_to_the_
         assert_eq!(page.complaints(), [], "{:#?}", page.messages());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_takes_a_passphrase_before_joining_and_refuses_half_a_key() {
+    let _alone = alone().await;
+    let stage = Stage::new().await;
+    let port = stage.server.port();
+    let url = format!("http://localhost:{port}/sealed?name=Ada");
+    let page = stage.browser.open(&url).await.unwrap();
+    let join = |secret: &str| {
+        format!(
+            "(() => {{ const field = document.getElementById('lobby-secret'); field.value = '{secret}'; \
+             field.dispatchEvent(new Event('input')); document.getElementById('lobby-form').requestSubmit(); }})()"
+        )
+    };
+    page.wait_for("!document.getElementById('lobby').hidden", PATIENCE)
+        .await
+        .unwrap();
+    page.eval(&join("key:1234")).await.unwrap();
+    let refused = "document.getElementById('lobby-secret-error').textContent.includes('64')";
+    page.wait_for(refused, PATIENCE).await.unwrap();
+    assert_eq!(page.eval("rtc.phase").await.unwrap(), "lobby");
+    page.eval(&join(SECRET)).await.unwrap();
+    page.wait_for("rtc.phase === 'joined' && rtc.encrypting", PATIENCE)
+        .await
+        .unwrap();
+    // The address that the page gives to others has no passphrase in it.
+    let shown = "document.getElementById('waiting-link').textContent + document.getElementById('waiting-command').textContent";
+    let shown = page.eval(shown).await.unwrap();
+    assert!(!shown.as_str().unwrap().contains("horse"), "{shown}");
+    let mut terminal = client(
+        &stage.server.url(),
+        "terminal",
+        &["--e2ee", SECRET, "--until-alone"],
+        &[],
+    );
+    terminal.wait_for("first-frame", |_| true).await.unwrap();
+    page.goto("about:blank").await.unwrap();
+    let ended = terminal.ended(Duration::ZERO).await.unwrap();
+    assert_eq!(reasons(&ended), [], "{ended:#?}");
+}
