@@ -32,6 +32,8 @@ Examples:
   rtc-client join foo --record call.mkv
   rtc-client join --as alice                 wait to be called; a takes the call, r refuses it
   rtc-client call alice                      call her
+  rtc-client devices                         what there is to see, hear and show with
+  rtc-client join foo --video screen         show a screen
   rtc-client load signaling                  how many calls a second a server sets up
 
 Exit codes:
@@ -45,6 +47,12 @@ pub(crate) enum Command {
     Join(Box<Join>),
     /// Call somebody by name.
     Call(Box<Call>),
+    /// List cameras, microphones, loudspeakers and screens.
+    Devices {
+        /// Print JSON instead of lines.
+        #[arg(long)]
+        json: bool,
+    },
     /// Pass UDP on over a path as bad as you like, between any two programs.
     Impair(Impair),
     /// Put load on a server and measure how it bears it.
@@ -102,7 +110,7 @@ pub(crate) struct Media {
     #[arg(long = "as", value_name = "NAME", env = "RTC_CLIENT_NAME")]
     pub(crate) name: Option<String>,
 
-    /// camera, camera:WHICH, test, file:PATH or none. Default: camera.
+    /// camera, camera:WHICH, screen, screen:WHICH, test, file:PATH or none; `devices` lists them. Default: camera.
     #[arg(long, value_name = "SOURCE", help_heading = "Sources")]
     pub(crate) video: Option<String>,
 
@@ -114,14 +122,10 @@ pub(crate) struct Media {
     #[arg(long = "loop", help_heading = "Sources")]
     pub(crate) looped: bool,
 
-    /// Size of the picture that is asked of the camera or drawn by the test source.
-    #[arg(
-        long,
-        value_name = "WxH",
-        default_value = "640x360",
-        help_heading = "Sources"
-    )]
-    pub(crate) size: String,
+    /// Size of the picture that is asked of the camera or drawn by the test source, and the most that is taken of a
+    /// screen. Default: 640x360, of a screen 1280x720.
+    #[arg(long, value_name = "WxH", help_heading = "Sources")]
+    pub(crate) size: Option<String>,
 
     /// Pictures a second that are asked of the camera or drawn by the test source.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=120), help_heading = "Sources")]

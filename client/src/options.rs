@@ -18,6 +18,8 @@ use crate::trust::Trust;
 pub enum VideoFrom {
     /// A camera: the first, or by index, name or path.
     Camera(Option<String>),
+    /// A screen: the primary one, or by number or name.
+    Screen(Option<String>),
     /// The test picture.
     Test,
     /// A file.
@@ -259,10 +261,14 @@ impl CallOptions {
             video_asked: join.video.is_some(),
             audio_asked: join.audio.is_some(),
             speaker_asked: join.speaker.is_some(),
+            looped: join.looped,
+            size: match &join.size {
+                Some(typed) => size(typed)?,
+                None if matches!(video, VideoFrom::Screen(_)) => SCREEN_SIZE,
+                None => SIZE,
+            },
             video,
             audio,
-            looped: join.looped,
-            size: size(&join.size)?,
             fps: join.fps,
             codecs,
             e2ee,
@@ -314,6 +320,12 @@ pub(crate) fn impairment(texts: &[String]) -> Result<Option<Spec>, OptionError> 
     Ok(spec)
 }
 
+/// The size where none was asked for.
+const SIZE: (u32, u32) = (640, 360);
+
+/// And of a screen: writing is to be read.
+const SCREEN_SIZE: (u32, u32) = (1280, 720);
+
 /// The tone where none was asked for: the chamber A.
 const TONE_HZ: u32 = 440;
 
@@ -332,13 +344,14 @@ fn default_name() -> String {
 fn video(text: &str) -> Result<VideoFrom, OptionError> {
     match split(text) {
         ("camera", which) => Ok(VideoFrom::Camera(which.map(str::to_owned))),
+        ("screen", which) => Ok(VideoFrom::Screen(which.map(str::to_owned))),
         ("test", None) => Ok(VideoFrom::Test),
         ("none", None) => Ok(VideoFrom::None),
         ("file", Some(path)) => Ok(VideoFrom::File(path.into())),
         _ => Err(OptionError::new(
             "--video",
             text,
-            "use camera, camera:WHICH, test, file:PATH or none",
+            "use camera, camera:WHICH, screen, screen:WHICH, test, file:PATH or none",
         )),
     }
 }

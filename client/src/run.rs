@@ -13,6 +13,7 @@ use crate::event::{Event, Kind};
 use crate::exit::Ending;
 use crate::impair;
 use crate::load::{self, args::What};
+use crate::media::devices::inventory::Inventory;
 #[cfg(target_os = "macos")]
 use crate::media::sink::window;
 use crate::media::sink::window::Window;
@@ -33,6 +34,7 @@ pub fn run(cli: Cli) -> Ending {
     let result = match cli.command {
         Command::Join(join) => return hold_call(CallOptions::join(*join)),
         Command::Call(call) => return hold_call(CallOptions::call(*call)),
+        Command::Devices { json } => devices(json),
         Command::Impair(arguments) => return impair::run(&arguments),
         Command::Load(load) => {
             let What::Signaling(asked) = load.what;
@@ -58,6 +60,19 @@ pub fn run(cli: Cli) -> Ending {
             Ending::Failed
         }
     }
+}
+
+fn devices(json: bool) -> anyhow::Result<()> {
+    let inventory = Inventory::take();
+    let text = if json {
+        serde_json::to_string(&inventory).context("the list has no JSON form")?
+    } else {
+        // Names come from hardware that anybody may have made.
+        let lines = inventory.to_text();
+        let lines: Vec<_> = lines.lines().map(output::text::clean).collect();
+        lines.join("\n")
+    };
+    print(format!("{text}\n").as_bytes())
 }
 
 fn manual() -> anyhow::Result<Vec<u8>> {

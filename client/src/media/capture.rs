@@ -7,9 +7,12 @@
 use std::path::PathBuf;
 
 use super::frame::{EncodedPicture, EncodedSound, Picture, Sound};
+pub use latest::CaptureStats;
 
 pub mod camera;
+mod latest;
 pub mod microphone;
+pub mod screen;
 pub mod test_picture;
 pub mod tone;
 

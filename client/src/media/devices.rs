@@ -3,13 +3,12 @@
 
 pub(crate) mod audio;
 mod held;
+pub mod inventory;
 pub(crate) mod samples;
 
 use std::time::Duration;
 
 use serde::Serialize;
-
-use super::capture::camera;
 
 pub(crate) use held::Held;
 
@@ -27,29 +26,6 @@ pub struct Device {
     pub id: String,
     /// Whether it is taken where none is named.
     pub default: bool,
-}
-
-/// What this machine has.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Devices {
-    /// Cameras.
-    pub cameras: Vec<Device>,
-    /// Microphones.
-    pub microphones: Vec<Device>,
-    /// Loudspeakers.
-    pub speakers: Vec<Device>,
-}
-
-impl Devices {
-    /// Asks the system; a part of it that does not answer within seconds counts as having none.
-    #[must_use]
-    pub fn list() -> Self {
-        Self {
-            cameras: camera::list(),
-            microphones: audio::list(audio::Kind::Microphone),
-            speakers: audio::list(audio::Kind::Loudspeaker),
-        }
-    }
 }
 
 /// The place of the device that `which` means: an index, an id, or a part of a name without regard to case.

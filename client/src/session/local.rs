@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::media::capture::camera::{Camera, CameraWish};
 use crate::media::capture::microphone::Microphone;
+use crate::media::capture::screen::{Screen, ScreenWish};
 use crate::media::capture::test_picture::TestPicture;
 use crate::media::capture::tone::Tone;
 use crate::media::capture::{AudioSource, SourceError, VideoSource};
@@ -71,6 +72,13 @@ fn video(
             CameraWish {
                 width,
                 height,
+                fps: options.fps,
+            },
+        )?),
+        VideoFrom::Screen(which) => Box::new(Screen::open(
+            which.as_deref(),
+            ScreenWish {
+                size: options.size,
                 fps: options.fps,
             },
         )?),

@@ -13,7 +13,7 @@ use rtc_client::media::capture::microphone::Microphone;
 use rtc_client::media::capture::{AudioItem, AudioSource, VideoItem, VideoSource};
 use rtc_client::media::clock::Timestamp;
 use rtc_client::media::convert::to_rgb;
-use rtc_client::media::devices::Devices;
+use rtc_client::media::devices::inventory::Inventory;
 use rtc_client::media::frame::{Picture, SAMPLE_RATE, Sound};
 use rtc_client::media::sink::speaker::Speaker;
 use rtc_e2e::tone::{listen, tone};
@@ -36,7 +36,7 @@ fn run() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
-        ["list"] => println!("{}", serde_json::to_string(&Devices::list())?),
+        ["list"] => println!("{}", serde_json::to_string(&Inventory::take())?),
         ["listen", seconds] => hear(seconds.parse()?, None)?,
         ["listen", seconds, which] => hear(seconds.parse()?, Some(which))?,
         ["play", hz, seconds] => play(hz.parse()?, seconds.parse()?, None)?,

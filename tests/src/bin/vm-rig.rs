@@ -137,6 +137,20 @@ fn listed(outcome: &Outcome) -> anyhow::Result<String> {
         ensure!(list.iter().any(|d| d["id"] == id), "{kind} lack {id}");
         figures.push(format!("{} {kind}", list.len()));
     }
+    let modes = &devices["cameras"][0]["modes"];
+    let offers = |width: u64, height: u64, rate: f64| {
+        modes.as_array().into_iter().flatten().any(|mode| {
+            (&mode["format"], &mode["usable"]) == (&"YUYV".into(), &true.into())
+                && (&mode["width"], &mode["height"]) == (&width.into(), &height.into())
+                && mode["rates"]
+                    .as_array()
+                    .is_some_and(|all| all.contains(&rate.into()))
+        })
+    };
+    ensure!(
+        offers(640, 360, 30.0) && offers(1280, 720, 12.5),
+        "the camera offers {modes}"
+    );
     Ok(figures.join(", "))
 }
 

@@ -4,72 +4,39 @@
 //! the newest picture only.
 
 mod choice;
+mod modes;
 mod settle;
 mod words;
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use nokhwa::Buffer;
 use nokhwa::utils::{
     ApiBackend, CameraFormat, CameraIndex, FrameFormat, RequestedFormat, RequestedFormatType,
 };
 
+use super::latest::{CaptureStats, Ending, Latest};
 use super::{SourceError, VideoItem, VideoSource};
 use crate::media::clock::Timestamp;
 use crate::media::convert::{PixelFormat, to_picture};
+use crate::media::devices::inventory::CameraInfo;
 use crate::media::devices::{Device, Held, OPEN_LIMIT, choices, find, matching};
 use crate::media::frame::Picture;
 pub use choice::CameraWish;
 use choice::{FORMATS, in_order};
+pub use modes::CameraMode;
 
-/// How long one call of [`Camera::next`] waits at most.
-const PATIENCE: Duration = Duration::from_millis(500);
 /// A picture said to be older than this has a clock of its own and is stamped on arrival.
 const OLDEST: Duration = Duration::from_millis(500);
 
 /// An open camera. [`VideoSource::next`] gives the newest picture; what nobody fetched in time
 /// is replaced and counted.
 pub struct Camera {
-    shared: Arc<Shared>,
+    latest: Arc<Latest>,
     label: String,
     format: CameraFormat,
     _held: Held,
-}
-
-/// What became of a camera's pictures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CameraStats {
-    /// That the device gave.
-    pub taken: u64,
-    /// Replaced by a newer one before they were fetched.
-    pub dropped: u64,
-    /// That could not be read, such as half a JPEG.
-    pub broken: u64,
-}
-
-#[derive(Default)]
-struct Shared {
-    slot: Mutex<Slot>,
-    more: Condvar,
-}
-
-#[derive(Default)]
-struct Slot {
-    newest: Option<Picture>,
-    failed: Option<String>,
-    stats: CameraStats,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn fail(&self, problem: String) {
-        self.lock().failed.get_or_insert(problem);
-        self.more.notify_all();
-    }
 }
 
 impl Camera {
@@ -79,8 +46,8 @@ impl Camera {
     /// # Errors
     /// When there is none, it is busy or denied, or does not answer within seconds.
     pub fn open(which: Option<&str>, wish: CameraWish) -> Result<Self, SourceError> {
-        let shared = Arc::new(Shared::default());
-        let filling = shared.clone();
+        let latest = Arc::new(Latest::default());
+        let filling = Arc::clone(&latest);
         let wanted = which.map(str::to_owned);
         let opened = Held::open("camera", OPEN_LIMIT, move |opened, stop| {
             let (mut camera, label) = match start(wanted.as_deref(), wish) {
@@ -96,7 +63,7 @@ impl Camera {
             let ending = Ending(filling);
             while !stop.requested() {
                 match camera.frame() {
-                    Ok(buffer) => take(&buffer, &ending.0),
+                    Ok(buffer) => ending.0.put(picture(&buffer)),
                     Err(error) => {
                         ending.0.fail(error.to_string());
                         break;
@@ -107,7 +74,7 @@ impl Camera {
         let (held, opened) = opened.ok_or_else(words::silent)?;
         let (label, format) = opened?;
         Ok(Self {
-            shared,
+            latest,
             label,
             format,
             _held: held,
@@ -122,28 +89,17 @@ impl Camera {
 
     /// What became of its pictures so far.
     #[must_use]
-    pub fn stats(&self) -> CameraStats {
-        self.shared.lock().stats
+    pub fn stats(&self) -> CaptureStats {
+        self.latest.stats()
     }
 }
 
 impl VideoSource for Camera {
     fn next(&mut self) -> Result<Option<VideoItem>, SourceError> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut slot = self.shared.lock();
-        loop {
-            if let Some(picture) = slot.newest.take() {
-                return Ok(Some(VideoItem::Raw(picture)));
-            }
-            if let Some(problem) = &slot.failed {
-                return Err(words::trouble(&self.label, problem));
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(Some(VideoItem::Nothing));
-            }
-            let woken = self.shared.more.wait_timeout(slot, left);
-            slot = woken.unwrap_or_else(PoisonError::into_inner).0;
+        match self.latest.fetch() {
+            Ok(Some(picture)) => Ok(Some(VideoItem::Raw(picture))),
+            Ok(None) => Ok(Some(VideoItem::Nothing)),
+            Err(problem) => Err(words::trouble(&self.label, &problem)),
         }
     }
 
@@ -160,21 +116,34 @@ impl VideoSource for Camera {
     }
 }
 
-/// Tells the fetcher when the thread ends for whatever reason, a panic in a driver's binding included.
-struct Ending(Arc<Shared>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.fail("its driver ended".to_owned());
-    }
-}
-
-/// The cameras of this machine, bounded in time.
-pub(crate) fn list() -> Vec<Device> {
-    let listed = Held::open("list-cameras", OPEN_LIMIT, |opened, _stop| {
-        let _ = opened.tell(query().0);
+/// The cameras of this machine and what each can give, bounded in time.
+pub(crate) fn describe_all() -> Vec<CameraInfo> {
+    let listed = Held::open("ask-cameras", OPEN_LIMIT, |opened, _stop| {
+        let (devices, _indices) = query();
+        let mut cameras = Vec::new();
+        for (place, device) in devices.into_iter().enumerate() {
+            #[cfg(target_os = "linux")]
+            let modes = modes::modes(&device.id);
+            #[cfg(not(target_os = "linux"))]
+            let modes = modes::modes(&_indices[place]);
+            let _ = place;
+            let (modes, problem) = match modes {
+                Ok(modes) => (modes, None),
+                Err(error) => {
+                    let label = format!("camera \"{}\"", device.name);
+                    let told = words::trouble(&label, &error.to_string());
+                    (Vec::new(), Some(told.to_string()))
+                }
+            };
+            cameras.push(CameraInfo {
+                device,
+                modes,
+                problem,
+            });
+        }
+        let _ = opened.tell(cameras);
     });
-    listed.map(|(_held, devices)| devices).unwrap_or_default()
+    listed.map(|(_held, cameras)| cameras).unwrap_or_default()
 }
 
 fn query() -> (Vec<Device>, Vec<CameraIndex>) {
@@ -276,24 +245,13 @@ fn real_path(which: &str) -> String {
         .unwrap_or_else(|| which.to_owned())
 }
 
-/// Converts a frame and puts it into the slot.
-fn take(buffer: &Buffer, shared: &Shared) {
+/// What a frame shows; none where it cannot be read.
+fn picture(buffer: &Buffer) -> Option<Picture> {
     let at = stamp(buffer.capture_timestamp(), Timestamp::now());
-    let size = buffer.resolution();
-    let picture = pixels(buffer.source_frame_format()).and_then(|format| {
-        to_picture(format, size.width(), size.height(), buffer.buffer(), at)
-            .inspect_err(|error| tracing::debug!("camera: {error}"))
-            .ok()
-    });
-    let mut slot = shared.lock();
-    slot.stats.taken += 1;
-    match picture {
-        Some(picture) => {
-            slot.stats.dropped += u64::from(slot.newest.replace(picture).is_some());
-            shared.more.notify_one();
-        }
-        None => slot.stats.broken += 1,
-    }
+    let (format, size) = (pixels(buffer.source_frame_format())?, buffer.resolution());
+    to_picture(format, size.width(), size.height(), buffer.buffer(), at)
+        .inspect_err(|error| tracing::debug!("camera: {error}"))
+        .ok()
 }
 
 /// When a picture was taken: as the driver says, if that can be believed.

@@ -26,6 +26,8 @@ pub enum PixelFormat {
     Uyvy,
     /// Red, green, blue, 8 bits each.
     Rgb,
+    /// Blue, green, red and a byte without meaning, as screens have it.
+    Bgrx,
     /// One JPEG a picture.
     Mjpeg,
 }
@@ -74,6 +76,7 @@ pub fn to_picture(
         PixelFormat::Yuyv => packed(&mut picture, bytes, yuv::yuyv422_to_yuv420)?,
         PixelFormat::Uyvy => packed(&mut picture, bytes, yuv::uyvy422_to_yuv420)?,
         PixelFormat::Rgb => from_rgb(&mut picture, bytes)?,
+        PixelFormat::Bgrx => from_bgrx(&mut picture, bytes)?,
         PixelFormat::Mjpeg => {}
     }
     Ok(picture)
@@ -86,6 +89,7 @@ fn bytes_of(format: PixelFormat, width: usize, height: usize) -> usize {
         }
         PixelFormat::Yuyv | PixelFormat::Uyvy => 4 * width.div_ceil(2) * height,
         PixelFormat::Rgb => 3 * width * height,
+        PixelFormat::Bgrx => 4 * width * height,
         PixelFormat::Mjpeg => 0,
     }
 }
@@ -109,6 +113,19 @@ fn from_rgb(picture: &mut Picture, bytes: &[u8]) -> Result<(), ConvertError> {
         &mut planes_mut(picture),
         bytes,
         3 * width,
+        YuvRange::Limited,
+        YuvStandardMatrix::Bt601,
+        YuvConversionMode::Balanced,
+    )
+    .map_err(|e| colours(width, height, &e))
+}
+
+fn from_bgrx(picture: &mut Picture, bytes: &[u8]) -> Result<(), ConvertError> {
+    let (width, height) = (picture.width, picture.height);
+    yuv::bgra_to_yuv420(
+        &mut planes_mut(picture),
+        bytes,
+        4 * width,
         YuvRange::Limited,
         YuvStandardMatrix::Bt601,
         YuvConversionMode::Balanced,

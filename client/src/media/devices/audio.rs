@@ -6,6 +6,7 @@ use cpal::{
     SupportedStreamConfigRange,
 };
 
+use super::inventory::SoundInfo;
 use super::{Device, Held, OPEN_LIMIT, choices, find, matching, samples};
 use crate::media::capture::SourceError;
 use crate::media::frame::SAMPLE_RATE;
@@ -43,14 +44,34 @@ pub(crate) struct Found {
     pub(crate) label: String,
 }
 
-/// The devices of one kind, bounded in time.
-pub(crate) fn list(kind: Kind) -> Vec<Device> {
-    let listed = Held::open("list-sound", OPEN_LIMIT, move |opened, _stop| {
+/// The devices of one kind and how each would be opened, bounded in time.
+pub(crate) fn describe_all(kind: Kind) -> Vec<SoundInfo> {
+    let listed = Held::open("ask-sound", OPEN_LIMIT, move |opened, _stop| {
         let _quiet = quiet();
-        let devices = host().map(|host| numbered(kind, &host).1);
-        let _ = opened.tell(devices.unwrap_or_default());
+        let _ = opened.tell(host().map_or_else(|_| Vec::new(), |host| described(kind, &host)));
     });
     listed.map(|(_held, devices)| devices).unwrap_or_default()
+}
+
+fn described(kind: Kind, host: &cpal::Host) -> Vec<SoundInfo> {
+    let (devices, names) = numbered(kind, host);
+    let mut all = Vec::new();
+    for (device, named) in devices.iter().zip(names) {
+        let (sample_rate, channels, problem) = match offer(kind, device) {
+            Ok(offer) => (Some(offer.sample_rate()), Some(offer.channels()), None),
+            Err(error) => {
+                let label = format!("{} \"{}\"", kind.name(), named.name);
+                (None, None, Some(trouble(kind, &label, &error).to_string()))
+            }
+        };
+        all.push(SoundInfo {
+            device: named,
+            sample_rate,
+            channels,
+            problem,
+        });
+    }
+    all
 }
 
 /// Finds the device that `which` means, or the default one, and the best it offers.
@@ -73,6 +94,21 @@ pub(crate) fn choose(kind: Kind, which: Option<&str>) -> Result<Found, SourceErr
             trouble(kind, &label, error)
         }
     };
+    let best = offer(kind, &device).map_err(|error| failed(&error))?;
+    Ok(Found {
+        config: StreamConfig {
+            channels: best.channels(),
+            sample_rate: best.sample_rate(),
+            buffer_size: buffer(kind, is_alsa(&host), &best),
+        },
+        format: best.sample_format(),
+        device,
+        label,
+    })
+}
+
+/// The best that a device offers.
+fn offer(kind: Kind, device: &cpal::Device) -> Result<SupportedStreamConfig, cpal::Error> {
     let (default, ranges) = match kind {
         Kind::Microphone => (
             device.default_input_config(),
@@ -87,24 +123,13 @@ pub(crate) fn choose(kind: Kind, which: Option<&str>) -> Result<Found, SourceErr
                 .map(Iterator::collect::<Vec<_>>),
         ),
     };
-    let ranges = ranges.map_err(|error| failed(&error))?;
     let channels = match (kind, &default) {
         (Kind::Microphone, Ok(default)) => default.channels().clamp(1, 2),
         _ => 2,
     };
-    let Some(best) = best(ranges, channels).or_else(|| default.ok()) else {
-        return Err(failed(&ErrorKind::UnsupportedConfig.into()));
-    };
-    Ok(Found {
-        config: StreamConfig {
-            channels: best.channels(),
-            sample_rate: best.sample_rate(),
-            buffer_size: buffer(kind, is_alsa(&host), &best),
-        },
-        format: best.sample_format(),
-        device,
-        label,
-    })
+    best(ranges?, channels)
+        .or_else(|| default.ok())
+        .ok_or_else(|| ErrorKind::UnsupportedConfig.into())
 }
 
 /// What went wrong with a device, in words that say what to do next.

@@ -83,31 +83,12 @@ fn a_driver_time_is_believed_only_where_it_can_be_true() {
 }
 
 #[test]
-fn the_slot_keeps_the_newest_and_counts_what_is_lost() {
-    let shared = Shared::default();
-    let grey = |value: u8| {
-        let bytes = [value, value, value, value, 128, 128];
-        Buffer::new(Resolution::new(2, 2), &bytes, FrameFormat::NV12)
-    };
-    take(&grey(50), &shared);
-    take(&grey(60), &shared);
-    let cut_off = Buffer::new(Resolution::new(2, 2), &[1, 2, 3], FrameFormat::NV12);
-    take(&cut_off, &shared);
-    let slot = shared.lock();
-    assert_eq!(slot.newest.as_ref().unwrap().y, [60; 4]);
-    let expected = CameraStats {
-        taken: 3,
-        dropped: 1,
-        broken: 1,
-    };
-    assert_eq!(slot.stats, expected);
-}
-
-#[test]
-fn a_thread_that_ends_tells_so_instead_of_leaving_the_fetcher_waiting() {
-    let shared = Arc::new(Shared::default());
-    drop(Ending(shared.clone()));
-    assert_eq!(shared.lock().failed.as_deref(), Some("its driver ended"));
+fn what_cannot_be_read_is_no_picture() {
+    let read = |bytes: &[u8], format| picture(&Buffer::new(Resolution::new(2, 2), bytes, format));
+    let grey = [60, 60, 60, 60, 128, 128];
+    assert_eq!(read(&grey, FrameFormat::NV12).unwrap().y, [60; 4]);
+    assert_eq!(read(&[1, 2, 3], FrameFormat::NV12), None);
+    assert_eq!(read(&grey, FrameFormat::GRAY), None);
 }
 
 #[test]

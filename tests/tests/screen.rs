@@ -1,0 +1,175 @@
+//! A screen shown in a call: a real X server, and a recording of what the far side saw.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rtc_e2e::alone::alone;
+use rtc_e2e::process::{Client, binary};
+use rtc_e2e::server::TestServer;
+use serde_json::Value;
+
+const SIZE: (usize, usize) = (800, 600);
+
+/// An X server without a screen of glass; ended when dropped.
+struct Display {
+    server: Child,
+    name: String,
+}
+
+impl Display {
+    fn start() -> Self {
+        let (width, height) = SIZE;
+        let mut server = Command::new("Xvfb")
+            // The server chooses a free number and tells it.
+            .args(["-displayfd", "1", "-nolisten", "tcp", "-screen", "0"])
+            .arg(format!("{width}x{height}x24"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("Xvfb is there: apt-get install xvfb");
+        let mut number = String::new();
+        let mut told = BufReader::new(server.stdout.take().unwrap());
+        told.read_line(&mut number).unwrap();
+        let name = format!(":{}", number.trim());
+        Self { server, name }
+    }
+
+    /// Paints the left half in one colour and the right half in another.
+    fn paint(&self, folder: &Path, left: [u8; 3], right: [u8; 3]) {
+        let (width, height) = SIZE;
+        let mut picture = format!("P6 {width} {height} 255\n").into_bytes();
+        let row = [left.repeat(width / 2), right.repeat(width / 2)].concat();
+        picture.extend(row.repeat(height));
+        let path = folder.join("wallpaper.ppm");
+        std::fs::write(&path, picture).unwrap();
+        // Its exit code says nothing: what is seen at the far side is what counts.
+        Command::new("display")
+            .args(["-window", "root"])
+            .arg(&path)
+            .env("DISPLAY", &self.name)
+            .stderr(Stdio::null())
+            .status()
+            .expect("display is there: apt-get install imagemagick");
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// The last picture of a recording and its size.
+fn last_picture(path: &Path) -> ((usize, usize), Vec<u8>) {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(path)
+        .args(["-f", "image2pipe", "-c:v", "ppm", "-"])
+        .output()
+        .expect("ffmpeg is there: apt-get install ffmpeg");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let all = output.stdout;
+    let header = |bytes: &[u8]| -> Option<((usize, usize), usize)> {
+        let mut lines = bytes.splitn(4, |&b| b == b'\n');
+        (lines.next()? == b"P6").then_some(())?;
+        let size = std::str::from_utf8(lines.next()?).ok()?;
+        let (width, height) = size.split_once(' ')?;
+        let depth = lines.next()?;
+        let begin = 3 + size.len() + 1 + depth.len() + 1;
+        Some(((width.parse().ok()?, height.parse().ok()?), begin))
+    };
+    let (size, begin) = header(&all).expect("a picture");
+    let one = begin + 3 * size.0 * size.1;
+    let last = &all[all.len() - one..];
+    (size, last[begin..].to_vec())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_far_side_sees_what_is_on_the_screen() {
+    let _alone = alone().await;
+    let display = Display::start();
+    let folder = tempfile::tempdir().unwrap();
+    display.paint(folder.path(), [255, 0, 0], [0, 0, 255]);
+    let server = TestServer::start().await.unwrap();
+    let url = server.url();
+    let film = folder.path().join("seen.mkv");
+    let common = ["join", "desk", "--headless", "--server", &url];
+    let mut viewer = common.to_vec();
+    viewer.extend(["--record", film.to_str().unwrap()]);
+    let mut viewer = Client::start(&viewer).unwrap();
+    viewer.wait_for("joined", |_| true).await.unwrap();
+    let mut shower = common.to_vec();
+    shower.extend(["--video", "screen", "--bitrate", "3m"]);
+    let shower = Client::start_with(&shower, &[("DISPLAY", &display.name)]).unwrap();
+    viewer
+        .wait_for("first-frame", |e| e["kind"] == "video")
+        .await
+        .unwrap();
+    viewer.wait_for("stats", |_| true).await.unwrap();
+    // What changes on it is seen, too.
+    display.paint(folder.path(), [0, 128, 0], [255, 255, 255]);
+    viewer.wait_for("stats", |_| true).await.unwrap();
+    viewer.wait_for("stats", |_| true).await.unwrap();
+    for client in [&shower, &viewer] {
+        client.signal("INT").unwrap();
+    }
+    let limit = Duration::from_secs(20);
+    shower.ended(limit).await.unwrap();
+    viewer.ended(limit).await.unwrap();
+
+    let (size, pixels) = last_picture(&film);
+    assert_eq!(size, SIZE);
+    for (column, colour) in [(100, [0, 128, 0]), (700, [255, 255, 255])] {
+        let at = 3 * (100 * size.0 + column);
+        let is = &pixels[at..at + 3];
+        let off = is
+            .iter()
+            .zip(colour)
+            .map(|(is, should)| is.abs_diff(should));
+        assert!(off.max() <= Some(12), "{is:?} where {colour:?} was shown");
+    }
+}
+
+#[test]
+fn the_list_of_devices_has_the_screen_and_a_wrong_one_is_told_with_the_choices() {
+    let display = Display::start();
+    let client = binary("rtc-client").unwrap();
+    let list = |arguments: &[&str]| {
+        let run = Command::new(&client)
+            .args(arguments)
+            .env("DISPLAY", &display.name)
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{run:?}");
+        String::from_utf8(run.stdout).unwrap()
+    };
+    let told: Value = serde_json::from_str(&list(&["devices", "--json"])).unwrap();
+    let screen = &told["screens"][0];
+    assert_eq!(
+        (&screen["width"], &screen["height"]),
+        (&800.into(), &600.into()),
+        "{told:#}"
+    );
+    assert_eq!(screen["default"], true);
+    assert!(list(&["devices"]).contains("800x600 at 0,0"));
+
+    let wrong = Command::new(&client)
+        .args(["join", "desk", "--headless", "--video", "screen:parrot"])
+        .env("DISPLAY", &display.name)
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&wrong.stderr);
+    assert_eq!(wrong.status.code(), Some(1), "{words}");
+    assert!(
+        words.contains("no screen found matching \"parrot\"; there is 0 \""),
+        "{words}"
+    );
+}
