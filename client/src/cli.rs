@@ -166,6 +166,16 @@ pub(crate) struct Media {
     )]
     pub(crate) bitrate: String,
 
+    /// What of the picture is rather kept where path or processor cannot carry all of it:
+    /// balanced, maintain-framerate or maintain-resolution.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "balanced",
+        help_heading = "Media"
+    )]
+    pub(crate) degradation: String,
+
     /// Send sound in stereo, coded for music.
     #[arg(long, help_heading = "Media")]
     pub(crate) stereo: bool,

@@ -9,6 +9,7 @@ use rtc_protocol::{AuthToken, Name};
 use crate::cli::{self, Display, Graphics, Media};
 use crate::e2ee::{Medium, RoomSecret};
 use crate::media::frame::VideoCodec;
+use crate::media::send::adapt::Degradation;
 use crate::net::impair::Spec;
 use crate::signaling::ServerAddress;
 use crate::trust::Trust;
@@ -112,6 +113,8 @@ pub struct CallOptions {
     pub e2ee: Option<RoomSecret>,
     /// Bits a second of the picture.
     pub bitrate: u32,
+    /// What of the picture is rather kept.
+    pub degradation: Degradation,
     /// Two channels, coded for music.
     pub stereo: bool,
     /// Far pictures.
@@ -273,6 +276,13 @@ impl CallOptions {
             codecs,
             e2ee,
             bitrate: bitrate(&join.bitrate)?,
+            degradation: Degradation::named(&join.degradation).ok_or_else(|| {
+                OptionError::new(
+                    "--degradation",
+                    &join.degradation,
+                    "write balanced, maintain-framerate or maintain-resolution",
+                )
+            })?,
             stereo: join.stereo,
             display,
             graphics: join.graphics,
@@ -659,6 +669,7 @@ mod tests {
             ["--size", "641x360"],
             ["--size", "big"],
             ["--codec", "theora"],
+            ["--degradation", "gracefully"],
             ["--bitrate", "fast"],
             ["--bitrate", "nan"],
             ["--record", "call.avi"],

@@ -13,6 +13,7 @@ use rtc_client::media::codec::opus::Content;
 use rtc_client::media::frame::{EncodedPicture, EncodedSound, Picture, Sound, VideoCodec};
 use rtc_client::media::receive::audio::{AudioReceive, SoundSink};
 use rtc_client::media::receive::video::{PictureSink, VideoReceive};
+use rtc_client::media::send::adapt::Degradation;
 use rtc_client::media::send::audio::{AudioSend, AudioSettings};
 use rtc_client::media::send::video::{VideoSend, VideoSettings};
 use rtc_client::peer::{ConnectionState, Peer, PeerConfig, PeerEvent};
@@ -52,6 +53,7 @@ async fn call(codec: VideoCodec, frames: u64) -> (MarksSummary, u64) {
         VideoSettings {
             fps: 30,
             bitrate: 1_500_000,
+            degradation: Degradation::Balanced,
         },
         Box::new(|_| {}),
         Box::new(|_| {}),

@@ -360,6 +360,9 @@ impl Call {
         if let Some(link) = &mut far.link {
             link.add_to(&mut report, far.incoming.as_deref());
         }
+        if let Some(video) = &self.video {
+            sending::add_limitation(&mut report, video.limitation(&id));
+        }
         let peer = far.who.clone();
         self.tell(Event::Stats { peer, report });
     }

@@ -1,5 +1,6 @@
 //! Our sources on their way: the threads that capture and encode, wired to the call.
 
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::StartError;
@@ -7,6 +8,7 @@ use super::far::MediaNews;
 use crate::event::Kind;
 use crate::media::capture::{AudioSource, VideoSource};
 use crate::media::codec::opus::Content;
+use crate::media::send::adapt::Limitation;
 use crate::media::send::audio::{AudioSend, AudioSettings};
 use crate::media::send::video::{VideoSend, VideoSettings};
 use crate::options::CallOptions;
@@ -38,6 +40,7 @@ pub(super) fn start(
                 VideoSettings {
                     fps: options.fps,
                     bitrate: options.bitrate,
+                    degradation: options.degradation,
                 },
                 Box::new(move |picture| board.put(SELF, picture)),
                 tell(Kind::Video),
@@ -62,4 +65,35 @@ pub(super) fn start(
         })
         .transpose()?;
     Ok((video, audio))
+}
+
+/// Puts what our encoder suffers from into a report (W3C webrtc-stats,
+/// `qualityLimitationReason`), of which the engine knows nothing.
+pub(super) fn add_limitation(report: &mut Value, limitation: Limitation) {
+    let dictionaries = report.as_object_mut().into_iter().flatten();
+    for (_, dictionary) in dictionaries {
+        if dictionary["type"] == "outbound-rtp" && dictionary["kind"] == "video" {
+            dictionary["qualityLimitationReason"] = Value::from(limitation.name());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_reason_is_told_of_the_picture_that_is_sent_alone() {
+        let mut report = json!({
+            "V": {"type": "outbound-rtp", "kind": "video", "qualityLimitationReason": "none"},
+            "A": {"type": "outbound-rtp", "kind": "audio"},
+            "I": {"type": "inbound-rtp", "kind": "video"},
+        });
+        add_limitation(&mut report, Limitation::Cpu);
+        assert_eq!(report["V"]["qualityLimitationReason"], "cpu");
+        assert!(report["A"].get("qualityLimitationReason").is_none());
+        assert!(report["I"].get("qualityLimitationReason").is_none());
+    }
 }

@@ -58,6 +58,12 @@ impl Targets {
         }
     }
 
+    /// What a peer takes.
+    #[must_use]
+    pub fn format(&self, peer: &str) -> Option<VideoFormat> {
+        self.by_peer.get(peer).map(|target| target.format)
+    }
+
     /// What a peer's path takes, in bits a second.
     pub fn limit(&mut self, peer: &str, bitrate: u32) {
         if let Some(target) = self.by_peer.get_mut(peer) {

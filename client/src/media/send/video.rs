@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::adapt::{Adaptation, Degradation, Limitation, Seen, Thinning};
 use super::gop::Gop;
 use super::targets::Targets;
 use super::{PictureTarget, SourceEvent};
@@ -19,6 +20,7 @@ use crate::media::capture::{VideoItem, VideoSource};
 use crate::media::clock::Timestamp;
 use crate::media::codec::h264::{H264Encoder, Slices};
 use crate::media::codec::{self, CodecError, EncoderConfig, VideoDecoder, VideoEncoder};
+use crate::media::convert::scale;
 use crate::media::frame::{EncodedPicture, Picture, VideoCodec};
 use crate::peer::VideoFormat;
 
@@ -33,6 +35,8 @@ pub struct VideoSettings {
     pub fps: u32,
     /// Bits a second where no peer's path takes less.
     pub bitrate: u32,
+    /// What is rather kept where not all can be sent.
+    pub degradation: Degradation,
 }
 
 /// What the threads have done so far.
@@ -68,6 +72,8 @@ struct State {
     /// What was last encoded or is being encoded, for a key frame on demand.
     last: Option<Arc<Picture>>,
     targets: Targets,
+    /// What each encoder suffers from.
+    limitations: HashMap<VideoFormat, Limitation>,
 }
 
 /// Our picture on its way to every peer; ends with its threads when dropped.
@@ -95,6 +101,7 @@ impl VideoSend {
                 fresh: None,
                 last: None,
                 targets: Targets::default(),
+                limitations: HashMap::new(),
             }),
             wake: Condvar::new(),
             stop: AtomicBool::new(false),
@@ -143,6 +150,16 @@ impl VideoSend {
     /// What a peer's path takes, in bits a second.
     pub fn limit(&self, peer: &str, bitrate: u32) {
         self.shared.lock().targets.limit(peer, bitrate);
+    }
+
+    /// Why a peer is not sent the whole picture, if it is not.
+    #[must_use]
+    pub fn limitation(&self, peer: &str) -> Limitation {
+        let state = self.shared.lock();
+        let format = state.targets.format(peer);
+        format
+            .and_then(|format| state.limitations.get(&format).copied())
+            .unwrap_or_default()
     }
 
     /// Turns the camera off or on: off sends black.
@@ -312,6 +329,10 @@ impl Capture {
 struct Encoder {
     inner: Box<dyn VideoEncoder>,
     bitrate: u32,
+    adaptation: Adaptation,
+    thinning: Thinning,
+    /// The count of skipped pictures when it was last looked at.
+    skipped: u64,
 }
 
 fn encode_loop(shared: &Shared, settings: VideoSettings) {
@@ -324,20 +345,24 @@ fn encode_loop(shared: &Shared, settings: VideoSettings) {
                 continue;
             }
             let general = shared.bitrate.load(Ordering::Relaxed);
-            let bitrate = demand.limit.map_or(general, |limit| limit.min(general));
-            if let Some(encoded) = encode_one(
-                &mut encoders,
-                format,
-                demand.key,
-                bitrate,
-                &picture,
-                settings,
-            ) {
+            let work = Work {
+                picture: &picture,
+                key: demand.key,
+                bitrate: demand.limit.map_or(general, |limit| limit.min(general)),
+                skipped: shared.skipped.load(Ordering::Relaxed),
+            };
+            let encoded = encode_one(&mut encoders, format, &work, settings);
+            let mut state = shared.lock();
+            if let Some(encoder) = encoders.get(&format) {
+                let limitation = encoder.adaptation.limitation();
+                state.limitations.insert(format, limitation);
+            }
+            if let Some(encoded) = encoded {
                 shared.encoded.fetch_add(1, Ordering::Relaxed);
-                shared.lock().targets.send_encoded(format, &encoded);
+                state.targets.send_encoded(format, &encoded);
             } else if !fresh {
                 // An encoder that fails is not asked again before the next picture.
-                shared.lock().last = None;
+                state.last = None;
             }
         }
     }
@@ -393,23 +418,36 @@ fn open_encoder(
     }
 }
 
+/// What one encoder is to do now.
+struct Work<'a> {
+    picture: &'a Picture,
+    key: bool,
+    bitrate: u32,
+    /// Pictures that were skipped so far.
+    skipped: u64,
+}
+
 fn encode_one(
     encoders: &mut HashMap<VideoFormat, Encoder>,
     format: VideoFormat,
-    key: bool,
-    bitrate: u32,
-    picture: &Picture,
+    work: &Work,
     settings: VideoSettings,
 ) -> Option<EncodedPicture> {
     if let Entry::Vacant(place) = encoders.entry(format) {
         let config = EncoderConfig {
-            width: picture.width,
-            height: picture.height,
+            width: work.picture.width,
+            height: work.picture.height,
             fps: settings.fps,
-            bitrate,
+            bitrate: work.bitrate,
         };
         match open_encoder(format, config) {
-            Ok(inner) => place.insert(Encoder { inner, bitrate }),
+            Ok(inner) => place.insert(Encoder {
+                inner,
+                bitrate: work.bitrate,
+                adaptation: Adaptation::new(settings.degradation),
+                thinning: Thinning::default(),
+                skipped: work.skipped,
+            }),
             Err(error) => {
                 tracing::error!("{error}");
                 return None;
@@ -417,18 +455,50 @@ fn encode_one(
         };
     }
     let encoder = encoders.get_mut(&format)?;
-    if encoder.bitrate != bitrate {
-        match encoder.inner.set_bitrate(bitrate) {
-            Ok(()) => encoder.bitrate = bitrate,
+    if encoder.bitrate != work.bitrate {
+        match encoder.inner.set_bitrate(work.bitrate) {
+            Ok(()) => encoder.bitrate = work.bitrate,
             Err(error) => tracing::warn!("{error}"),
         }
     }
-    match encoder.inner.encode(picture, key) {
-        Ok(encoded) => encoded,
-        Err(error) => {
-            tracing::warn!("{error}");
-            encoders.remove(&format);
-            None
+    let encoded = encoder.encode(work, settings.fps);
+    encoded.unwrap_or_else(|error| {
+        tracing::warn!("{error}");
+        encoders.remove(&format);
+        None
+    })
+}
+
+impl Encoder {
+    /// Encodes as much of the picture as path and processor carry.
+    fn encode(&mut self, work: &Work, fps: u32) -> Result<Option<EncodedPicture>, CodecError> {
+        let plan = self.adaptation.plan();
+        if !self.thinning.takes(plan.rate) && !work.key {
+            return Ok(None);
         }
+        let began = Timestamp::now();
+        let whole = (work.picture.width, work.picture.height);
+        let (width, height) = plan.size(whole);
+        let encoded = if (width, height) == whole {
+            self.inner.encode(work.picture, work.key)
+        } else {
+            let smaller = scale(work.picture, width, height);
+            self.inner.encode(&smaller, work.key)
+        };
+        let now = Timestamp::now();
+        let seen = Seen {
+            took: now.since(began),
+            bitrate: work.bitrate,
+            size: whole,
+            fps,
+            dropped: work.skipped - self.skipped,
+        };
+        self.skipped = work.skipped;
+        let next = self.adaptation.see(now, seen);
+        if next != plan {
+            let reason = self.adaptation.limitation().name();
+            tracing::debug!(reason, ?next, "the picture's plan changes");
+        }
+        encoded
     }
 }
