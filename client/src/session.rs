@@ -6,6 +6,7 @@
 
 mod call;
 mod far;
+mod figures;
 mod link;
 mod local;
 pub mod outcome;

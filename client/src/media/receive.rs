@@ -3,7 +3,11 @@
 pub mod assemble;
 pub mod audio;
 pub mod clock;
+pub mod delay;
 pub mod depacketize;
+pub mod freeze;
 pub mod jitter;
+pub mod playout;
+pub mod stretch;
 pub mod video;
 mod vp9;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::far::FarMedia;
+use super::figures;
 use super::outcome::PeerFacts;
 use super::promise::Promise;
 use crate::e2ee::Incoming;
@@ -110,6 +111,7 @@ impl Link {
                         let failed = incoming.failed(Kind::Video);
                         stream.insert("framesUndecryptable".into(), failed.into());
                     }
+                    figures::put_freezes(stream, self.video.iter().map(VideoReceive::freezes));
                     if seconds > 0.0 {
                         let fps = decoded.saturating_sub(before) as f64 / seconds;
                         stream.insert("framesPerSecond".into(), fps.into());
@@ -122,12 +124,12 @@ impl Link {
                     }
                 }
                 Some("audio") => {
-                    let late: u64 = self.audio.iter().map(|a| a.counts().late).sum();
-                    stream.insert("packetsDiscarded".into(), late.into());
                     if let Some(incoming) = incoming {
                         let failed = incoming.failed(Kind::Audio);
                         stream.insert("framesUndecryptable".into(), failed.into());
                     }
+                    let each = self.audio.iter().map(AudioReceive::counts);
+                    figures::put_audio(stream, each);
                 }
                 _ => {}
             }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::clock::MediaClock;
-use super::jitter::{AudioCounts, AudioJitter, Play, opus_duration};
+use super::jitter::opus_duration;
+pub use super::playout::AudioCounts;
+use super::playout::{CHANNELS, Decode, Next, Playout};
 use crate::e2ee::{Incoming, Medium};
 use crate::media::clock::Timestamp;
 use crate::media::codec::CodecError;
@@ -42,8 +44,7 @@ impl AudioReceive {
     ) -> Result<Self, CodecError> {
         let counts = Arc::new(Mutex::new(AudioCounts::default()));
         let player = Player {
-            decoder: OpusDecoder::new(CHANNELS)?,
-            jitter: AudioJitter::default(),
+            playout: Playout::new(OpusDecoder::new(CHANNELS as u16)?),
             clock: MediaClock::new(SAMPLE_RATE),
             counts: Arc::clone(&counts),
             opener,
@@ -62,12 +63,22 @@ impl AudioReceive {
     }
 }
 
-/// Opus decodes mono and stereo alike into what is asked (RFC 7587, section 3.4).
-const CHANNELS: u16 = 2;
+impl Decode for OpusDecoder {
+    fn packet(&mut self, packet: &[u8]) -> Result<Vec<i16>, CodecError> {
+        Ok(self.decode(packet, Timestamp::default())?.samples)
+    }
+
+    fn recover(&mut self, next: &[u8], lost: Duration) -> Result<Vec<i16>, CodecError> {
+        Ok(self.decode_fec(next, lost, Timestamp::default())?.samples)
+    }
+
+    fn conceal(&mut self, lost: Duration) -> Result<Vec<i16>, CodecError> {
+        Ok(Self::conceal(self, lost, Timestamp::default())?.samples)
+    }
+}
 
 struct Player {
-    decoder: OpusDecoder,
-    jitter: AudioJitter,
+    playout: Playout<OpusDecoder>,
     clock: MediaClock,
     counts: Arc<Mutex<AudioCounts>>,
     opener: Option<Arc<Incoming>>,
@@ -115,7 +126,7 @@ impl Player {
                 at,
             });
         }
-        self.jitter
+        self.playout
             .push(packet.arrived, packet.timestamp, packet.payload);
     }
 
@@ -123,19 +134,17 @@ impl Player {
     fn play(&mut self) -> Option<Duration> {
         let wait = loop {
             let now = Timestamp::now();
-            let decoded = match self.jitter.pull(now) {
-                Play::Packet(packet) => self.decoder.decode(&packet, now),
-                Play::Recover { next, duration } => self.decoder.decode_fec(&next, duration, now),
-                Play::Conceal(duration) => self.decoder.conceal(duration, now),
-                Play::Wait(until) => break Some(until.since(now)),
-                Play::Paused => break None,
-            };
-            match decoded {
-                Ok(sound) => self.sink.sound(&sound),
-                Err(error) => tracing::debug!("{error}"),
+            match self.playout.next(now) {
+                Next::Block(samples) => self.sink.sound(&Sound {
+                    samples,
+                    channels: CHANNELS as u16,
+                    at: now,
+                }),
+                Next::Wait(until) => break Some(until.since(now)),
+                Next::Idle => break None,
             }
         };
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = self.jitter.counts();
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = self.playout.counts();
         wait
     }
 }

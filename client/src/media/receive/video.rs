@@ -3,9 +3,9 @@
 //! The task never waits for the decoder: when the decode queue is full, what is
 //! missing is made good by a key frame, and the pictures in between are counted as dropped.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::assemble::{Assembler, Frame, Output, Packet};
 use super::clock::MediaClock;
 use crate::e2ee::{Incoming, Medium};
+use super::freeze::{FreezeMeter, Freezes};
 use crate::media::clock::Timestamp;
 use crate::media::codec::{self, VideoDecoder};
 use crate::media::frame::{EncodedPicture, Picture, VideoCodec};
@@ -51,6 +52,8 @@ pub struct VideoCounts {
     pub height: AtomicU32,
     /// Key frames asked for (`pliCount` counts those that left).
     pub key_frames_asked: AtomicU64,
+    /// When pictures stood still.
+    freezes: Mutex<Freezes>,
 }
 
 /// Receives until dropped or until the track ends.
@@ -84,6 +87,7 @@ impl VideoReceive {
             opener,
             whole: false,
             decoder: None,
+            shown: FreezeMeter::default(),
         };
         let decoder = std::thread::Builder::new()
             .name("video-decode".into())
@@ -109,6 +113,13 @@ impl VideoReceive {
     #[must_use]
     pub fn counts(&self) -> &VideoCounts {
         &self.counts
+    }
+
+    /// When its pictures stood still.
+    #[must_use]
+    pub fn freezes(&self) -> Freezes {
+        let freezes = self.counts.freezes.lock();
+        *freezes.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -232,6 +243,7 @@ struct Decode {
     /// Where frames are decrypted: all of them since a key frame were.
     whole: bool,
     decoder: Option<(VideoCodec, Box<dyn VideoDecoder>)>,
+    shown: FreezeMeter,
 }
 
 impl Decode {
@@ -254,6 +266,9 @@ impl Decode {
                 self.counts.decoded.fetch_add(1, Ordering::Relaxed);
                 self.counts.width.store(picture.width, Ordering::Relaxed);
                 self.counts.height.store(picture.height, Ordering::Relaxed);
+                self.shown.see(Timestamp::now());
+                let freezes = self.counts.freezes.lock();
+                *freezes.unwrap_or_else(PoisonError::into_inner) = self.shown.freezes();
                 self.sink.picture(&Arc::new(picture), codec);
             }
         }

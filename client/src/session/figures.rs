@@ -1,0 +1,93 @@
+//! What only we know of received media, under its names in W3C webrtc-stats (`RTCInboundRtpStreamStats`).
+
+use serde_json::{Map, Value};
+
+use crate::media::frame::SAMPLE_RATE;
+use crate::media::receive::freeze::Freezes;
+use crate::media::receive::playout::AudioCounts;
+
+/// Puts what became of a peer's sound into a report about it: the sum over its tracks, the level of the newest.
+pub(super) fn put_audio(stream: &mut Map<String, Value>, each: impl Iterator<Item = AudioCounts>) {
+    let mut all = AudioCounts::default();
+    for counts in each {
+        all.packets.late += counts.packets.late;
+        all.samples += counts.samples;
+        all.concealed += counts.concealed;
+        all.silent_concealed += counts.silent_concealed;
+        all.concealment_events += counts.concealment_events;
+        all.inserted += counts.inserted;
+        all.removed += counts.removed;
+        all.emitted += counts.emitted;
+        all.delay += counts.delay;
+        all.target_delay += counts.target_delay;
+        all.energy += counts.energy;
+        all.level = counts.level;
+    }
+    let seconds = all.samples as f64 / f64::from(SAMPLE_RATE);
+    for (name, value) in [
+        ("packetsDiscarded", Value::from(all.packets.late)),
+        ("audioLevel", all.level.into()),
+        ("totalAudioEnergy", all.energy.into()),
+        ("totalSamplesReceived", all.samples.into()),
+        ("totalSamplesDuration", seconds.into()),
+        ("concealedSamples", all.concealed.into()),
+        ("silentConcealedSamples", all.silent_concealed.into()),
+        ("concealmentEvents", all.concealment_events.into()),
+        ("insertedSamplesForDeceleration", all.inserted.into()),
+        ("removedSamplesForAcceleration", all.removed.into()),
+        ("jitterBufferDelay", all.delay.into()),
+        ("jitterBufferTargetDelay", all.target_delay.into()),
+        // Nothing but the network makes us wait: pictures do not.
+        ("jitterBufferMinimumDelay", all.target_delay.into()),
+        ("jitterBufferEmittedCount", all.emitted.into()),
+    ] {
+        stream.insert(name.to_owned(), value);
+    }
+}
+
+/// Puts when a peer's pictures stood still into a report about them: the sum over its tracks.
+pub(super) fn put_freezes(stream: &mut Map<String, Value>, each: impl Iterator<Item = Freezes>) {
+    let mut all = Freezes::default();
+    for freezes in each {
+        all.count += freezes.count;
+        all.total += freezes.total;
+        all.inter_frame += freezes.inter_frame;
+        all.inter_frame_squared += freezes.inter_frame_squared;
+    }
+    for (name, value) in [
+        ("freezeCount", Value::from(all.count)),
+        ("totalFreezesDuration", all.total.as_secs_f64().into()),
+        ("totalInterFrameDelay", all.inter_frame.as_secs_f64().into()),
+        (
+            "totalSquaredInterFrameDelay",
+            all.inter_frame_squared.into(),
+        ),
+    ] {
+        stream.insert(name.to_owned(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tracks_are_summed_and_the_newest_tells_the_level() {
+        let track = |level, samples| AudioCounts {
+            level,
+            samples,
+            delay: 1.5,
+            ..AudioCounts::default()
+        };
+        let mut stream = Map::new();
+        put_audio(
+            &mut stream,
+            [track(0.9, 48_000), track(0.1, 24_000)].into_iter(),
+        );
+        assert_eq!(stream["audioLevel"], 0.1);
+        assert_eq!(stream["totalSamplesReceived"], 72_000);
+        assert_eq!(stream["totalSamplesDuration"], 1.5);
+        assert_eq!(stream["jitterBufferDelay"], 3.0);
+        assert_eq!(stream["concealedSamples"], 0);
+    }
+}
