@@ -176,9 +176,12 @@ pub(crate) struct Media {
     )]
     pub(crate) degradation: String,
 
-    /// Send sound in stereo, coded for music.
+    /// Send sound in stereo, coded for music; the microphone's sound is left as it is.
     #[arg(long, help_heading = "Media")]
     pub(crate) stereo: bool,
+
+    #[command(flatten)]
+    pub(crate) voice: VoiceFlags,
 
     /// Where far pictures go. Default: terminal on a terminal, else none.
     #[arg(long, value_enum, help_heading = "Sinks")]
@@ -247,6 +250,23 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// What is not done to the microphone's sound.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Media")]
+pub(crate) struct VoiceFlags {
+    /// Leave the others' sound from our loudspeaker in our microphone's (right with headphones).
+    #[arg(long)]
+    pub(crate) no_echo_cancellation: bool,
+
+    /// Leave noise in the microphone's sound.
+    #[arg(long)]
+    pub(crate) no_noise_suppression: bool,
+
+    /// Leave the microphone's sound as soft or loud as it is.
+    #[arg(long)]
+    pub(crate) no_auto_gain_control: bool,
 }
 
 /// Whom to believe to be the server.

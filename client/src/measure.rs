@@ -4,5 +4,6 @@ pub mod audio;
 pub mod histogram;
 pub mod marks;
 pub mod quality;
+pub mod speech;
 pub mod tone;
 pub mod video;

@@ -11,3 +11,4 @@ pub mod frame;
 pub mod receive;
 pub mod send;
 pub mod sink;
+pub mod voice;

@@ -10,6 +10,7 @@ use crate::cli::{self, Display, Graphics, Media};
 use crate::e2ee::{Medium, RoomSecret};
 use crate::media::frame::VideoCodec;
 use crate::media::send::adapt::Degradation;
+use crate::media::voice::VoiceSettings;
 use crate::net::impair::Spec;
 use crate::signaling::ServerAddress;
 use crate::trust::Trust;
@@ -117,6 +118,8 @@ pub struct CallOptions {
     pub degradation: Degradation,
     /// Two channels, coded for music.
     pub stereo: bool,
+    /// What is done to a live microphone's sound.
+    pub voice: VoiceSettings,
     /// Far pictures.
     pub display: Display,
     /// Drawn how.
@@ -284,6 +287,7 @@ impl CallOptions {
                 )
             })?,
             stereo: join.stereo,
+            voice: voice(join.voice, join.stereo),
             display,
             graphics: join.graphics,
             speaker,
@@ -335,6 +339,18 @@ const SIZE: (u32, u32) = (640, 360);
 
 /// And of a screen: writing is to be read.
 const SCREEN_SIZE: (u32, u32) = (1280, 720);
+
+/// Music is left as it is, as browsers do with a stereo track.
+const fn voice(typed: cli::VoiceFlags, music: bool) -> VoiceSettings {
+    if music {
+        return VoiceSettings::NOTHING;
+    }
+    VoiceSettings {
+        echo_cancellation: !typed.no_echo_cancellation,
+        noise_suppression: !typed.no_noise_suppression,
+        auto_gain_control: !typed.no_auto_gain_control,
+    }
+}
 
 /// The tone where none was asked for: the chamber A.
 const TONE_HZ: u32 = 440;
@@ -651,6 +667,18 @@ mod tests {
         );
         let error = parse(&["--e2ee", "x", "--codec", "h264"]).unwrap_err();
         assert!(error.to_string().contains("add vp8"), "{error}");
+    }
+
+    #[test]
+    fn a_microphone_is_processed_unless_told_otherwise_or_for_music() {
+        assert_eq!(parse(&[]).unwrap().voice, VoiceSettings::SPEECH);
+        assert_eq!(parse(&["--stereo"]).unwrap().voice, VoiceSettings::NOTHING);
+        let told = parse(&["--no-echo-cancellation", "--no-auto-gain-control"]).unwrap();
+        let noise_only = VoiceSettings {
+            noise_suppression: true,
+            ..VoiceSettings::NOTHING
+        };
+        assert_eq!(told.voice, noise_only);
     }
 
     #[test]

@@ -111,8 +111,14 @@ impl Call {
         .await
         .map_err(std::io::Error::other)??;
         let (sources, (sinks, sink_notices)) = opened;
-        let (video, audio) =
-            sending::start(&options, &board, &media.0, sources.video, sources.audio)?;
+        let (video, audio) = sending::start(
+            &options,
+            &board,
+            &media.0,
+            sources.video,
+            sources.audio,
+            sinks.reference(),
+        )?;
         for text in sources.notices.into_iter().chain(sink_notices) {
             let _ = events.try_send(Event::Notice { text });
         }

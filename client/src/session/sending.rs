@@ -11,11 +11,14 @@ use crate::media::codec::opus::Content;
 use crate::media::send::adapt::Limitation;
 use crate::media::send::audio::{AudioSend, AudioSettings};
 use crate::media::send::video::{VideoSend, VideoSettings};
-use crate::options::CallOptions;
+use crate::media::voice::Processed;
+use crate::media::voice::echo::EchoReference;
+use crate::options::{AudioFrom, CallOptions};
 use crate::output::PictureBoard;
 use crate::output::board::SELF;
 
-/// Starts what sends our picture and sound; our own picture and level go to the board.
+/// Starts what sends our picture and sound; our own picture and level go to the board. `reference` is what the
+/// loudspeaker plays: it is taken out of what a live microphone hears.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -25,6 +28,7 @@ pub(super) fn start(
     news: &mpsc::Sender<MediaNews>,
     video: Option<Box<dyn VideoSource>>,
     audio: Option<Box<dyn AudioSource>>,
+    reference: Option<EchoReference>,
 ) -> Result<(Option<VideoSend>, Option<AudioSend>), StartError> {
     let tell = |kind: Kind| {
         let news = news.clone();
@@ -47,7 +51,15 @@ pub(super) fn start(
             )
         })
         .transpose()?;
+    let live = matches!(options.audio, AudioFrom::Microphone(_));
     let audio = audio
+        .map(|source| -> Box<dyn AudioSource> {
+            if live && options.voice.any() {
+                Box::new(Processed::new(source, options.voice, reference))
+            } else {
+                source
+            }
+        })
         .map(|source| {
             let board = board.clone();
             AudioSend::start(

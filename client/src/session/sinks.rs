@@ -10,6 +10,7 @@ use crate::media::sink::record::{
 };
 use crate::media::sink::sound_file::{SoundFile, SoundFileInput};
 use crate::media::sink::speaker::{Speaker, SpeakerInput};
+use crate::media::voice::echo::EchoReference;
 use crate::options::{CallOptions, SoundTo};
 
 /// Errors of the recorder that wait to be told: each kind comes once.
@@ -62,6 +63,11 @@ impl Sinks {
             record_errors,
         };
         Ok((sinks, notices))
+    }
+
+    /// What the loudspeaker plays, where there is one.
+    pub(super) fn reference(&self) -> Option<EchoReference> {
+        self.speaker.as_ref().map(Speaker::reference)
     }
 
     /// The places of one peer in all of them.

@@ -3,6 +3,7 @@
 pub(super) mod mixer;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{BufferSize, Data, OutputCallbackInfo};
@@ -12,11 +13,15 @@ use crate::media::convert::{Resampler, with_channels};
 use crate::media::devices::audio::{self, Found, Kind};
 use crate::media::devices::{Held, OPEN_LIMIT, samples};
 use crate::media::frame::{SAMPLE_RATE, Sound};
+use crate::media::voice::echo::EchoReference;
 pub use mixer::InputStats;
 use mixer::{InputId, Mixer};
 
 /// What is mixed is stereo.
 const CHANNELS: u16 = 2;
+
+/// A device whose clock says that what it plays now is heard later than this knows nothing.
+const LATENCY_LIMIT: Duration = Duration::from_secs(1);
 
 /// An open loudspeaker. Dropping it falls silent and ends its threads.
 pub struct Speaker {
@@ -28,6 +33,7 @@ pub struct Speaker {
 
 struct Shared {
     mixer: Mutex<Mixer>,
+    reference: EchoReference,
     failed: Mutex<Option<cpal::Error>>,
 }
 
@@ -113,6 +119,12 @@ impl Speaker {
         Some(audio::trouble(Kind::Loudspeaker, &self.label, error))
     }
 
+    /// What it plays, for taking it out of what our microphone hears.
+    #[must_use]
+    pub fn reference(&self) -> EchoReference {
+        self.shared.reference.clone()
+    }
+
     /// What it is, for people.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -168,6 +180,7 @@ fn start(which: Option<&str>) -> Result<(cpal::Stream, Opening), SourceError> {
     let rate = found.config.sample_rate;
     let shared = Arc::new(Shared {
         mixer: Mutex::new(Mixer::new(rate)),
+        reference: EchoReference::new(rate),
         failed: Mutex::new(None),
     });
     let stream = build(&found, found.config.buffer_size, &shared)
@@ -198,9 +211,12 @@ fn build(
     found.device.build_output_stream_raw(
         config,
         found.format,
-        move |data: &mut Data, _: &OutputCallbackInfo| {
+        move |data: &mut Data, info: &OutputCallbackInfo| {
             mix.resize(data.len() / channels * usize::from(CHANNELS), 0);
             playing.mixer().fill(&mut mix);
+            let stamp = info.timestamp();
+            let heard_after = stamp.playback.saturating_duration_since(stamp.callback);
+            playing.reference.play(&mix, heard_after.min(LATENCY_LIMIT));
             if channels == usize::from(CHANNELS) {
                 samples::write(&mix, data);
             } else {
