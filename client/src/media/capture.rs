@@ -12,6 +12,7 @@ pub use latest::CaptureStats;
 pub mod camera;
 mod latest;
 pub mod microphone;
+pub mod returning;
 pub mod screen;
 pub mod test_picture;
 pub mod tone;
@@ -36,6 +37,10 @@ pub enum AudioItem {
     Encoded(EncodedSound),
     /// Nothing came within the time a source may block; ask again.
     Nothing,
+    /// The device is gone, and why; what it gives goes on when it is back.
+    Interrupted(String),
+    /// The device is back; which it is.
+    Resumed(String),
 }
 
 /// Gives pictures, one after the other, when they are due.

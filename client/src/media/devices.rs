@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub(crate) use held::Held;
+pub(crate) use held::{Held, Stop};
 
 /// How long a device may take to open or to be listed before it counts as not answering.
 pub(crate) const OPEN_LIMIT: Duration = Duration::from_secs(4);

@@ -128,4 +128,15 @@ pub struct EncodedSound {
     pub duration: Duration,
     /// When its first sample was taken.
     pub at: Timestamp,
+    /// How loud it is, where that is known.
+    pub level: Option<SoundLevel>,
+}
+
+/// How loud a packet of sound is (RFC 6464, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SoundLevel {
+    /// In -dBov: 0 is the loudest, 127 silence.
+    pub dbov: u8,
+    /// Whether somebody speaks.
+    pub voice: bool,
 }

@@ -1,6 +1,7 @@
 //! From a source to the far peers: capture thread, encoder thread, one hand-over per peer.
 
 pub mod adapt;
+pub mod activity;
 pub mod audio;
 pub mod gop;
 pub mod targets;
@@ -27,6 +28,10 @@ pub enum SourceEvent {
     Ended,
     /// A device or file failed; why and what to do.
     Failed(String),
+    /// A device is gone for now; why and what to do.
+    Interrupted(String),
+    /// It is back; which it is.
+    Resumed(String),
 }
 
 impl PictureTarget for crate::peer::LocalVideo {

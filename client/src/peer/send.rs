@@ -86,6 +86,8 @@ impl TrackIds {
 pub(super) struct AudioSending {
     pub(super) payload_type: u8,
     pub(super) ssrc: u32,
+    /// The id of the header extension that tells loudness, where the far side takes it.
+    pub(super) level: Option<u8>,
 }
 
 /// How pictures are sent.
@@ -242,13 +244,23 @@ pub(super) async fn audio(
         };
         // The marker tells the beginning of a talk spurt (RFC 3551 section 4.1).
         let marker = !std::mem::replace(&mut begun, true);
-        let packet = stream.packet(
+        let mut packet = stream.packet(
             sending.payload_type,
             sending.ssrc,
             sound.at,
             marker,
             sound.data,
         );
+        if let (Some(id), Some(level)) = (sending.level, sound.level) {
+            // The highest bit tells voice (RFC 6464 section 3).
+            let byte = level.dbov.min(127) | u8::from(level.voice) << 7;
+            let told = packet
+                .header
+                .set_extension(id, Bytes::copy_from_slice(&[byte]));
+            if let Err(error) = told {
+                tracing::debug!("the level is not told: {error}");
+            }
+        }
         if let Err(error) = track.write_rtp(packet).await {
             tracing::debug!("a packet of sound was not sent: {error}");
         }

@@ -334,6 +334,14 @@ impl Call {
             MediaNews::Source(_, SourceEvent::Failed(text)) => {
                 self.notice(format!("{text}. The call goes on without it"));
             }
+            MediaNews::Source(_, SourceEvent::Interrupted(text)) => {
+                self.notice(format!(
+                    "{text}. The call goes on, and takes it again when it is back"
+                ));
+            }
+            MediaNews::Source(_, SourceEvent::Resumed(what)) => {
+                self.notice(format!("{what} is back"));
+            }
         }
     }
 
@@ -369,7 +377,13 @@ impl Call {
         if let Some(video) = &self.video {
             sending::add_limitation(&mut report, video.limitation(&id));
         }
+        far.expected_loss.observe(&report);
         let peer = far.who.clone();
+        if let Some(audio) = &self.audio {
+            let losses = self.far.values().filter(|far| far.link.is_some());
+            let worst = losses.map(|far| far.expected_loss.percent()).max();
+            audio.set_expected_loss(worst.unwrap_or(0));
+        }
         self.tell(Event::Stats { peer, report });
     }
 

@@ -45,6 +45,30 @@ pub(super) fn put_audio(stream: &mut Map<String, Value>, each: impl Iterator<Ite
     }
 }
 
+/// How much of our sound is expected to be lost on the way to a peer, from the reports that it sends: what it says
+/// last, or what it said before, forgotten by a tenth with each report, so that one report without loss between
+/// two bursts does not take the redundancy away.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct ExpectedLoss(f64);
+
+impl ExpectedLoss {
+    pub(super) fn observe(&mut self, report: &Value) {
+        let told = report
+            .as_object()
+            .into_iter()
+            .flat_map(Map::values)
+            .find(|d| d["type"] == "remote-inbound-rtp" && d["kind"] == "audio")
+            .and_then(|d| d["fractionLost"].as_f64());
+        if let Some(lost) = told {
+            self.0 = lost.clamp(0.0, 1.0).max(self.0 * 0.9);
+        }
+    }
+
+    pub(super) fn percent(self) -> u32 {
+        (self.0 * 100.0).round() as u32
+    }
+}
+
 /// Puts when a peer's pictures stood still into a report about them: the sum over its tracks.
 pub(super) fn put_freezes(stream: &mut Map<String, Value>, each: impl Iterator<Item = Freezes>) {
     let mut all = Freezes::default();
@@ -70,6 +94,27 @@ pub(super) fn put_freezes(stream: &mut Map<String, Value>, each: impl Iterator<I
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn expected_loss_is_what_the_far_side_reports_of_our_sound() {
+        let report = |lost: f64| {
+            serde_json::json!({
+                "a": {"type": "remote-inbound-rtp", "kind": "video", "fractionLost": 0.9},
+                "b": {"type": "remote-inbound-rtp", "kind": "audio", "fractionLost": lost},
+            })
+        };
+        let mut loss = ExpectedLoss::default();
+        loss.observe(&serde_json::json!({}));
+        assert_eq!(loss.percent(), 0);
+        loss.observe(&report(0.2));
+        assert_eq!(loss.percent(), 20);
+        loss.observe(&report(0.0));
+        assert_eq!(loss.percent(), 18);
+        for _ in 0..50 {
+            loss.observe(&report(0.0));
+        }
+        assert_eq!(loss.percent(), 0);
+    }
 
     #[test]
     fn tracks_are_summed_and_the_newest_tells_the_level() {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::far::FarMedia;
-use super::figures;
+use super::figures::{self, ExpectedLoss};
 use super::outcome::PeerFacts;
 use super::promise::Promise;
 use crate::e2ee::Incoming;
@@ -179,6 +179,8 @@ pub(super) struct Far {
     pub(super) link: Option<Link>,
     /// ICE restarts since it was last well.
     pub(super) restarts: u32,
+    /// Of our sound, on the way to it.
+    pub(super) expected_loss: ExpectedLoss,
 }
 
 impl Far {
@@ -200,6 +202,7 @@ impl Far {
             undecryptable: None,
             link: None,
             restarts: 0,
+            expected_loss: ExpectedLoss::default(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::media::capture::camera::{Camera, CameraWish};
 use crate::media::capture::microphone::Microphone;
+use crate::media::capture::returning::Returning;
 use crate::media::capture::screen::{Screen, ScreenWish};
 use crate::media::capture::test_picture::TestPicture;
 use crate::media::capture::tone::Tone;
@@ -93,7 +94,14 @@ fn audio(
     Ok(Some(match &options.audio {
         AudioFrom::None => return Ok(None),
         AudioFrom::Tone(hz) => Box::new(Tone::new(*hz)),
-        AudioFrom::Microphone(which) => Box::new(Microphone::open(which.as_deref())?),
+        AudioFrom::Microphone(which) => {
+            let which = which.clone();
+            let open = move || {
+                let microphone = Microphone::open(which.as_deref())?;
+                Ok(Box::new(microphone) as Box<dyn AudioSource>)
+            };
+            Box::new(Returning::open(Box::new(open))?)
+        }
         AudioFrom::File(path) => file::open_audio(Path::new(path), files)?,
     }))
 }

@@ -19,7 +19,7 @@ const ERRORS: usize = 8;
 /// Everything that is open for the whole call.
 pub(super) struct Sinks {
     speaker: Option<Speaker>,
-    /// That the loudspeaker is gone is told once.
+    /// That the loudspeaker is gone is told once, and that it is back.
     told: bool,
     sound_file: Option<SoundFile>,
     record: Option<RecordSink>,
@@ -90,12 +90,16 @@ impl Sinks {
     /// What a person should know since it was last asked.
     pub(super) fn notices(&mut self) -> Vec<String> {
         let mut notices: Vec<String> = self.record_errors.try_iter().collect();
-        if let Some(problem) = self.speaker.as_ref().and_then(Speaker::problem)
-            && !std::mem::replace(&mut self.told, true)
-        {
-            notices.push(format!(
-                "{problem}. The call goes on without hearing the others"
-            ));
+        if let Some(speaker) = &self.speaker {
+            let problem = speaker.problem();
+            let told = std::mem::replace(&mut self.told, problem.is_some());
+            match problem {
+                Some(problem) if !told => notices.push(format!(
+                    "{problem}. The call goes on without hearing the others until it is back"
+                )),
+                None if told => notices.push(format!("{} is back", speaker.describe())),
+                _ => {}
+            }
         }
         if let Some(problem) = self.sound_file.as_ref().and_then(SoundFile::problem) {
             notices.push(format!("{problem}. The call goes on"));

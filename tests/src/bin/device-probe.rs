@@ -154,6 +154,8 @@ fn hear(seconds: f64, which: Option<&str>) -> anyhow::Result<()> {
             }
             AudioItem::Nothing => {}
             AudioItem::Encoded(_) => bail!("a microphone does not encode"),
+            AudioItem::Interrupted(why) => bail!(why),
+            AudioItem::Resumed(_) => {}
         }
     }
     let judged = &sound[SAMPLE_RATE as usize / 2 * usize::from(channels)..];

@@ -94,6 +94,7 @@ impl OpusEncoder {
                 ))
             })?;
         Ok(EncodedSound {
+            level: None,
             data: Bytes::from(data),
             duration: sound.duration(),
             at: sound.at,

@@ -42,6 +42,12 @@ impl Stop {
         !matches!(self.0.try_recv(), Err(TryRecvError::Empty))
     }
 
+    /// Sleeps for so long at most; whether the owner is gone.
+    #[must_use]
+    pub(crate) fn waited(&self, limit: Duration) -> bool {
+        self.0.recv_timeout(limit) != Err(RecvTimeoutError::Timeout)
+    }
+
     /// Sleeps until the owner is gone.
     pub(crate) fn wait(&self) {
         // Nothing is ever sent: the owner's end is dropped.

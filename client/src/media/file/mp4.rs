@@ -205,6 +205,7 @@ impl Demux<AudioItem> for Sounds {
             return Ok(Some(Unit {
                 time: self.smooth.place(time, duration),
                 item: AudioItem::Encoded(EncodedSound {
+                    level: None,
                     data: data.into(),
                     duration,
                     at: Timestamp::default(),

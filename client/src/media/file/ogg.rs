@@ -133,6 +133,7 @@ impl Demux<AudioItem> for OggOpus {
                 return Ok(Some(Unit {
                     time: opus::time(position),
                     item: AudioItem::Encoded(EncodedSound {
+                        level: None,
                         data: data.into(),
                         duration: opus::time(samples),
                         at: Timestamp::default(),

@@ -64,7 +64,7 @@ impl Item for AudioItem {
         match self {
             Self::Raw(sound) => sound.at = to,
             Self::Encoded(sound) => sound.at = to,
-            Self::Nothing => {}
+            Self::Nothing | Self::Interrupted(_) | Self::Resumed(_) => {}
         }
     }
 

@@ -121,6 +121,7 @@ impl Player {
             self.clock.at(packet.timestamp),
         ) {
             self.sink.encoded(&EncodedSound {
+                level: None,
                 data: packet.payload.clone(),
                 duration: Duration::from_micros(ticks * 125 / 6),
                 at,

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::activity::Activity;
 use super::{SoundTarget, SourceEvent};
 use crate::media::capture::{AudioItem, AudioSource};
 use crate::media::clock::Timestamp;
 use crate::media::codec::opus::{Content, OpusEncoder};
-use crate::media::frame::{EncodedSound, SAMPLE_RATE, Sound};
+use crate::media::frame::{EncodedSound, SAMPLE_RATE, Sound, SoundLevel};
 
 /// What is put into one packet (RFC 7587 recommends 20 ms).
 const PACKET: Duration = Duration::from_millis(20);
@@ -76,6 +77,7 @@ impl AudioSend {
             pending: Vec::new(),
             channels: 1,
             next_at: Timestamp::default(),
+            activity: Activity::default(),
         };
         let thread = std::thread::Builder::new()
             .name("audio-send".into())
@@ -135,6 +137,7 @@ struct Worker {
     pending: Vec<i16>,
     channels: u16,
     next_at: Timestamp,
+    activity: Activity,
 }
 
 impl Worker {
@@ -144,6 +147,12 @@ impl Worker {
                 Ok(Some(AudioItem::Raw(sound))) => self.raw(sound),
                 Ok(Some(AudioItem::Encoded(packet))) => self.encoded(&packet),
                 Ok(Some(AudioItem::Nothing)) => {}
+                Ok(Some(AudioItem::Interrupted(why))) => {
+                    // What was half heard has nothing to do with what comes.
+                    self.pending.clear();
+                    (self.tell)(SourceEvent::Interrupted(why));
+                }
+                Ok(Some(AudioItem::Resumed(what))) => (self.tell)(SourceEvent::Resumed(what)),
                 Ok(None) => return (self.tell)(SourceEvent::Ended),
                 Err(error) => return (self.tell)(SourceEvent::Failed(error.to_string())),
             }
@@ -180,13 +189,15 @@ impl Worker {
         while self.pending.len() >= size {
             let rest = self.pending.split_off(size);
             let block = std::mem::replace(&mut self.pending, rest);
-            (self.level)(level_dbfs(&block));
-            self.encode(block);
+            let level = level_dbfs(&block);
+            (self.level)(level);
+            let level = self.activity.hear(level);
+            self.encode(block, level);
             self.next_at = self.next_at + PACKET;
         }
     }
 
-    fn encode(&mut self, block: Vec<i16>) {
+    fn encode(&mut self, block: Vec<i16>, level: SoundLevel) {
         if self.shared.lock().is_empty() {
             return;
         }
@@ -214,7 +225,10 @@ impl Worker {
             at: self.next_at,
         };
         match encoder.encode(&sound) {
-            Ok(packet) => self.hand_out(&packet),
+            Ok(packet) => self.hand_out(&EncodedSound {
+                level: Some(level),
+                ..packet
+            }),
             Err(error) => tracing::warn!("{error}"),
         }
     }

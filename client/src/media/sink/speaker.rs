@@ -11,7 +11,7 @@ use cpal::{BufferSize, Data, OutputCallbackInfo};
 use crate::media::capture::SourceError;
 use crate::media::convert::{Resampler, with_channels};
 use crate::media::devices::audio::{self, Found, Kind};
-use crate::media::devices::{Held, OPEN_LIMIT, samples};
+use crate::media::devices::{Held, OPEN_LIMIT, Stop, samples};
 use crate::media::frame::{SAMPLE_RATE, Sound};
 use crate::media::voice::echo::EchoReference;
 pub use mixer::InputStats;
@@ -19,6 +19,12 @@ use mixer::{InputId, Mixer};
 
 /// What is mixed is stereo.
 const CHANNELS: u16 = 2;
+
+/// How often it is looked whether the device still plays.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How long a device that failed is left alone before it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// A device whose clock says that what it plays now is heard later than this knows nothing.
 const LATENCY_LIMIT: Duration = Duration::from_secs(1);
@@ -32,6 +38,7 @@ pub struct Speaker {
 }
 
 struct Shared {
+    rate: u32,
     mixer: Mutex<Mixer>,
     reference: EchoReference,
     failed: Mutex<Option<cpal::Error>>,
@@ -63,12 +70,12 @@ impl Speaker {
         let wanted = which.map(str::to_owned);
         let opened = Held::open("loudspeaker", OPEN_LIMIT, move |opened, stop| {
             let _quiet = audio::quiet();
-            match start(wanted.as_deref()) {
+            match start(wanted.as_deref(), None) {
                 Ok((stream, opening)) => {
+                    let shared = opening.shared.clone();
                     if opened.tell(Ok(opening)) {
-                        stop.wait();
+                        keep(stream, wanted.as_deref(), &shared, &stop);
                     }
-                    drop(stream);
                 }
                 Err(error) => {
                     let _ = opened.tell(Err(error));
@@ -110,8 +117,8 @@ impl Speaker {
         })
     }
 
-    /// Why it fell silent for good (unplugged, its server gone), if it did. The call goes on
-    /// without it; open another to hear again.
+    /// Why it is silent (unplugged, its server gone), if it is. The call goes on without it, and it is tried
+    /// again each second.
     #[must_use]
     pub fn problem(&self) -> Option<SourceError> {
         let failed = self.shared.failed();
@@ -174,15 +181,50 @@ impl Drop for SpeakerInput {
     }
 }
 
-/// Finds, opens and starts; on the thread that will hold the stream.
-fn start(which: Option<&str>) -> Result<(cpal::Stream, Opening), SourceError> {
+/// Holds the stream until the owner is gone, and opens another when it fails: a headset that is plugged in again,
+/// a sound server that was restarted.
+fn keep(stream: cpal::Stream, which: Option<&str>, shared: &Arc<Shared>, stop: &Stop) {
+    let mut stream = Some(stream);
+    while !stop.waited(LOOK) {
+        if shared.failed().is_none() {
+            continue;
+        }
+        drop(stream.take());
+        if stop.waited(RETRY) {
+            return;
+        }
+        match start(which, Some(shared)) {
+            Ok((again, _)) => {
+                *shared.failed() = None;
+                stream = Some(again);
+            }
+            Err(error) => tracing::debug!("not yet back: {error}"),
+        }
+    }
+}
+
+/// Finds, opens and starts, with what is shared if it was open before; on the thread that will hold the stream.
+fn start(
+    which: Option<&str>,
+    before: Option<&Arc<Shared>>,
+) -> Result<(cpal::Stream, Opening), SourceError> {
     let found = audio::choose(Kind::Loudspeaker, which)?;
     let rate = found.config.sample_rate;
-    let shared = Arc::new(Shared {
-        mixer: Mutex::new(Mixer::new(rate)),
-        reference: EchoReference::new(rate),
-        failed: Mutex::new(None),
+    let shared = before.cloned().unwrap_or_else(|| {
+        Arc::new(Shared {
+            rate,
+            mixer: Mutex::new(Mixer::new(rate)),
+            reference: EchoReference::new(rate),
+            failed: Mutex::new(None),
+        })
     });
+    if shared.rate != rate {
+        return Err(SourceError::Device {
+            device: found.label,
+            problem: format!("it has {rate} Hz now and had {} Hz", shared.rate),
+            hint: "join again to use it".to_owned(),
+        });
+    }
     let stream = build(&found, found.config.buffer_size, &shared)
         // Some drivers promise buffers that they then refuse.
         .or_else(|_| build(&found, BufferSize::Default, &shared))

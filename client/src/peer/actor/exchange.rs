@@ -213,6 +213,7 @@ impl Actor {
     /// Begins to send what was negotiated.
     async fn begin(&mut self) {
         let mut goes = [true; 2];
+        let mut level = None;
         // The far side sends by the payload types that our description names (RFC 3264 section 5.1).
         if let Some(local) = self.engine.connection.local_description().await {
             self.offered = receive::Offered {
@@ -224,6 +225,7 @@ impl Actor {
         // The engine's senders know codecs, and nothing of directions.
         if let Some(remote) = self.engine.connection.remote_description().await {
             goes[0] &= sdp::receives(&remote.sdp, "audio");
+            level = sdp::extension(&remote.sdp, "audio", setup::AUDIO_LEVEL_URI);
             goes[1] &= sdp::receives(&remote.sdp, "video");
         }
         let [audio_goes, video_goes] = goes;
@@ -233,6 +235,7 @@ impl Actor {
                 f.name.eq_ignore_ascii_case("opus").then_some(AudioSending {
                     payload_type: f.payload_type,
                     ssrc: sender.ids.ssrc,
+                    level,
                 })
             });
             self.audio_sending.send_replace(opus);

@@ -17,6 +17,7 @@ fn picture(number: u8, key: bool) -> EncodedPicture {
 
 fn sound(number: u8) -> EncodedSound {
     EncodedSound {
+        level: None,
         data: Bytes::copy_from_slice(&[number]),
         duration: Duration::from_millis(20),
         at: Timestamp::from_micros(0),

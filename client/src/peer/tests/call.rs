@@ -56,6 +56,13 @@ async fn a_newcomer_and_a_resident_exchange_sound_and_pictures() {
                     packet.marker,
                     track.kind == Kind::Audio || index == packets - 1
                 );
+                // RFC 6464: what `sound` told, and nothing of pictures.
+                let level = match (track.kind, who) {
+                    (Kind::Audio, 0) => Some(34),
+                    (Kind::Audio, _) => Some(32),
+                    (Kind::Video, _) => None,
+                };
+                assert_eq!(packet.audio_level, level);
                 size += packet.payload.len();
             }
             let expected = match (track.kind, who) {

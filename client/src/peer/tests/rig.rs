@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::media::clock::Timestamp;
-use crate::media::frame::{EncodedPicture, EncodedSound, VideoCodec};
+use crate::media::frame::{EncodedPicture, EncodedSound, SoundLevel, VideoCodec};
 use crate::peer::{ConnectionState, Description, Peer, PeerConfig, PeerEvent, SdpType, Signal};
 
 /// No condition takes longer on a machine that is merely busy.
@@ -84,6 +84,10 @@ pub(super) fn picture(codec: VideoCodec, size: usize, key: bool, fill: u8) -> En
 
 pub(super) fn sound(fill: u8) -> EncodedSound {
     EncodedSound {
+        level: Some(SoundLevel {
+            dbov: 30 + fill,
+            voice: true,
+        }),
         data: Bytes::from(vec![fill; 80]),
         duration: Duration::from_millis(20),
         at: Timestamp::now(),

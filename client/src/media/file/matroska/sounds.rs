@@ -103,6 +103,7 @@ impl Demux<AudioItem> for Sounds {
                     return Ok(Some(Unit {
                         time: smooth.place(nanos(frame.time), duration),
                         item: AudioItem::Encoded(EncodedSound {
+                            level: None,
                             data: frame.data,
                             duration,
                             at: Timestamp::default(),

@@ -60,7 +60,7 @@ fn sounds(name: &str, looped: bool, most: usize) -> (Vec<Duration>, Vec<i16>) {
                 times.push(sound.at.since(START));
                 samples.extend(sound.samples);
             }
-            AudioItem::Nothing => {}
+            AudioItem::Nothing | AudioItem::Interrupted(_) | AudioItem::Resumed(_) => {}
         }
     }
     (times, samples)
