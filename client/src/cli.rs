@@ -180,6 +180,10 @@ pub(crate) struct Media {
     #[arg(long, help_heading = "Media")]
     pub(crate) stereo: bool,
 
+    /// Send nothing in silence (Opus DTX), and ask the others for the same.
+    #[arg(long, help_heading = "Media")]
+    pub(crate) dtx: bool,
+
     #[command(flatten)]
     pub(crate) voice: VoiceFlags,
 

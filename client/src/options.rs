@@ -118,6 +118,8 @@ pub struct CallOptions {
     pub degradation: Degradation,
     /// Two channels, coded for music.
     pub stereo: bool,
+    /// Silence is not sent.
+    pub dtx: bool,
     /// What is done to a live microphone's sound.
     pub voice: VoiceSettings,
     /// Far pictures.
@@ -287,6 +289,7 @@ impl CallOptions {
                 )
             })?,
             stereo: join.stereo,
+            dtx: join.dtx,
             voice: voice(join.voice, join.stereo),
             display,
             graphics: join.graphics,

@@ -30,7 +30,7 @@ mod stats;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-pub use config::{IceServer, PeerConfig};
+pub use config::{IceServer, PeerConfig, SoundOffer};
 pub use event::{
     ConnectionState, Counter, KeyFrameRequest, PeerEvent, RemoteCodec, RemoteTrack, RtpPacket,
     VideoFormat,

@@ -63,6 +63,7 @@ async fn call(codec: VideoCodec, frames: u64) -> (MarksSummary, u64) {
         Box::new(Tone::new(440)),
         AudioSettings {
             content: Content::Voice,
+            dtx: false,
         },
         Box::new(|_| {}),
         Box::new(|_| {}),

@@ -28,55 +28,46 @@ impl SoundServer {
     /// When PulseAudio is missing or does not come up.
     pub fn start() -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
-        let socket = dir.path().join("pulse.sock");
-        let log = std::fs::File::create(dir.path().join("log"))?;
-        let mut command = Command::new("pulseaudio");
-        command
-            .args("-n --daemonize=no --exit-idle-time=-1 --disable-shm=yes".split(' '))
-            .args("--use-pid-file=no --realtime=no --high-priority=no".split(' '))
-            .arg("-L")
-            .arg(format!(
-                "module-native-protocol-unix auth-anonymous=1 socket={}",
-                socket.display()
-            ))
-            .args(["-L", "module-null-sink sink_name=spk rate=48000 channels=2"])
-            .args(["-L", "module-null-sink sink_name=mic rate=48000 channels=2"])
-            .args([
-                "-L",
-                "module-remap-source source_name=micsrc master=mic.monitor",
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
-        for (name, value) in env(dir.path()) {
-            command.env(name, value);
-        }
-        let server = command.spawn().context(
-            "pulseaudio cannot be started; install it: apt-get install pulseaudio pulseaudio-utils",
-        )?;
         let mut rig = Self {
-            server,
+            server: launch(dir.path())?,
             feeds: Vec::new(),
             dir,
         };
+        rig.ready()?;
+        Ok(rig)
+    }
+
+    /// Starts another in the place of one that died; who fed the microphone has to do so again.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start_again(&mut self) -> anyhow::Result<()> {
+        self.die();
+        self.feeds.iter_mut().for_each(end);
+        self.feeds.clear();
+        self.server = launch(self.dir.path())?;
+        self.ready()
+    }
+
+    fn ready(&mut self) -> anyhow::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !rig.pactl(&["info"]).unwrap_or(false) {
-            if let Some(status) = rig.server.try_wait()? {
-                bail!("pulseaudio ended at once, {status}: {}", rig.log());
+        while !self.pactl(&["info"]).unwrap_or(false) {
+            if let Some(status) = self.server.try_wait()? {
+                bail!("pulseaudio ended at once, {status}: {}", self.log());
             }
             ensure!(
                 Instant::now() < deadline,
                 "pulseaudio does not answer pactl (package pulseaudio-utils): {}",
-                rig.log()
+                self.log()
             );
             std::thread::sleep(Duration::from_millis(20));
         }
-        ensure!(rig.pactl(&["set-default-sink", "spk"])?, "no sink spk");
+        ensure!(self.pactl(&["set-default-sink", "spk"])?, "no sink spk");
         ensure!(
-            rig.pactl(&["set-default-source", "micsrc"])?,
+            self.pactl(&["set-default-source", "micsrc"])?,
             "no source micsrc"
         );
-        Ok(rig)
+        Ok(())
     }
 
     /// What a process must have in its environment to use this server.
@@ -169,6 +160,36 @@ impl Drop for SoundServer {
         self.feeds.iter_mut().for_each(end);
         end(&mut self.server);
     }
+}
+
+/// Starts the server that keeps its socket and log in this folder.
+fn launch(dir: &Path) -> anyhow::Result<Child> {
+    let socket = dir.join("pulse.sock");
+    let log = std::fs::File::create(dir.join("log"))?;
+    let mut command = Command::new("pulseaudio");
+    command
+        .args("-n --daemonize=no --exit-idle-time=-1 --disable-shm=yes".split(' '))
+        .args("--use-pid-file=no --realtime=no --high-priority=no".split(' '))
+        .arg("-L")
+        .arg(format!(
+            "module-native-protocol-unix auth-anonymous=1 socket={}",
+            socket.display()
+        ))
+        .args(["-L", "module-null-sink sink_name=spk rate=48000 channels=2"])
+        .args(["-L", "module-null-sink sink_name=mic rate=48000 channels=2"])
+        .args([
+            "-L",
+            "module-remap-source source_name=micsrc master=mic.monitor",
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
+    for (name, value) in env(dir) {
+        command.env(name, value);
+    }
+    command.spawn().context(
+        "pulseaudio cannot be started; install it: apt-get install pulseaudio pulseaudio-utils",
+    )
 }
 
 /// The environment of a server whose folder is `dir`, running or not.

@@ -6,6 +6,7 @@ pub mod audio;
 pub mod gop;
 pub mod targets;
 pub mod video;
+pub mod wishes;
 
 use super::frame::{EncodedPicture, EncodedSound};
 

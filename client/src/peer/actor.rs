@@ -21,6 +21,7 @@ use super::negotiation::Negotiation;
 use super::send::{AudioSending, VideoSending};
 use super::{Command, PeerError, receive, send, setup, stats};
 use crate::event::Kind;
+use crate::media::send::wishes::OpusWishes;
 use rtc_protocol::Signal;
 
 /// The label of the data channel that carries chat.
@@ -81,6 +82,8 @@ pub(super) struct Actor {
     audio_sending: watch::Sender<Option<AudioSending>>,
     /// What the owner was last told about our pictures.
     told: Option<Option<VideoFormat>>,
+    /// And of what is asked of our sound.
+    wishes: Option<OpusWishes>,
     offered: receive::Offered,
     chat: Vec<Arc<dyn DataChannel>>,
     chat_open: bool,
@@ -115,6 +118,7 @@ impl Actor {
             video_sending: watch::Sender::new(None),
             audio_sending: watch::Sender::new(None),
             told: None,
+            wishes: None,
             offered: receive::Offered::default(),
             chat: Vec::new(),
             chat_open: false,
@@ -132,7 +136,9 @@ impl Actor {
         let stream = send::random_id();
         if self.config.send_audio {
             let ids = send::TrackIds::new(Kind::Audio, &stream);
-            let track = Arc::new(TrackLocalStaticRTP::new(ids.track(setup::opus_codec())));
+            let track = Arc::new(TrackLocalStaticRTP::new(
+                ids.track(setup::opus_codec(self.config.sound)),
+            ));
             let engine = self.engine.connection.add_track(track.clone()).await?;
             self.tasks.spawn(send::audio(
                 self.audio.clone(),

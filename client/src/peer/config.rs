@@ -16,6 +16,15 @@ pub struct IceServer {
     pub credential: String,
 }
 
+/// What our description says of sound (RFC 7587, section 6.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SoundOffer {
+    /// `stereo`, `sprop-stereo`: two channels are sent, and are better than one.
+    pub stereo: bool,
+    /// `usedtx`: silence need not be sent.
+    pub dtx: bool,
+}
+
 /// What a peer connection is opened with.
 #[derive(Clone, Debug)]
 pub struct PeerConfig {
@@ -31,6 +40,8 @@ pub struct PeerConfig {
     pub send_audio: bool,
     /// We have pictures to send.
     pub send_video: bool,
+    /// What our description says of the sound that we take and send.
+    pub sound: SoundOffer,
     /// Which local addresses to use; empty means every interface, and loopback
     /// where there is no other.
     pub bind: Vec<IpAddr>,
@@ -49,6 +60,7 @@ impl Default for PeerConfig {
             polite: false,
             send_audio: true,
             send_video: true,
+            sound: SoundOffer::default(),
             bind: Vec::new(),
             mdns: true,
             impairment: None,

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use crate::event::Kind;
 use crate::media::clock::Timestamp;
 use crate::media::frame::VideoCodec;
+use crate::media::send::wishes::OpusWishes;
 use rtc_protocol::Signal;
 
 /// `RTCPeerConnectionState` of W3C webrtc-pc.
@@ -65,6 +66,8 @@ pub enum PeerEvent {
     LocalVideoReady(VideoFormat),
     /// The far side takes no pictures that we can make.
     LocalVideoRefused,
+    /// What the far side asks of our sound; told again when it asks for something else.
+    LocalAudioWishes(OpusWishes),
     /// The next picture must be a key frame.
     KeyFrameWanted,
     /// What the path to the far side is thought to carry, bits a second.

@@ -236,14 +236,16 @@ pub(super) async fn audio(
     sending: watch::Receiver<Option<AudioSending>>,
 ) {
     let mut stream = Stream::new(48_000);
-    let mut begun = false;
+    let mut ended: Option<Timestamp> = None;
     loop {
         let sound = queue.next().await;
         let Some(sending) = *sending.borrow() else {
             continue;
         };
         // The marker tells the beginning of a talk spurt (RFC 3551 section 4.1).
-        let marker = !std::mem::replace(&mut begun, true);
+        // In the middle of sound a clock that wobbles leaves no such gap.
+        let marker = ended.is_none_or(|ended| sound.at.since(ended) > Duration::from_millis(100));
+        ended = Some(sound.at + sound.duration);
         let mut packet = stream.packet(
             sending.payload_type,
             sending.ssrc,

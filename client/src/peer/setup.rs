@@ -16,7 +16,7 @@ use webrtc::peer_connection::{
     configure_rtcp_reports, configure_twcc_receiver_only,
 };
 
-use super::config::PeerConfig;
+use super::config::{PeerConfig, SoundOffer};
 use super::rtcp::{Feedback, ReadRtcp};
 use super::rtx::UndoRtx;
 use crate::media::frame::VideoCodec;
@@ -65,7 +65,7 @@ pub(super) async fn open(
         )
         .with(Slot::Custom(UNDO_RTX), UndoRtx::default())
         .with(Slot::Custom(READ_RTCP), ReadRtcp::new(feedback.clone()));
-    register_codecs(&mut media, &config.video_codecs)?;
+    register_codecs(&mut media, &config.video_codecs, config.sound)?;
     for (uri, kind) in [
         (MID_URI, RtpCodecKind::Audio),
         (MID_URI, RtpCodecKind::Video),
@@ -190,20 +190,31 @@ pub(super) fn video_codec(codec: VideoCodec, single_nal: bool) -> RTCRtpCodec {
 }
 
 /// Opus as the engine names it (RFC 7587).
-pub(super) fn opus_codec() -> RTCRtpCodec {
+pub(super) fn opus_codec(sound: SoundOffer) -> RTCRtpCodec {
+    let mut parameters = "minptime=10;useinbandfec=1".to_owned();
+    if sound.stereo {
+        parameters.push_str(";stereo=1;sprop-stereo=1");
+    }
+    if sound.dtx {
+        parameters.push_str(";usedtx=1");
+    }
     RTCRtpCodec {
         mime_type: "audio/opus".to_owned(),
         clock_rate: 48_000,
         channels: 2,
-        sdp_fmtp_line: "minptime=10;useinbandfec=1".to_owned(),
+        sdp_fmtp_line: parameters,
         rtcp_feedback: vec![feedback("transport-cc", "")],
     }
 }
 
-fn register_codecs(media: &mut MediaEngine, preferred: &[VideoCodec]) -> Result<()> {
+fn register_codecs(
+    media: &mut MediaEngine,
+    preferred: &[VideoCodec],
+    sound: SoundOffer,
+) -> Result<()> {
     media.register_codec(
         RTCRtpCodecParameters {
-            rtp_codec: opus_codec(),
+            rtp_codec: opus_codec(sound),
             payload_type: 111,
         },
         RtpCodecKind::Audio,

@@ -70,6 +70,7 @@ pub(super) fn start(
                     } else {
                         Content::Voice
                     },
+                    dtx: options.dtx,
                 },
                 Box::new(move |level| board.level(SELF, level)),
                 tell(Kind::Audio),

@@ -19,6 +19,9 @@ const LONGEST: usize = 5_760;
 /// RFC 6716 section 3.4 allows 1,275 bytes a frame; a packet of one frame has one byte more.
 const MAX_PACKET: usize = 1_276;
 
+/// A packet no longer than this need not be sent: discontinuous transmission (RFC 6716, section 2.1.9).
+pub const NOT_SENT: usize = 2;
+
 /// What is going to be heard, which decides how Opus spends its bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -63,6 +66,22 @@ impl OpusEncoder {
         self.library
             .set_bitrate(Bitrate::Bits(rate as i32))
             .map_err(failed)
+    }
+
+    /// Whether redundancy for lost packets is put into the packets after them.
+    ///
+    /// # Errors
+    /// When libopus refuses it.
+    pub fn set_fec(&mut self, on: bool) -> Result<(), CodecError> {
+        self.library.set_inband_fec(on).map_err(failed)
+    }
+
+    /// Whether silence becomes packets of [`NOT_SENT`] bytes at most, but for one every 400 ms.
+    ///
+    /// # Errors
+    /// When libopus refuses it.
+    pub fn set_dtx(&mut self, on: bool) -> Result<(), CodecError> {
+        self.library.set_dtx(on).map_err(failed)
     }
 
     /// Tells how many of a hundred packets are lost, so that libopus knows how much of

@@ -37,6 +37,11 @@ const SKIP: i64 = 300_000;
 /// Concealment that has lasted this long has faded to the noise that was behind the voice.
 const FADED: Duration = Duration::from_millis(200);
 
+/// Who leaves out silence sends a packet every 400 ms. Beyond that even the noise goes, or a tone would hum on:
+/// from here on, and within [`FADE_LASTS`].
+const FADE_FROM: Duration = Duration::from_millis(500);
+const FADE_LASTS: Duration = Duration::from_millis(300);
+
 /// From this much behind or ahead, what is less like itself is good enough to be changed.
 const URGENT: i64 = 80_000;
 
@@ -129,6 +134,7 @@ impl<D: Decode> Playout<D> {
             if !self.more(due) {
                 self.pending.clear();
                 self.due = None;
+                self.counting.pause();
                 return Next::Idle;
             }
         }
@@ -153,12 +159,15 @@ impl<D: Decode> Playout<D> {
             Play::Conceal(duration) | Play::Starved(duration) => self.decoder.conceal(*duration),
             Play::Paused => return false,
         };
-        let samples = decoded.unwrap_or_else(|error| {
+        let mut samples = decoded.unwrap_or_else(|error| {
             tracing::debug!("{error}");
             // Silence for what could not be decoded; its length is not known where the packet is broken.
             vec![0; BLOCK * CHANNELS]
         });
         let frames = samples.len() / CHANNELS;
+        if matches!(play, Play::Conceal(_) | Play::Starved(_)) {
+            fade(&mut samples, self.concealed);
+        }
         self.pending.extend(samples);
         match play {
             Play::Packet { arrived, .. } => {
@@ -213,6 +222,21 @@ impl<D: Decode> Playout<D> {
     #[must_use]
     pub fn counts(&self) -> AudioCounts {
         self.counting.so_far(self.jitter.counts())
+    }
+}
+
+/// Makes what is concealed softer, the longer it lasts already.
+fn fade(samples: &mut [i16], concealed: Duration) {
+    let over = concealed.saturating_sub(FADE_FROM).as_secs_f64();
+    if over == 0.0 {
+        return;
+    }
+    for (frame, samples) in samples.chunks_exact_mut(CHANNELS).enumerate() {
+        let passed = over + frame as f64 / f64::from(SAMPLE_RATE);
+        let gain = (1.0 - passed / FADE_LASTS.as_secs_f64()).max(0.0);
+        for sample in samples {
+            *sample = (f64::from(*sample) * gain) as i16;
+        }
     }
 }
 

@@ -7,10 +7,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::activity::Activity;
+use super::wishes::OpusWishes;
 use super::{SoundTarget, SourceEvent};
 use crate::media::capture::{AudioItem, AudioSource};
 use crate::media::clock::Timestamp;
-use crate::media::codec::opus::{Content, OpusEncoder};
+use crate::media::codec::opus::{Content, NOT_SENT, OpusEncoder};
 use crate::media::frame::{EncodedSound, SAMPLE_RATE, Sound, SoundLevel};
 
 /// What is put into one packet (RFC 7587 recommends 20 ms).
@@ -21,6 +22,8 @@ const PACKET: Duration = Duration::from_millis(20);
 pub struct AudioSettings {
     /// What is going to be heard.
     pub content: Content,
+    /// Silence is not sent, whether the others ask for that or not.
+    pub dtx: bool,
 }
 
 impl AudioSettings {
@@ -33,10 +36,20 @@ impl AudioSettings {
     }
 }
 
+/// What is done while no receiver said what it wants: as before there were wishes.
+const NOTHING_SAID: OpusWishes = OpusWishes {
+    stereo: true,
+    max_average_bitrate: None,
+    dtx: false,
+    fec: true,
+};
+
 type Hook<T> = Box<dyn FnMut(T) + Send>;
 
 struct Shared {
     targets: Mutex<HashMap<String, Arc<dyn SoundTarget>>>,
+    /// What each peer asks for, from its description on.
+    wishes: Mutex<HashMap<String, OpusWishes>>,
     stop: AtomicBool,
     muted: AtomicBool,
     expected_loss: AtomicU32,
@@ -64,6 +77,7 @@ impl AudioSend {
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             targets: Mutex::default(),
+            wishes: Mutex::default(),
             stop: AtomicBool::new(false),
             muted: AtomicBool::new(false),
             expected_loss: AtomicU32::new(0),
@@ -78,6 +92,8 @@ impl AudioSend {
             channels: 1,
             next_at: Timestamp::default(),
             activity: Activity::default(),
+            wished: None,
+            told: false,
         };
         let thread = std::thread::Builder::new()
             .name("audio-send".into())
@@ -96,6 +112,12 @@ impl AudioSend {
     /// A peer is gone.
     pub fn remove(&self, peer: &str) {
         self.shared.lock().remove(peer);
+        self.shared.wishes().remove(peer);
+    }
+
+    /// What a peer asks of our sound.
+    pub fn wish(&self, peer: &str, wishes: OpusWishes) {
+        self.shared.wishes().insert(peer.to_owned(), wishes);
     }
 
     /// Mutes or unmutes: muted sends real silence (W3C mediacapture-main, section 4.3.1).
@@ -128,6 +150,17 @@ impl Shared {
     }
 }
 
+impl Shared {
+    fn wishes(&self) -> MutexGuard<'_, HashMap<String, OpusWishes>> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What all of them ask for; `None` where nobody said anything.
+    fn wished(&self) -> Option<OpusWishes> {
+        self.wishes().values().copied().reduce(OpusWishes::and)
+    }
+}
+
 struct Worker {
     shared: Arc<Shared>,
     settings: AudioSettings,
@@ -138,6 +171,9 @@ struct Worker {
     channels: u16,
     next_at: Timestamp,
     activity: Activity,
+    /// What the encoder was last told of the receivers' wishes, if it was.
+    wished: Option<OpusWishes>,
+    told: bool,
 }
 
 impl Worker {
@@ -201,30 +237,54 @@ impl Worker {
         if self.shared.lock().is_empty() {
             return;
         }
-        let channels = self.channels;
+        let wished = self.shared.wished();
+        // A voice is one; music is sent as the user wants it, which every receiver takes.
+        let mono = self.settings.content == Content::Voice && wished.is_some_and(|w| !w.stereo);
+        let channels = if mono { 1 } else { self.channels };
         if self.encoder.as_ref().is_none_or(|(c, _)| *c != channels) {
             match OpusEncoder::new(
                 channels,
                 self.settings.content,
                 self.settings.bitrate(channels),
             ) {
-                Ok(encoder) => self.encoder = Some((channels, encoder)),
+                Ok(encoder) => {
+                    self.encoder = Some((channels, encoder));
+                    // A new one has yet to be told.
+                    self.wished = None;
+                    self.told = false;
+                }
                 Err(error) => return tracing::error!("{error}"),
             }
         }
         let Some((_, encoder)) = &mut self.encoder else {
             return;
         };
+        if self.wished != wished || !std::mem::replace(&mut self.told, true) {
+            self.wished = wished;
+            let rate = self.settings.bitrate(channels);
+            let wishes = wished.unwrap_or(NOTHING_SAID);
+            let limit = wishes.max_average_bitrate.unwrap_or(u32::MAX);
+            let dtx = self.settings.dtx || wishes.dtx;
+            let set = encoder
+                .set_bitrate(rate.min(limit))
+                .and_then(|()| encoder.set_fec(wishes.fec))
+                .and_then(|()| encoder.set_dtx(dtx));
+            if let Err(error) = set {
+                tracing::warn!("{error}");
+            }
+        }
         let loss = self.shared.expected_loss.load(Ordering::Relaxed);
         if let Err(error) = encoder.set_expected_loss(loss as u8) {
             tracing::warn!("{error}");
         }
         let sound = Sound {
             samples: block,
-            channels,
+            // The encoder makes one of two.
+            channels: self.channels,
             at: self.next_at,
         };
         match encoder.encode(&sound) {
+            Ok(packet) if packet.data.len() <= NOT_SENT => {}
             Ok(packet) => self.hand_out(&EncodedSound {
                 level: Some(level),
                 ..packet

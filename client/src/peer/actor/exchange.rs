@@ -15,6 +15,7 @@ use super::super::send::{AudioSending, VideoSending};
 use super::super::{PeerError, receive, sdp, setup};
 use super::{Actor, CHAT};
 use crate::event::Kind;
+use crate::media::send::wishes::OpusWishes;
 use rtc_protocol::{Description, SdpType, Signal};
 
 impl Actor {
@@ -225,6 +226,7 @@ impl Actor {
         // The engine's senders know codecs, and nothing of directions.
         if let Some(remote) = self.engine.connection.remote_description().await {
             goes[0] &= sdp::receives(&remote.sdp, "audio");
+            self.listen_to_wishes(&remote.sdp);
             level = sdp::extension(&remote.sdp, "audio", setup::AUDIO_LEVEL_URI);
             goes[1] &= sdp::receives(&remote.sdp, "video");
         }
@@ -271,6 +273,22 @@ impl Actor {
                 Some(format) => PeerEvent::LocalVideoReady(format),
                 None => PeerEvent::LocalVideoRefused,
             });
+        }
+    }
+}
+
+impl Actor {
+    /// Tells what the far side asks of our sound, if it is news.
+    fn listen_to_wishes(&mut self, remote: &str) {
+        let wishes = sdp::formats(remote, "audio")
+            .iter()
+            .find(|format| format.name.eq_ignore_ascii_case("opus"))
+            .map(|format| OpusWishes::parse(&format.parameters));
+        if let Some(wishes) = wishes
+            && self.wishes != Some(wishes)
+        {
+            self.wishes = Some(wishes);
+            self.tell(PeerEvent::LocalAudioWishes(wishes));
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{Call, LINKS, LOST_AFTER, RESTART_AFTER};
 use crate::event::{Event, Kind};
 use crate::media::receive::audio::AudioReceive;
 use crate::media::receive::video::VideoReceive;
-use crate::peer::{ConnectionState, PeerConfig, PeerEvent, RemoteTrack};
+use crate::peer::{ConnectionState, PeerConfig, PeerEvent, RemoteTrack, SoundOffer};
 
 impl Call {
     pub(super) async fn open_link(&mut self, id: &str, polite: bool, offers: bool) {
@@ -27,6 +27,10 @@ impl Call {
             polite,
             send_audio: self.audio.is_some(),
             send_video: self.video.is_some(),
+            sound: SoundOffer {
+                stereo: self.options.stereo,
+                dtx: self.options.dtx,
+            },
             impairment: self.impairment.clone(),
             ..PeerConfig::default()
         };
@@ -86,6 +90,11 @@ impl Call {
                     link.format = Some(format);
                 }
                 self.feed(&id);
+            }
+            PeerEvent::LocalAudioWishes(wishes) => {
+                if let Some(audio) = &self.audio {
+                    audio.wish(&id, wishes);
+                }
             }
             PeerEvent::LocalVideoRefused => {
                 let name = self.name(&id);

@@ -186,3 +186,20 @@ fn random_bytes_never_break_the_decoder() {
         assert!(decoder.decode(&packet.data, packet.at).is_ok());
     }
 }
+
+#[test]
+fn silence_is_not_sent_where_that_is_wished_but_for_a_packet_every_400_ms() {
+    let mut encoder = OpusEncoder::new(1, Content::Voice, 32_000).unwrap();
+    encoder.set_dtx(true).unwrap();
+    let silence = |index: u64| Sound {
+        samples: vec![0; BLOCK],
+        channels: 1,
+        at: Timestamp::from_micros(index * 20_000),
+    };
+    let sent = (0..200)
+        .filter(|index| encoder.encode(&silence(*index)).unwrap().data.len() > NOT_SENT)
+        .count();
+    assert!((8..40).contains(&sent), "{sent} of 200");
+    let voice = encoder.encode(&block(0, 1)).unwrap();
+    assert!(voice.data.len() > NOT_SENT);
+}

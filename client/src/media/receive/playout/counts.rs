@@ -64,6 +64,12 @@ impl Counting {
         self.counts.level = mean.sqrt();
     }
 
+    /// Nothing is played any more.
+    pub(super) fn pause(&mut self) {
+        self.squares.clear();
+        self.counts.level = 0.0;
+    }
+
     pub(super) fn played(&mut self, frames: usize, waited_micros: i64, target: Duration) {
         self.concealing = false;
         self.counts.emitted += frames as u64;
