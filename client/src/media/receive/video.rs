@@ -13,8 +13,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::assemble::{Assembler, Frame, Output, Packet};
 use super::clock::MediaClock;
-use crate::e2ee::{Incoming, Medium};
 use super::freeze::{FreezeMeter, Freezes};
+use crate::e2ee::{Incoming, Medium};
 use crate::media::clock::Timestamp;
 use crate::media::codec::{self, VideoDecoder};
 use crate::media::frame::{EncodedPicture, Picture, VideoCodec};
