@@ -1,7 +1,7 @@
 //! From a source to the far peers: capture thread, encoder thread, one hand-over per peer.
 
-pub mod adapt;
 pub mod activity;
+pub mod adapt;
 pub mod audio;
 pub mod gop;
 pub mod targets;
