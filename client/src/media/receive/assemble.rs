@@ -75,6 +75,8 @@ pub struct Assembler {
     /// First packet of the next frame; `None` while waiting for a key frame.
     next: Option<u64>,
     hole_since: Option<Timestamp>,
+    /// When the beginning of a key frame came that is not whole yet.
+    arriving_since: Option<Timestamp>,
     asked: Option<Timestamp>,
 }
 
@@ -88,6 +90,7 @@ impl Assembler {
             newest: None,
             next: None,
             hole_since: None,
+            arriving_since: None,
             asked: None,
         }
     }
@@ -155,18 +158,33 @@ impl Assembler {
                 break;
             }
         }
-        if self.next.is_none() && self.newest.is_some() {
-            if self
+        if self.next.is_some() || self.newest.is_none() {
+            self.asked = None;
+            self.arriving_since = None;
+        } else if !self.key_frame_arrives(now)
+            && self
                 .asked
                 .is_none_or(|asked| now.since(asked) >= KEY_FRAME_RETRY)
-            {
-                self.asked = Some(now);
-                out.push(Output::WantKeyFrame);
-            }
-        } else {
-            self.asked = None;
+        {
+            self.asked = Some(now);
+            out.push(Output::WantKeyFrame);
         }
         out
+    }
+
+    /// Whether a key frame has begun and its rest may still come: the first one of every
+    /// stream takes many packets, and asking for it again costs the sender a second one.
+    fn key_frame_arrives(&mut self, now: Timestamp) -> bool {
+        let begun = self
+            .held
+            .values()
+            .any(|held| held.glimpse.key && held.glimpse.starts_frame);
+        if !begun {
+            self.arriving_since = None;
+            return false;
+        }
+        let since = *self.arriving_since.get_or_insert(now);
+        now.since(since) < PATIENCE
     }
 
     /// The next frame if it is whole: `Some(None)` where its packets hold no frame.
@@ -319,6 +337,25 @@ mod tests {
             "asked again"
         );
         assert_eq!(frames(a.push(at(410), vp8(4, 3, true, true, true))), [3]);
+    }
+
+    #[test]
+    fn a_key_frame_that_is_still_arriving_is_not_asked_for() {
+        let mut a = Assembler::new(VideoCodec::Vp8);
+        assert_eq!(a.push(at(0), vp8(1, 0, true, false, true)), []);
+        assert_eq!(a.push(at(5), vp8(2, 0, false, false, true)), []);
+        assert_eq!(frames(a.push(at(90), vp8(3, 0, false, true, true))), [0]);
+    }
+
+    #[test]
+    fn a_key_frame_that_never_becomes_whole_is_asked_for_again() {
+        let mut a = Assembler::new(VideoCodec::Vp8);
+        assert_eq!(a.push(at(0), vp8(1, 0, true, false, true)), []);
+        assert_eq!(a.push(at(40), vp8(3, 0, false, true, true)), []);
+        assert_eq!(a.tick(at(200)), []);
+        assert_eq!(a.tick(at(250)), [Output::WantKeyFrame]);
+        assert_eq!(a.push(at(260), vp8(4, 1, true, false, true)), []);
+        assert_eq!(a.tick(at(550)), [Output::WantKeyFrame]);
     }
 
     #[test]
