@@ -279,4 +279,10 @@ pub struct ToneSummary {
     pub gaps: u64,
     /// Root mean square level, dB of full scale.
     pub level_dbfs: f64,
+    /// Capture to hearing, median, milliseconds, where the tone is one that tells time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms_p50: Option<f64>,
+    /// Capture to hearing, 99th percentile, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms_p99: Option<f64>,
 }

@@ -33,6 +33,8 @@ impl AudioMeter {
                 purity: peak.purity,
                 gaps: self.tone.gaps(),
                 level_dbfs: self.tone.level_dbfs(),
+                latency_ms_p50: self.latency_ms(0.5),
+                latency_ms_p99: self.latency_ms(0.99),
             }
         })
     }
@@ -40,7 +42,7 @@ impl AudioMeter {
     /// Milliseconds from capture to hearing that `share` (0 to 1) of all measured
     /// seconds did not exceed; `None` where the sound was not the tone that tells time.
     #[must_use]
-    pub fn latency_ms(&self, share: f64) -> Option<f64> {
+    fn latency_ms(&self, share: f64) -> Option<f64> {
         let at = self.latency.percentile(share)?;
         Some(at.as_secs_f64() * 1000.0)
     }
@@ -73,7 +75,7 @@ mod tests {
             assert_eq!(summary.gaps, 0);
             assert!((-16.0..-14.0).contains(&summary.level_dbfs), "{summary:?}");
             // Opus itself looks ahead by up to 6.5 ms.
-            let late = meter.latency_ms(0.5).expect("a latency");
+            let late = summary.latency_ms_p50.expect("a latency");
             assert!((80.0..90.0).contains(&late), "{content:?} {late} ms");
         }
     }
@@ -93,6 +95,6 @@ mod tests {
             (summary.frequency_hz, summary.purity, summary.gaps),
             (0.0, 0.0, 0)
         );
-        assert_eq!(meter.latency_ms(0.5), None);
+        assert_eq!(summary.latency_ms_p50, None);
     }
 }
