@@ -184,6 +184,10 @@ pub(crate) struct Media {
     #[arg(long, help_heading = "Media")]
     pub(crate) dtx: bool,
 
+    /// Send each packet of sound twice (RED) from the beginning, not only when 5 % are lost.
+    #[arg(long, help_heading = "Media")]
+    pub(crate) audio_red: bool,
+
     #[command(flatten)]
     pub(crate) voice: VoiceFlags,
 

@@ -9,6 +9,7 @@ pub mod devices;
 pub mod file;
 pub mod frame;
 pub mod receive;
+pub mod red;
 pub mod send;
 pub mod sink;
 pub mod voice;

@@ -120,6 +120,8 @@ pub struct CallOptions {
     pub stereo: bool,
     /// Silence is not sent.
     pub dtx: bool,
+    /// Sound is sent twice from the beginning.
+    pub audio_red: bool,
     /// What is done to a live microphone's sound.
     pub voice: VoiceSettings,
     /// Far pictures.
@@ -290,6 +292,7 @@ impl CallOptions {
             })?,
             stereo: join.stereo,
             dtx: join.dtx,
+            audio_red: join.audio_red,
             voice: voice(join.voice, join.stereo),
             display,
             graphics: join.graphics,

@@ -92,6 +92,8 @@ pub enum RemoteCodec {
         /// `minptime=10;useinbandfec=1`
         parameters: String,
     },
+    /// Several packets of Opus in one (RFC 2198).
+    Red,
 }
 
 impl RemoteCodec {
@@ -101,6 +103,7 @@ impl RemoteCodec {
         match self {
             Self::Video(codec) => codec.mime_type(),
             Self::Opus { .. } => "audio/opus",
+            Self::Red => "audio/red",
         }
     }
 }

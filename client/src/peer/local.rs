@@ -1,6 +1,7 @@
 //! The near end of sent media: handles for encoder threads, and the queues behind them.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -25,6 +26,7 @@ pub struct LocalVideo {
 #[derive(Clone, Debug, Default)]
 pub struct LocalAudio {
     queue: Arc<Queue<EncodedSound>>,
+    redundant: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -163,6 +165,15 @@ impl LocalAudio {
 
     pub(super) fn set_open(&self, open: bool) {
         self.queue.set_open(open);
+    }
+
+    /// Whether each packet carries the one before it again, where the far side takes that (RED, RFC 2198).
+    pub fn set_redundant(&self, redundant: bool) {
+        self.redundant.store(redundant, Ordering::Relaxed);
+    }
+
+    pub(super) fn redundant(&self) -> bool {
+        self.redundant.load(Ordering::Relaxed)
     }
 
     pub(super) async fn next(&self) -> EncodedSound {

@@ -21,6 +21,7 @@ use super::packetize::{self, MAX_PAYLOAD};
 use crate::event::Kind;
 use crate::media::clock::Timestamp;
 use crate::media::frame::VideoCodec;
+use crate::media::red;
 
 /// A name nobody else has.
 pub(super) fn random_id() -> String {
@@ -88,6 +89,8 @@ pub(super) struct AudioSending {
     pub(super) ssrc: u32,
     /// The id of the header extension that tells loudness, where the far side takes it.
     pub(super) level: Option<u8>,
+    /// The payload type of RED (RFC 2198), where the far side takes it.
+    pub(super) red: Option<u8>,
 }
 
 /// How pictures are sent.
@@ -237,6 +240,7 @@ pub(super) async fn audio(
 ) {
     let mut stream = Stream::new(48_000);
     let mut ended: Option<Timestamp> = None;
+    let mut before: Option<(u32, Bytes)> = None;
     loop {
         let sound = queue.next().await;
         let Some(sending) = *sending.borrow() else {
@@ -246,6 +250,7 @@ pub(super) async fn audio(
         // In the middle of sound a clock that wobbles leaves no such gap.
         let marker = ended.is_none_or(|ended| sound.at.since(ended) > Duration::from_millis(100));
         ended = Some(sound.at + sound.duration);
+        let data = sound.data.clone();
         let mut packet = stream.packet(
             sending.payload_type,
             sending.ssrc,
@@ -253,6 +258,15 @@ pub(super) async fn audio(
             marker,
             sound.data,
         );
+        let time = packet.header.timestamp;
+        let last = before.replace((time, data));
+        if let Some(red) = sending.red.filter(|_| queue.redundant()) {
+            // The one before goes with it; after a pause there is none that anybody waits for.
+            let older = last.filter(|_| !marker);
+            let older = older.map(|(before, data)| (time.wrapping_sub(before), data));
+            packet.payload = red::pack(sending.payload_type, older.as_slice(), &packet.payload);
+            packet.header.payload_type = red;
+        }
         if let (Some(id), Some(level)) = (sending.level, sound.level) {
             // The highest bit tells voice (RFC 6464 section 3).
             let byte = level.dbov.min(127) | u8::from(level.voice) << 7;

@@ -207,6 +207,10 @@ pub(super) fn opus_codec(sound: SoundOffer) -> RTCRtpCodec {
     }
 }
 
+/// Payload types of ours, those that Chromium uses.
+const OPUS: u8 = 111;
+const RED: u8 = 63;
+
 fn register_codecs(
     media: &mut MediaEngine,
     preferred: &[VideoCodec],
@@ -215,7 +219,21 @@ fn register_codecs(
     media.register_codec(
         RTCRtpCodecParameters {
             rtp_codec: opus_codec(sound),
-            payload_type: 111,
+            payload_type: OPUS,
+        },
+        RtpCodecKind::Audio,
+    )?;
+    // As Chromium offers it (RFC 2198); after Opus, so that nobody sends it unasked.
+    media.register_codec(
+        RTCRtpCodecParameters {
+            rtp_codec: RTCRtpCodec {
+                mime_type: "audio/red".to_owned(),
+                clock_rate: 48_000,
+                channels: 2,
+                sdp_fmtp_line: format!("{OPUS}/{OPUS}"),
+                rtcp_feedback: Vec::new(),
+            },
+            payload_type: RED,
         },
         RtpCodecKind::Audio,
     )?;

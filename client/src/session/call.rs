@@ -52,6 +52,9 @@ const LOST_AFTER: Duration = Duration::from_secs(20);
 /// Without a server and without a call, this long.
 const ABANDON_AFTER: Duration = Duration::from_secs(30);
 
+/// When so many of a hundred packets are lost, sound is sent twice: in-band FEC alone is audible by then.
+const LOSSY: u32 = 5;
+
 /// A hang-up waits this long for the server and each connection to hear of it.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -378,6 +381,11 @@ impl Call {
             sending::add_limitation(&mut report, video.limitation(&id));
         }
         far.expected_loss.observe(&report);
+        let redundant = self.options.e2ee.is_none()
+            && (self.options.audio_red || far.expected_loss.percent() >= LOSSY);
+        if let Some(link) = &far.link {
+            link.peer.audio().set_redundant(redundant);
+        }
         let peer = far.who.clone();
         if let Some(audio) = &self.audio {
             let losses = self.far.values().filter(|far| far.link.is_some());

@@ -16,6 +16,7 @@ use crate::media::clock::Timestamp;
 use crate::media::codec::CodecError;
 use crate::media::codec::opus::OpusDecoder;
 use crate::media::frame::{EncodedSound, SAMPLE_RATE, Sound};
+use crate::media::red;
 use crate::peer::{RemoteCodec, RemoteTrack, RtpPacket};
 
 /// What is done with a far peer's sound; must not block.
@@ -98,12 +99,41 @@ impl Player {
             tokio::select! {
                 packet = track.rtp.recv() => {
                     let Some(packet) = packet else { return };
-                    if let Some(RemoteCodec::Opus { .. }) = track.codec(packet.payload_type) {
-                        self.packet(packet);
+                    match track.codec(packet.payload_type) {
+                        Some(RemoteCodec::Opus { .. }) => self.packet(packet),
+                        Some(RemoteCodec::Red) => self.several(packet, &track),
+                        _ => {}
                     }
                 }
                 () = sleep => {}
             }
+        }
+    }
+
+    /// A packet that carries earlier ones again (RFC 2198).
+    fn several(&mut self, mut packet: RtpPacket, track: &RemoteTrack) {
+        let Some(mut blocks) = red::parse(&packet.payload) else {
+            return;
+        };
+        blocks.retain(|block| {
+            let opus = matches!(
+                track.codec(block.payload_type),
+                Some(RemoteCodec::Opus { .. })
+            );
+            opus && !block.payload.is_empty()
+        });
+        for block in blocks {
+            if block.age == 0 {
+                packet.payload = block.payload;
+                return self.packet(packet);
+            }
+            if self.opener.is_some() {
+                // Encrypted, it would count as a replay; and we send none.
+                continue;
+            }
+            let timestamp = packet.timestamp.wrapping_sub(block.age);
+            self.playout
+                .push_again(packet.arrived, timestamp, block.payload);
         }
     }
 

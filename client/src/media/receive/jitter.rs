@@ -4,7 +4,7 @@
 //! played when it comes. Where later packets are there already, the missing one is lost, and what was concealed
 //! so far counts as part of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +25,9 @@ const STEP: u64 = SAMPLE_RATE as u64 / 100;
 
 /// The least that a decoder conceals, in ticks (RFC 6716, section 2): 2.5 ms.
 const LEAST: u64 = SAMPLE_RATE as u64 / 400;
+
+/// Packets that are known to have been played: those that may come again.
+const REMEMBERED: usize = 32;
 
 /// What to decode next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub struct AudioJitter {
     newest: Option<u64>,
     /// RTP time of what is decoded next.
     cursor: Option<u64>,
+    /// RTP times of the packets played last.
+    played: VecDeque<u64>,
     /// Ticks that were concealed since the cursor moved last.
     starved: u64,
     delay: PlayoutDelay,
@@ -91,6 +96,15 @@ impl AudioJitter {
         };
         let time = self.extend(timestamp);
         self.delay.observe(now, rtp_micros(time));
+        // A loss that this packet recovers came with it.
+        let before = time.checked_sub(duration).filter(|_| recovers(&payload));
+        if let Some(before) = before
+            && self.cursor.is_some()
+            && !self.held.contains_key(&before)
+            && !self.played.contains(&before)
+        {
+            self.delay.observe(now, rtp_micros(before));
+        }
         let held = Held {
             payload,
             duration,
@@ -116,6 +130,29 @@ impl AudioJitter {
         if self.starved >= PAUSE || self.held.len() == CAPACITY {
             self.cursor = self.held.first_key_value().map(|(time, _)| *time);
             self.starved = 0;
+        }
+    }
+
+    /// Takes a packet that came again, with a later one: of use only where it did not come before. Then it counts as
+    /// late as it is, so that from now on sound waits for such ones.
+    pub fn push_again(&mut self, now: Timestamp, timestamp: u32, payload: Bytes) {
+        let (Some(duration), Some(cursor)) = (opus_duration(&payload), self.cursor) else {
+            return;
+        };
+        let time = self.extend(timestamp);
+        // Before the first packet there is nothing to miss.
+        let came = self.held.contains_key(&time) || self.played.contains(&time);
+        if came || self.played.is_empty() {
+            return;
+        }
+        self.delay.observe(now, rtp_micros(time));
+        if time + duration > cursor && self.held.len() < CAPACITY {
+            let held = Held {
+                payload,
+                duration,
+                arrived: now,
+            };
+            self.held.insert(time, held);
         }
     }
 
@@ -178,6 +215,10 @@ impl AudioJitter {
         self.cursor = Some(time + held.duration);
         self.starved = 0;
         self.counts.played += 1;
+        if self.played.len() == REMEMBERED {
+            self.played.pop_front();
+        }
+        self.played.push_back(time);
         Play::Packet {
             payload: held.payload,
             arrived: held.arrived,

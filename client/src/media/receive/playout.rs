@@ -109,6 +109,11 @@ impl<D: Decode> Playout<D> {
         self.jitter.push(now, timestamp, payload);
     }
 
+    /// Takes a packet that came again, with a later one.
+    pub fn push_again(&mut self, now: Timestamp, timestamp: u32, payload: Bytes) {
+        self.jitter.push_again(now, timestamp, payload);
+    }
+
     /// What to play at `now`.
     pub fn next(&mut self, now: Timestamp) -> Next {
         let now = micros(now);

@@ -233,11 +233,16 @@ impl Actor {
         let [audio_goes, video_goes] = goes;
         if let Some(sender) = &self.audio_sender {
             let formats = negotiated(&sender.engine).await;
+            let red = formats
+                .iter()
+                .find(|f| f.name.eq_ignore_ascii_case("red"))
+                .map(|f| f.payload_type);
             let opus = formats.iter().filter(|_| audio_goes).find_map(|f| {
                 f.name.eq_ignore_ascii_case("opus").then_some(AudioSending {
                     payload_type: f.payload_type,
                     ssrc: sender.ids.ssrc,
                     level,
+                    red,
                 })
             });
             self.audio_sending.send_replace(opus);
@@ -325,12 +330,17 @@ fn remote_codecs(description: &str) -> Vec<(Kind, u8, RemoteCodec)> {
         });
     let audio = sdp::formats(description, "audio")
         .into_iter()
-        .filter(|format| format.name.eq_ignore_ascii_case("opus"))
-        .map(|format| {
-            let codec = RemoteCodec::Opus {
-                parameters: format.parameters,
+        .filter_map(|format| {
+            let codec = if format.name.eq_ignore_ascii_case("opus") {
+                RemoteCodec::Opus {
+                    parameters: format.parameters,
+                }
+            } else if format.name.eq_ignore_ascii_case("red") {
+                RemoteCodec::Red
+            } else {
+                return None;
             };
-            (Kind::Audio, format.payload_type, codec)
+            Some((Kind::Audio, format.payload_type, codec))
         });
     video.chain(audio).collect()
 }

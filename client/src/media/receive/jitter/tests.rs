@@ -185,6 +185,20 @@ fn a_first_packet_whose_run_in_is_not_counted_is_played_whole_as_those_after_it(
     assert_eq!(jitter.counts().late, 0);
 }
 
+#[test]
+fn a_packet_that_comes_again_fills_the_gap_it_left_and_nothing_else() {
+    let mut jitter = AudioJitter::default();
+    jitter.push(at(0), 0, packet(0));
+    assert_eq!(played(&jitter.pull()), Some(&packet(0)));
+    // The first came; the second is lost and comes with the third.
+    jitter.push_again(at(40), 0, packet(9));
+    jitter.push_again(at(40), 960, packet(1));
+    jitter.push(at(40), 1_920, packet(2));
+    assert_eq!(played(&jitter.pull()), Some(&packet(1)));
+    assert_eq!(played(&jitter.pull()), Some(&packet(2)));
+    assert_eq!(jitter.counts().late, 0);
+}
+
 /// Mostly a stream as senders make it, with times that overlap, leave gaps, come again or leap.
 fn timestamp_steps() -> impl Strategy<Value = u32> {
     prop_oneof![
