@@ -176,6 +176,24 @@ pub(crate) struct Media {
     )]
     pub(crate) degradation: String,
 
+    /// Turn the picture clockwise by so many degrees before it is sent: 0, 90, 180 or 270. What a file holds encoded is not turned.
+    #[arg(
+        long,
+        value_name = "DEGREES",
+        default_value_t = 0,
+        help_heading = "Sources"
+    )]
+    pub(crate) rotate: u32,
+
+    /// Temporal layers of VP8, of which a server on the way may leave some out: L1T1, L1T2 or L1T3.
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "L1T1",
+        help_heading = "Media"
+    )]
+    pub(crate) scalability: String,
+
     /// Send sound in stereo, coded for music; the microphone's sound is left as it is.
     #[arg(long, help_heading = "Media")]
     pub(crate) stereo: bool,
@@ -184,9 +202,18 @@ pub(crate) struct Media {
     #[arg(long, help_heading = "Media")]
     pub(crate) dtx: bool,
 
-    /// Send each packet of sound twice (RED) from the beginning, not only when 5 % are lost.
-    #[arg(long, help_heading = "Media")]
-    pub(crate) audio_red: bool,
+    /// Send each packet of sound twice (RED), where the far side takes that: auto (while it loses 5 % or more), on or off.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Media"
+    )]
+    pub(crate) audio_red: String,
+
+    /// Press these keys of a telephone (DTMF) for everybody who gets connected: 0 to 9, *, #, A to D, and , for a pause of 2 s.
+    #[arg(long, value_name = "KEYS", help_heading = "Media")]
+    pub(crate) dtmf: Option<String>,
 
     #[command(flatten)]
     pub(crate) voice: VoiceFlags,

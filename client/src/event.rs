@@ -129,6 +129,15 @@ pub enum Event {
         /// Why.
         reason: Undecryptable,
     },
+    /// A peer pressed a key of a telephone (DTMF), and let it go.
+    ToneReceived {
+        /// Who.
+        peer: PeerRef,
+        /// Which: `0` to `9`, `*`, `#`, `A` to `D`.
+        tone: String,
+        /// For how long, milliseconds.
+        duration_ms: f64,
+    },
     /// A peer muted or unmuted.
     PeerMuted {
         /// Who.

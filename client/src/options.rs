@@ -8,8 +8,12 @@ use rtc_protocol::{AuthToken, Name};
 
 use crate::cli::{self, Display, Graphics, Media};
 use crate::e2ee::{Medium, RoomSecret};
+use crate::media::convert::Rotation;
 use crate::media::frame::VideoCodec;
+use crate::media::layers::Scalability;
 use crate::media::send::adapt::Degradation;
+use crate::media::send::redundancy::Redundancy;
+use crate::media::tones::{Step, dialled};
 use crate::media::voice::VoiceSettings;
 use crate::net::impair::Spec;
 use crate::signaling::ServerAddress;
@@ -116,12 +120,18 @@ pub struct CallOptions {
     pub bitrate: u32,
     /// What of the picture is rather kept.
     pub degradation: Degradation,
+    /// How the picture is turned before it is sent.
+    pub rotation: Rotation,
+    /// Temporal layers.
+    pub scalability: Scalability,
     /// Two channels, coded for music.
     pub stereo: bool,
     /// Silence is not sent.
     pub dtx: bool,
-    /// Sound is sent twice from the beginning.
-    pub audio_red: bool,
+    /// Keys of a telephone that everybody hears at first.
+    pub dtmf: Vec<Step>,
+    /// When sound is sent twice.
+    pub audio_red: Redundancy,
     /// What is done to a live microphone's sound.
     pub voice: VoiceSettings,
     /// Far pictures.
@@ -290,9 +300,27 @@ impl CallOptions {
                     "write balanced, maintain-framerate or maintain-resolution",
                 )
             })?,
+            rotation: Rotation::degrees(join.rotate).ok_or_else(|| {
+                let typed = join.rotate.to_string();
+                OptionError::new("--rotate", &typed, "write 0, 90, 180 or 270")
+            })?,
+            scalability: Scalability::named(&join.scalability).ok_or_else(|| {
+                OptionError::new(
+                    "--scalability",
+                    &join.scalability,
+                    "write L1T1, L1T2 or L1T3",
+                )
+            })?,
             stereo: join.stereo,
             dtx: join.dtx,
-            audio_red: join.audio_red,
+            dtmf: match &join.dtmf {
+                None => Vec::new(),
+                Some(keys) => dialled(keys)
+                    .map_err(|error| OptionError::new("--dtmf", keys, error.to_string()))?,
+            },
+            audio_red: Redundancy::named(&join.audio_red).ok_or_else(|| {
+                OptionError::new("--audio-red", &join.audio_red, "write auto, on or off")
+            })?,
             voice: voice(join.voice, join.stereo),
             display,
             graphics: join.graphics,
@@ -704,6 +732,10 @@ mod tests {
             ["--size", "big"],
             ["--codec", "theora"],
             ["--degradation", "gracefully"],
+            ["--audio-red", "sometimes"],
+            ["--rotate", "45"],
+            ["--scalability", "L3T3"],
+            ["--dtmf", "12x"],
             ["--bitrate", "fast"],
             ["--bitrate", "nan"],
             ["--record", "call.avi"],

@@ -39,6 +39,8 @@ pub enum Action {
     ToggleMute,
     /// Stop or show the own picture; the views show it once a `peer-muted` of our own peer says so.
     ToggleCamera,
+    /// Press keys of a telephone.
+    Dial(String),
     /// Take the call that rings.
     Answer,
     /// Do not take it.
@@ -127,6 +129,11 @@ pub(crate) mod testing {
                 peer: who.clone(),
                 kind: Kind::Video,
                 reason: Undecryptable::OtherKey,
+            },
+            Event::ToneReceived {
+                peer: who.clone(),
+                tone: "5".into(),
+                duration_ms: 100.0,
             },
             Event::PeerMuted {
                 peer: who.clone(),

@@ -6,6 +6,7 @@
 //!
 //! - `negotiation`: who offers and who gives way, pure
 //! - `sdp`: limits on and repairs of descriptions, pure
+//! - `tone_names`: names of codecs that the engine would mix up, pure
 //! - `packetize`: encoded frames to RTP payloads, pure
 //! - `setup`: codecs, extensions, interceptors, sockets of the engine
 //! - `rtx`, `rtcp`, `stats`: what the engine's interceptors leave to be mended
@@ -14,6 +15,7 @@
 
 mod actor;
 mod config;
+mod dial;
 mod engine;
 mod event;
 mod local;
@@ -26,6 +28,7 @@ mod sdp;
 mod send;
 mod setup;
 mod stats;
+mod tone_names;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;

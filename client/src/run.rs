@@ -278,6 +278,7 @@ async fn show(
             }
             Some(action) = wanted.recv() => match action {
                 output::Action::Chat(text) => session.act(Action::Chat(text)).await,
+                output::Action::Dial(keys) => session.act(Action::Dial(keys)).await,
                 output::Action::ToggleMute => session.act(Action::ToggleMuted(Kind::Audio)).await,
                 output::Action::ToggleCamera => session.act(Action::ToggleMuted(Kind::Video)).await,
                 output::Action::Answer => session.act(Action::Answer).await,

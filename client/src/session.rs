@@ -40,6 +40,8 @@ const ACTIONS: usize = 64;
 pub enum Action {
     /// Say a line to everybody.
     Chat(String),
+    /// Press keys of a telephone: `0` to `9`, `*`, `#`, `A` to `D`, and commas for pauses of 2 s.
+    Dial(String),
     /// Mute or unmute one of our senses.
     SetMuted(Kind, bool),
     /// The other way round.

@@ -10,12 +10,15 @@ use rtc_client::media::capture::test_picture::TestPicture;
 use rtc_client::media::capture::tone::Tone;
 use rtc_client::media::clock::Timestamp;
 use rtc_client::media::codec::opus::Content;
+use rtc_client::media::convert::Rotation;
 use rtc_client::media::frame::{EncodedPicture, EncodedSound, Picture, Sound, VideoCodec};
+use rtc_client::media::layers::Scalability;
 use rtc_client::media::receive::audio::{AudioReceive, SoundSink};
 use rtc_client::media::receive::video::{PictureSink, VideoReceive};
 use rtc_client::media::send::adapt::Degradation;
 use rtc_client::media::send::audio::{AudioSend, AudioSettings};
 use rtc_client::media::send::video::{VideoSend, VideoSettings};
+use rtc_client::media::tones::receive::Heard;
 use rtc_client::peer::{ConnectionState, Peer, PeerConfig, PeerEvent};
 use tokio::sync::mpsc;
 
@@ -34,6 +37,7 @@ impl SoundSink for Seen {
     fn sound(&mut self, sound: &Sound) {
         self.0.lock().unwrap().1 += sound.samples.len() as u64;
     }
+    fn tone(&mut self, _: Heard) {}
 }
 
 async fn call(codec: VideoCodec, frames: u64) -> (MarksSummary, u64) {
@@ -51,6 +55,8 @@ async fn call(codec: VideoCodec, frames: u64) -> (MarksSummary, u64) {
     let video = VideoSend::start(
         Box::new(TestPicture::new(640, 360, 30)),
         VideoSettings {
+            rotation: Rotation::None,
+            scalability: Scalability::L1T1,
             fps: 30,
             bitrate: 1_500_000,
             degradation: Degradation::Balanced,

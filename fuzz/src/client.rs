@@ -13,17 +13,22 @@ use crate::media::frame::VideoCodec;
 use crate::media::receive::assemble::{Assembler, Output, Packet};
 use crate::media::receive::depacketize::{Pieces, glimpse};
 use crate::media::receive::jitter::{AudioJitter, Play};
+use crate::media::red as redundancy;
+use crate::media::tones::receive::ToneReceiver;
+use crate::media::tones::{Report, dialled};
 use crate::peer::sdp;
 
 /// The name of a corpus, and what is done with each of its inputs.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 6] = [
     ("description", description),
     ("pictures", pictures),
+    ("red", red),
     ("sframe", sframe),
     ("sounds", sounds),
+    ("tones", tones),
 ];
 
 /// A far description: what is taken goes on from itself, and its codecs have names.
@@ -125,6 +130,53 @@ pub fn sframe(data: &[u8]) {
     assert!(Opener::new(Some(key)).open(medium, &changed).is_err());
 }
 
+/// What is taken apart makes the same packet again, where all of it is of one payload type.
+pub fn red(data: &[u8]) {
+    let packet = Bytes::copy_from_slice(data);
+    let Some(blocks) = redundancy::parse(&packet) else {
+        return;
+    };
+    let Some((newest, older)) = blocks.split_last() else {
+        panic!("a packet of nothing");
+    };
+    assert!(blocks.iter().map(|b| b.payload.len()).sum::<usize>() < data.len());
+    if blocks.iter().all(|b| b.payload_type == newest.payload_type) {
+        let older: Vec<_> = older.iter().map(|b| (b.age, b.payload.clone())).collect();
+        let again = redundancy::pack(newest.payload_type, &older, &newest.payload);
+        assert_eq!(again, packet);
+    }
+}
+
+/// Packets about keys in any order: no more keys are heard than packets came, and none is pressed for ever.
+pub fn tones(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = dialled(text);
+    }
+    let mut now = Duration::from_secs(1);
+    let mut receiver = ToneReceiver::default();
+    let (mut heard, mut came) = (0, 0);
+    // Each packet: time stamp in steps of 20 ms, time since the last one, marker and clock, four bytes.
+    for packet in data.chunks(7) {
+        let [time, later, flags, payload @ ..] = packet else {
+            break;
+        };
+        now += Duration::from_millis(u64::from(*later) * 4);
+        let at = Timestamp::from_micros(u64::try_from(now.as_micros()).unwrap_or_default());
+        heard += usize::from(receiver.tick(at).is_some());
+        assert!(receiver.due().is_none_or(|due| due > at));
+        let clock = if flags & 2 == 0 { 48_000 } else { 8_000 };
+        let timestamp = u32::from(*time) * 960;
+        heard += receiver
+            .push(at, timestamp, flags & 1 == 1, payload, clock)
+            .len();
+        came += 1;
+        if let Some(report) = Report::parse(payload) {
+            assert_eq!(Report::parse(&report.pack()), Some(report));
+        }
+    }
+    assert!(heard <= came);
+}
+
 /// Packets of sound in any order: the next thing to play is always known, and time goes on.
 pub fn sounds(data: &[u8]) {
     let mut now = Duration::from_secs(1);
@@ -137,7 +189,12 @@ pub fn sounds(data: &[u8]) {
         now += Duration::from_millis(u64::from(*later));
         let at = Timestamp::from_micros(u64::try_from(now.as_micros()).unwrap_or_default());
         let timestamp = u32::from(u16::from_be_bytes([*high, *low])) * 240;
-        jitter.push(at, timestamp, Bytes::copy_from_slice(opus));
+        let payload = Bytes::copy_from_slice(opus);
+        if later & 1 == 0 {
+            jitter.push(at, timestamp, payload);
+        } else {
+            jitter.push_again(at, timestamp, payload);
+        }
         for turn in 0.. {
             match jitter.pull() {
                 Play::Starved(_) | Play::Paused => break,

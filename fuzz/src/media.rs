@@ -5,4 +5,9 @@ pub mod bitstream;
 pub mod clock;
 #[path = "../../client/src/media/frame.rs"]
 pub mod frame;
+#[path = "../../client/src/media/layers.rs"]
+pub mod layers;
 pub mod receive;
+#[path = "../../client/src/media/red.rs"]
+pub mod red;
+pub mod tones;

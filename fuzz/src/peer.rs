@@ -2,5 +2,7 @@
 
 #[path = "../../client/src/peer/sdp.rs"]
 mod sdp;
+#[path = "../../client/src/peer/tone_names.rs"]
+mod tone_names;
 #[path = "client.rs"]
 pub mod targets;

@@ -2,13 +2,17 @@
 //! 48 kHz sound.
 
 mod channels;
+mod colours;
 mod picture;
 mod resample;
+mod rotate;
 mod scale;
 
 pub use channels::with_channels;
+pub use colours::{Colours, Matrix, to_ours};
 pub use picture::{PixelFormat, to_picture, to_rgb, to_rgba};
 pub use resample::Resampler;
+pub use rotate::{Rotation, rotate};
 pub use scale::{fit, scale};
 
 /// Why something could not be converted.

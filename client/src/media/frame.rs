@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Timestamp;
+use super::layers::TemporalLayer;
 
 /// A codec of pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -117,6 +118,8 @@ pub struct EncodedPicture {
     pub key: bool,
     /// When the source took the picture.
     pub at: Timestamp,
+    /// Its place among temporal layers, where our encoder made such.
+    pub layer: Option<TemporalLayer>,
 }
 
 /// One Opus packet (RFC 6716).

@@ -7,6 +7,7 @@ pub mod delay;
 pub mod depacketize;
 pub mod freeze;
 pub mod jitter;
+pub mod orientation;
 pub mod playout;
 pub mod stretch;
 pub mod video;

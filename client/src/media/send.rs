@@ -4,6 +4,7 @@ pub mod activity;
 pub mod adapt;
 pub mod audio;
 pub mod gop;
+pub mod redundancy;
 pub mod targets;
 pub mod video;
 pub mod wishes;

@@ -93,7 +93,7 @@ const fn tint(event: &Event) -> Option<u8> {
         | Event::Undecryptable { .. }
         | Event::ConnectionTroubled { .. } => Some(33),
         Event::Joined { .. } | Event::Connected { .. } | Event::SignalingBack { .. } => Some(32),
-        Event::Chat { .. } | Event::Rung { .. } => Some(36),
+        Event::Chat { .. } | Event::Rung { .. } | Event::ToneReceived { .. } => Some(36),
         Event::Stats { .. } | Event::FirstFrame { .. } => Some(2),
         _ => None,
     }
@@ -162,6 +162,15 @@ pub fn words(event: &Event) -> String {
             sense(*kind),
             who(peer),
             reason.words()
+        ),
+        Event::ToneReceived {
+            peer,
+            tone,
+            duration_ms,
+        } => format!(
+            "{} pressed {} for {duration_ms:.0} ms",
+            who(peer),
+            clean(tone)
         ),
         Event::PeerMuted { peer, kind, muted } => {
             let what = match (kind, muted) {

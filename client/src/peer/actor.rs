@@ -140,10 +140,16 @@ impl Actor {
                 ids.track(setup::opus_codec(self.config.sound)),
             ));
             let engine = self.engine.connection.add_track(track.clone()).await?;
+            // Without a word the engine offers what the track is in, and nothing beside it.
+            for transceiver in self.engine.connection.get_transceivers().await {
+                let codecs = setup::audio_codecs(self.config.sound);
+                transceiver.set_codec_preferences(codecs).await?;
+            }
             self.tasks.spawn(send::audio(
                 self.audio.clone(),
                 track,
                 self.audio_sending.subscribe(),
+                self.news.0.clone(),
             ));
             self.audio_sender = Some(Sender { engine, ids });
         }

@@ -23,6 +23,8 @@ pub struct SoundOffer {
     pub stereo: bool,
     /// `usedtx`: silence need not be sent.
     pub dtx: bool,
+    /// Nothing but Opus is taken and sent: what encrypts end to end has no rule for anything else.
+    pub opus_alone: bool,
 }
 
 /// What a peer connection is opened with.

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::event::Kind;
 use crate::media::clock::Timestamp;
+use crate::media::convert::Rotation;
 use crate::media::frame::VideoCodec;
 use crate::media::send::wishes::OpusWishes;
 use rtc_protocol::Signal;
@@ -94,6 +95,11 @@ pub enum RemoteCodec {
     },
     /// Several packets of Opus in one (RFC 2198).
     Red,
+    /// The keys of a telephone (RFC 4733).
+    Tones {
+        /// Ticks a second that durations count in.
+        clock: u32,
+    },
 }
 
 impl RemoteCodec {
@@ -104,6 +110,7 @@ impl RemoteCodec {
             Self::Video(codec) => codec.mime_type(),
             Self::Opus { .. } => "audio/opus",
             Self::Red => "audio/red",
+            Self::Tones { .. } => "audio/telephone-event",
         }
     }
 }
@@ -157,6 +164,8 @@ pub struct RtpPacket {
     pub arrived: Timestamp,
     /// Loudness in -dBov, 0 the loudest and 127 silence (RFC 6464), where the sender tells it.
     pub audio_level: Option<u8>,
+    /// How its picture is to be turned (RFC 7742, section 5), where the sender tells it.
+    pub rotation: Option<Rotation>,
 }
 
 /// A count that several hands share.

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::dial::Dial;
 use super::event::Counter;
 use crate::media::frame::{EncodedPicture, EncodedSound};
+use crate::media::tones::Step;
 
 /// Pictures that wait to be sent. When they are more, all are dropped, and so is
 /// every picture until the next key frame: what is left of a group is of no use.
@@ -27,6 +29,7 @@ pub struct LocalVideo {
 pub struct LocalAudio {
     queue: Arc<Queue<EncodedSound>>,
     redundant: Arc<AtomicBool>,
+    dial: Arc<Dial>,
 }
 
 #[derive(Debug)]
@@ -164,7 +167,19 @@ impl LocalAudio {
     }
 
     pub(super) fn set_open(&self, open: bool) {
+        self.dial.clear();
         self.queue.set_open(open);
+    }
+
+    /// Presses the keys of a telephone, one after the other, behind those that are not pressed yet (RFC 4733). Tells
+    /// whether they found place.
+    #[must_use]
+    pub fn dial(&self, steps: &[Step]) -> bool {
+        self.dial.add(steps)
+    }
+
+    pub(super) async fn dialled(&self) -> Vec<Step> {
+        self.dial.next().await
     }
 
     /// Whether each packet carries the one before it again, where the far side takes that (RED, RFC 2198).

@@ -2,6 +2,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::media::layers::TemporalLayer;
+
 mod vp9;
 
 pub(super) use vp9::Vp9;
@@ -14,6 +16,9 @@ pub const MAX_PAYLOAD: usize = 1180;
 #[derive(Debug)]
 pub(super) struct Vp8 {
     picture_id: u16,
+    /// Pictures of layer 0, and key frames, as far as layers were made.
+    base: u8,
+    keys: u8,
 }
 
 impl Vp8 {
@@ -21,15 +26,24 @@ impl Vp8 {
     pub(super) const fn new(first_picture_id: u16) -> Self {
         Self {
             picture_id: first_picture_id & 0x7fff,
+            base: 0,
+            keys: 0,
         }
     }
 
-    /// The payloads of one frame; the last one gets the marker.
-    pub(super) fn packetize(&mut self, frame: &Bytes) -> Vec<Bytes> {
-        // X | I | M, so that the picture id has 15 bits from the first one on.
-        const DESCRIPTOR: usize = 4;
+    /// The payloads of one frame; the last one gets the marker. Its place among temporal layers is told where it has one
+    /// (section 4.2).
+    pub(super) fn packetize(
+        &mut self,
+        frame: &Bytes,
+        key: bool,
+        layer: Option<TemporalLayer>,
+    ) -> Vec<Bytes> {
+        // X | I | M, so that the picture id has 15 bits from the first one on; then L, T and K.
+        const DESCRIPTOR: usize = 6;
         let id = self.picture_id;
         self.picture_id = (id + 1) & 0x7fff;
+        let layers = layer.map(|layer| self.layers(key, layer));
         even_parts(frame, MAX_PAYLOAD - DESCRIPTOR)
             .into_iter()
             .enumerate()
@@ -37,12 +51,23 @@ impl Vp8 {
                 let mut payload = BytesMut::with_capacity(DESCRIPTOR + part.len());
                 let start = if index == 0 { 0x10 } else { 0 };
                 payload.put_u8(0x80 | start);
-                payload.put_u8(0x80);
+                payload.put_u8(if layers.is_some() { 0xf0 } else { 0x80 });
                 payload.put_u16(0x8000 | id);
+                payload.put_slice(layers.as_ref().map_or(&[], |layers| &layers[..]));
                 payload.put_slice(part);
                 payload.freeze()
             })
             .collect()
+    }
+
+    /// TL0PICIDX, then TID, Y and KEYIDX.
+    fn layers(&mut self, key: bool, layer: TemporalLayer) -> [u8; 2] {
+        if layer.id == 0 {
+            self.base = self.base.wrapping_add(1);
+        }
+        self.keys = self.keys.wrapping_add(u8::from(key)) & 0x1f;
+        let place = layer.id.min(3) << 6 | u8::from(layer.sync) << 5;
+        [self.base, place | self.keys]
     }
 }
 

@@ -12,6 +12,7 @@ use super::actor::News;
 use super::event::{Counter, KeyFrameRequest, RemoteCodec, RemoteTrack, RtpPacket};
 use crate::event::Kind;
 use crate::media::clock::Timestamp;
+use crate::media::convert::Rotation;
 
 /// Packets that wait for their reader: more than a second of high-rate video. The newest is dropped.
 const PACKETS: usize = 2048;
@@ -23,6 +24,8 @@ pub(super) struct Offered {
     pub(super) codecs: Vec<(Kind, u8, RemoteCodec)>,
     /// The id of the header extension that tells loudness.
     pub(super) audio_level: Option<u8>,
+    /// The id of the one that tells which way up a picture is.
+    pub(super) orientation: Option<u8>,
 }
 
 /// Announces a track with its first packet and forwards its packets until it ends.
@@ -38,6 +41,10 @@ pub(super) async fn drain(track: Arc<dyn TrackRemote>, offered: Offered, news: m
         .filter(|(of, _, _)| *of == kind)
         .map(|(_, payload_type, codec)| (payload_type, codec))
         .collect();
+    let ids = match kind {
+        Kind::Audio => [offered.audio_level, None],
+        Kind::Video => [None, offered.orientation],
+    };
     let (packets, rtp) = mpsc::channel(PACKETS);
     let dropped = Counter::default();
     let (ask, mut asked) = mpsc::channel(1);
@@ -78,7 +85,7 @@ pub(super) async fn drain(track: Arc<dyn TrackRemote>, offered: Offered, news: m
                 return;
             }
         }
-        match packets.try_send(received(packet, offered.audio_level)) {
+        match packets.try_send(received(packet, ids)) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => dropped.increment(),
             Err(mpsc::error::TrySendError::Closed(_)) => return,
@@ -86,7 +93,11 @@ pub(super) async fn drain(track: Arc<dyn TrackRemote>, offered: Offered, news: m
     }
 }
 
-fn received(packet: rtc::rtp::Packet, audio_level: Option<u8>) -> RtpPacket {
+fn received(packet: rtc::rtp::Packet, [audio_level, orientation]: [Option<u8>; 2]) -> RtpPacket {
+    let told = |id: Option<u8>| {
+        let extension = packet.header.get_extension(id?)?;
+        extension.first().copied()
+    };
     RtpPacket {
         payload_type: packet.header.payload_type,
         sequence: packet.header.sequence_number,
@@ -94,9 +105,8 @@ fn received(packet: rtc::rtp::Packet, audio_level: Option<u8>) -> RtpPacket {
         marker: packet.header.marker,
         arrived: Timestamp::now(),
         // The highest bit tells voice (RFC 6464 section 3).
-        audio_level: audio_level
-            .and_then(|id| packet.header.get_extension(id))
-            .and_then(|level| level.first().map(|byte| byte & 0x7f)),
+        audio_level: told(audio_level).map(|byte| byte & 0x7f),
+        rotation: told(orientation).map(Rotation::told),
         payload: packet.payload,
     }
 }

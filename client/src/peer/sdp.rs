@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::tone_names::{TONES, TONES_OF_OPUS, from_the_engine};
 use crate::media::frame::VideoCodec;
 
 /// Larger descriptions are refused; Chromium's with five tracks has 30 KB.
@@ -89,6 +90,8 @@ pub(super) struct Format {
     pub(super) payload_type: u8,
     /// `VP8`, `H264`, `opus`, `rtx`, in the description's own case.
     pub(super) name: String,
+    /// Ticks of its clock a second.
+    pub(super) clock: u32,
     /// Format parameters, RFC 8866 section 6.15.
     pub(super) parameters: String,
 }
@@ -120,6 +123,18 @@ impl Format {
         } else {
             None
         }
+    }
+
+    /// Whether another description's format is of the same codec, as far as its name tells.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.name.eq_ignore_ascii_case(&other.name) && self.clock == other.clock
+    }
+
+    /// Whether it is the keys of a telephone (RFC 4733).
+    pub(super) fn is_tones(&self) -> bool {
+        [TONES, TONES_OF_OPUS]
+            .iter()
+            .any(|name| self.name.eq_ignore_ascii_case(name))
     }
 }
 
@@ -211,7 +226,9 @@ fn section_formats(section: &[&str]) -> Vec<Format> {
         // The first meaning counts, here as in the engine.
         if line.starts_with("a=rtpmap:") {
             if format.name.is_empty() {
-                format.name = rest.split('/').next().unwrap_or_default().to_owned();
+                let mut words = rest.trim().split('/');
+                format.name = words.next().unwrap_or_default().to_owned();
+                format.clock = words.next().and_then(|w| w.parse().ok()).unwrap_or(0);
             }
         } else if format.parameters.is_empty() {
             format.parameters = rest.trim().to_owned();
@@ -246,7 +263,7 @@ pub(super) fn choose_video(
         .find(|(codec, single_nal)| formats.iter().any(|f| is_video(f, *codec, *single_nal)))
 }
 
-/// Mends what the engine writes: tells that candidates trickle (RFC 8840 section 4.1.1),
+/// Mends what the engine writes: gives codecs their names outside, tells that candidates trickle (RFC 8840 section 4.1.1),
 /// and gives each payload type one meaning (RFC 8866 section 5.14).
 pub(super) fn mend(sdp: &str) -> String {
     let mut mended = String::with_capacity(sdp.len() + 64);
@@ -266,7 +283,7 @@ pub(super) fn mend(sdp: &str) -> String {
             push(&line);
         }
     }
-    mended
+    from_the_engine(&mended)
 }
 
 fn mend_section(section: &[&str]) -> Vec<String> {

@@ -16,12 +16,14 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
 use super::actor::News;
 use super::event::VideoFormat;
-use super::local::{LocalAudio, LocalVideo};
+use super::local::LocalVideo;
 use super::packetize::{self, MAX_PAYLOAD};
 use crate::event::Kind;
 use crate::media::clock::Timestamp;
 use crate::media::frame::VideoCodec;
-use crate::media::red;
+
+mod sound;
+pub(super) use sound::{AudioSending, Tones, audio};
 
 /// A name nobody else has.
 pub(super) fn random_id() -> String {
@@ -80,17 +82,6 @@ impl TrackIds {
             vec![coding],
         )
     }
-}
-
-/// How sound is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct AudioSending {
-    pub(super) payload_type: u8,
-    pub(super) ssrc: u32,
-    /// The id of the header extension that tells loudness, where the far side takes it.
-    pub(super) level: Option<u8>,
-    /// The payload type of RED (RFC 2198), where the far side takes it.
-    pub(super) red: Option<u8>,
 }
 
 /// How pictures are sent.
@@ -203,7 +194,7 @@ pub(super) async fn video(
             continue;
         }
         let (payloads, unsendable) = match sending.codec {
-            VideoCodec::Vp8 => (vp8.packetize(&picture.data), 0),
+            VideoCodec::Vp8 => (vp8.packetize(&picture.data, picture.key, picture.layer), 0),
             VideoCodec::Vp9 => (vp9.packetize(&picture.data), 0),
             VideoCodec::H264 => packetize::h264(&picture.data, sending.single_nal),
         };
@@ -228,57 +219,6 @@ pub(super) async fn video(
                 tracing::debug!("a packet of a picture was not sent: {error}");
                 break;
             }
-        }
-    }
-}
-
-/// Sends sound until the connection ends.
-pub(super) async fn audio(
-    queue: LocalAudio,
-    track: Arc<TrackLocalStaticRTP>,
-    sending: watch::Receiver<Option<AudioSending>>,
-) {
-    let mut stream = Stream::new(48_000);
-    let mut ended: Option<Timestamp> = None;
-    let mut before: Option<(u32, Bytes)> = None;
-    loop {
-        let sound = queue.next().await;
-        let Some(sending) = *sending.borrow() else {
-            continue;
-        };
-        // The marker tells the beginning of a talk spurt (RFC 3551 section 4.1).
-        // In the middle of sound a clock that wobbles leaves no such gap.
-        let marker = ended.is_none_or(|ended| sound.at.since(ended) > Duration::from_millis(100));
-        ended = Some(sound.at + sound.duration);
-        let data = sound.data.clone();
-        let mut packet = stream.packet(
-            sending.payload_type,
-            sending.ssrc,
-            sound.at,
-            marker,
-            sound.data,
-        );
-        let time = packet.header.timestamp;
-        let last = before.replace((time, data));
-        if let Some(red) = sending.red.filter(|_| queue.redundant()) {
-            // The one before goes with it; after a pause there is none that anybody waits for.
-            let older = last.filter(|_| !marker);
-            let older = older.map(|(before, data)| (time.wrapping_sub(before), data));
-            packet.payload = red::pack(sending.payload_type, older.as_slice(), &packet.payload);
-            packet.header.payload_type = red;
-        }
-        if let (Some(id), Some(level)) = (sending.level, sound.level) {
-            // The highest bit tells voice (RFC 6464 section 3).
-            let byte = level.dbov.min(127) | u8::from(level.voice) << 7;
-            let told = packet
-                .header
-                .set_extension(id, Bytes::copy_from_slice(&[byte]));
-            if let Err(error) = told {
-                tracing::debug!("the level is not told: {error}");
-            }
-        }
-        if let Err(error) = track.write_rtp(packet).await {
-            tracing::debug!("a packet of sound was not sent: {error}");
         }
     }
 }

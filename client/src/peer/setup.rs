@@ -19,11 +19,14 @@ use webrtc::peer_connection::{
 use super::config::{PeerConfig, SoundOffer};
 use super::rtcp::{Feedback, ReadRtcp};
 use super::rtx::UndoRtx;
+use super::tone_names;
 use crate::media::frame::VideoCodec;
 use crate::net::{EngineRuntime, Hurry};
 
 /// RFC 6464.
 pub(super) const AUDIO_LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
+/// RFC 7742, section 5.
+pub(super) const ORIENTATION_URI: &str = "urn:3gpp:video-orientation";
 /// RFC 9143.
 const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 
@@ -70,6 +73,7 @@ pub(super) async fn open(
         (MID_URI, RtpCodecKind::Audio),
         (MID_URI, RtpCodecKind::Video),
         (AUDIO_LEVEL_URI, RtpCodecKind::Audio),
+        (ORIENTATION_URI, RtpCodecKind::Video),
     ] {
         let uri = uri.to_owned();
         media.register_header_extension(RTCRtpHeaderExtensionCapability { uri }, kind, None)?;
@@ -210,33 +214,58 @@ pub(super) fn opus_codec(sound: SoundOffer) -> RTCRtpCodec {
 /// Payload types of ours, those that Chromium uses.
 const OPUS: u8 = 111;
 const RED: u8 = 63;
+const TONES_OF_OPUS: u8 = 110;
+const TONES: u8 = 126;
+
+/// Several packets of Opus in one (RFC 2198).
+fn red_codec() -> RTCRtpCodec {
+    RTCRtpCodec {
+        mime_type: "audio/red".to_owned(),
+        clock_rate: 48_000,
+        channels: 2,
+        sdp_fmtp_line: format!("{OPUS}/{OPUS}"),
+        rtcp_feedback: Vec::new(),
+    }
+}
+
+/// The keys of a telephone (RFC 4733), by the name that the engine knows them by.
+fn tones_codec(name: &str, clock_rate: u32) -> RTCRtpCodec {
+    RTCRtpCodec {
+        mime_type: format!("audio/{name}"),
+        clock_rate,
+        channels: 0,
+        sdp_fmtp_line: String::new(),
+        rtcp_feedback: Vec::new(),
+    }
+}
+
+/// What sound is taken and sent in, as Chromium offers it: RED after Opus, so that nobody sends it unasked.
+pub(super) fn audio_codecs(sound: SoundOffer) -> Vec<RTCRtpCodecParameters> {
+    let all = [
+        (opus_codec(sound), OPUS),
+        (red_codec(), RED),
+        (
+            tones_codec(tone_names::TONES_OF_OPUS, 48_000),
+            TONES_OF_OPUS,
+        ),
+        (tones_codec(tone_names::TONES, 8_000), TONES),
+    ];
+    let parameters = |(rtp_codec, payload_type)| RTCRtpCodecParameters {
+        rtp_codec,
+        payload_type,
+    };
+    let count = if sound.opus_alone { 1 } else { all.len() };
+    all.into_iter().take(count).map(parameters).collect()
+}
 
 fn register_codecs(
     media: &mut MediaEngine,
     preferred: &[VideoCodec],
     sound: SoundOffer,
 ) -> Result<()> {
-    media.register_codec(
-        RTCRtpCodecParameters {
-            rtp_codec: opus_codec(sound),
-            payload_type: OPUS,
-        },
-        RtpCodecKind::Audio,
-    )?;
-    // As Chromium offers it (RFC 2198); after Opus, so that nobody sends it unasked.
-    media.register_codec(
-        RTCRtpCodecParameters {
-            rtp_codec: RTCRtpCodec {
-                mime_type: "audio/red".to_owned(),
-                clock_rate: 48_000,
-                channels: 2,
-                sdp_fmtp_line: format!("{OPUS}/{OPUS}"),
-                rtcp_feedback: Vec::new(),
-            },
-            payload_type: RED,
-        },
-        RtpCodecKind::Audio,
-    )?;
+    for codec in audio_codecs(sound) {
+        media.register_codec(codec, RtpCodecKind::Audio)?;
+    }
     for codec in preferred {
         let payload_types: &[(u8, bool)] = match codec {
             VideoCodec::Vp8 => &[(96, false)],

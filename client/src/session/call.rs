@@ -4,6 +4,7 @@ mod links;
 mod phone;
 mod sealed;
 mod server;
+mod tones;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,9 +52,6 @@ const LOST_AFTER: Duration = Duration::from_secs(20);
 
 /// Without a server and without a call, this long.
 const ABANDON_AFTER: Duration = Duration::from_secs(30);
-
-/// When so many of a hundred packets are lost, sound is sent twice: in-band FEC alone is audible by then.
-const LOSSY: u32 = 5;
 
 /// A hang-up waits this long for the server and each connection to hear of it.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -235,6 +233,7 @@ impl Call {
     async fn act(&mut self, action: Action) {
         match action {
             Action::Chat(text) => self.chat(text).await,
+            Action::Dial(keys) => self.dial(&keys),
             Action::SetMuted(kind, muted) => self.mute(kind, muted).await,
             Action::ToggleMuted(kind) => self.mute(kind, !self.silent(kind)).await,
             Action::Answer => self.answer().await,
@@ -325,6 +324,7 @@ impl Call {
                 });
             }
             MediaNews::Undecryptable { peer, kind } => self.undecryptable(&peer, kind),
+            MediaNews::Tone { peer, heard } => self.tone(&peer, heard),
             MediaNews::Source(kind, SourceEvent::Ended) => {
                 let what = match kind {
                     Kind::Audio => "the sound's file",
@@ -378,12 +378,12 @@ impl Call {
             link.add_to(&mut report, far.incoming.as_deref());
         }
         if let Some(video) = &self.video {
-            sending::add_limitation(&mut report, video.limitation(&id));
+            let (limitation, layers) = (video.limitation(&id), video.scalability(&id));
+            sending::add_limitation(&mut report, limitation, layers);
         }
         far.expected_loss.observe(&report);
-        let redundant = self.options.e2ee.is_none()
-            && (self.options.audio_red || far.expected_loss.percent() >= LOSSY);
         if let Some(link) = &far.link {
+            let redundant = self.options.audio_red.wanted(far.expected_loss.percent());
             link.peer.audio().set_redundant(redundant);
         }
         let peer = far.who.clone();

@@ -14,6 +14,7 @@ use crate::media::receive::audio::SoundSink;
 use crate::media::receive::video::PictureSink;
 use crate::media::send::SourceEvent;
 use crate::media::send::audio::level_dbfs;
+use crate::media::tones::receive::Heard;
 use crate::output::PictureBoard;
 
 /// News from the threads behind sources and sinks. They never wait for the session:
@@ -28,6 +29,8 @@ pub(super) enum MediaNews {
     },
     /// A stream of a peer cannot be decrypted.
     Undecryptable { peer: String, kind: Kind },
+    /// A peer pressed a key of a telephone.
+    Tone { peer: String, heard: Heard },
     /// One of our sources has something to say.
     Source(Kind, SourceEvent),
 }
@@ -169,5 +172,10 @@ impl SoundSink for Sounds {
             });
         }
         meters.audio.hear(sound.at, sound);
+    }
+
+    fn tone(&mut self, heard: Heard) {
+        let peer = self.peer.clone();
+        let _ = self.news.try_send(MediaNews::Tone { peer, heard });
     }
 }

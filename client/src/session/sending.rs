@@ -8,6 +8,7 @@ use super::far::MediaNews;
 use crate::event::Kind;
 use crate::media::capture::{AudioSource, VideoSource};
 use crate::media::codec::opus::Content;
+use crate::media::layers::Scalability;
 use crate::media::send::adapt::Limitation;
 use crate::media::send::audio::{AudioSend, AudioSettings};
 use crate::media::send::video::{VideoSend, VideoSettings};
@@ -45,6 +46,8 @@ pub(super) fn start(
                     fps: options.fps,
                     bitrate: options.bitrate,
                     degradation: options.degradation,
+                    rotation: options.rotation,
+                    scalability: options.scalability,
                 },
                 Box::new(move |picture| board.put(SELF, picture)),
                 tell(Kind::Video),
@@ -80,13 +83,20 @@ pub(super) fn start(
     Ok((video, audio))
 }
 
-/// Puts what our encoder suffers from into a report (W3C webrtc-stats,
-/// `qualityLimitationReason`), of which the engine knows nothing.
-pub(super) fn add_limitation(report: &mut Value, limitation: Limitation) {
+/// Puts what our encoder suffers from, and how it layers pictures, into a report (W3C webrtc-stats,
+/// `qualityLimitationReason`, `scalabilityMode`), of which the engine knows nothing.
+pub(super) fn add_limitation(
+    report: &mut Value,
+    limitation: Limitation,
+    scalability: Option<Scalability>,
+) {
     let dictionaries = report.as_object_mut().into_iter().flatten();
     for (_, dictionary) in dictionaries {
         if dictionary["type"] == "outbound-rtp" && dictionary["kind"] == "video" {
             dictionary["qualityLimitationReason"] = Value::from(limitation.name());
+            if let Some(mode) = scalability {
+                dictionary["scalabilityMode"] = Value::from(mode.name());
+            }
         }
     }
 }
@@ -104,7 +114,9 @@ mod tests {
             "A": {"type": "outbound-rtp", "kind": "audio"},
             "I": {"type": "inbound-rtp", "kind": "video"},
         });
-        add_limitation(&mut report, Limitation::Cpu);
+        add_limitation(&mut report, Limitation::Cpu, Some(Scalability::L1T2));
+        assert_eq!(report["V"]["scalabilityMode"], "L1T2");
+        assert!(report["A"].get("scalabilityMode").is_none());
         assert_eq!(report["V"]["qualityLimitationReason"], "cpu");
         assert!(report["A"].get("qualityLimitationReason").is_none());
         assert!(report["I"].get("qualityLimitationReason").is_none());

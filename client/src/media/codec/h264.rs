@@ -11,6 +11,8 @@ use openh264::formats::YUVSource;
 
 use super::{CodecError, EncoderConfig, VideoDecoder, VideoEncoder};
 use crate::media::clock::Timestamp;
+use crate::media::convert::{Colours, to_ours};
+use crate::media::file::h264;
 use crate::media::frame::{EncodedPicture, Picture, VideoCodec};
 
 mod ffi;
@@ -112,6 +114,7 @@ impl VideoEncoder for H264Encoder {
             key: frame.frame_type() == FrameType::IDR,
             data: Bytes::from(data),
             at: picture.at,
+            layer: None,
         }))
     }
 
@@ -204,6 +207,8 @@ impl YUVSource for Even<'_> {
 /// Decodes H.264; parameter sets may come before any frame, with a new size too.
 pub struct H264Decoder {
     library: Decoder,
+    /// What the last parameter set says.
+    colours: Colours,
     waits_for_key: bool,
 }
 
@@ -215,6 +220,7 @@ impl H264Decoder {
     pub fn new() -> Result<Self, CodecError> {
         Ok(Self {
             library: open_decoder()?,
+            colours: Colours::default(),
             waits_for_key: true,
         })
     }
@@ -230,8 +236,14 @@ impl H264Decoder {
                 "it refers to a picture that was never decoded; a key frame is needed".into(),
             );
         }
+        if let Some(set) = parameter_set(frame) {
+            self.colours = h264::colours(set);
+        }
         let decoded = self.library.decode(frame).map_err(|e| e.to_string())?;
-        let picture = decoded.map(|yuv| copy(&yuv)).transpose()?;
+        let mut picture = decoded.map(|yuv| copy(&yuv)).transpose()?;
+        if let Some(picture) = &mut picture {
+            to_ours(picture, self.colours);
+        }
         if decodes_alone {
             self.waits_for_key = false;
         }
@@ -283,6 +295,16 @@ fn rows(plane: &[u8], stride: usize, width: usize, height: usize) -> Result<Vec<
 
 /// A coded slice of an IDR picture, H.264 table 7-1.
 const NAL_IDR: u8 = 5;
+
+const NAL_SPS: u8 = 7;
+
+/// The last sequence parameter set of a frame, and whatever stands behind it.
+fn parameter_set(stream: &[u8]) -> Option<&[u8]> {
+    let at = stream
+        .windows(4)
+        .rposition(|window| window[..3] == [0, 0, 1] && window[3] & 0x1f == NAL_SPS)?;
+    stream.get(at + 3..)
+}
 
 /// The types of the NAL units behind Annex B start codes.
 fn nal_types(stream: &[u8]) -> impl Iterator<Item = u8> {

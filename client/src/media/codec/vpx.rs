@@ -10,6 +10,7 @@ use crate::media::bitstream::vp9;
 use crate::media::clock::Timestamp;
 use crate::media::file::vp8;
 use crate::media::frame::{EncodedPicture, Picture, VideoCodec};
+use crate::media::layers::{Scalability, Turns};
 
 mod ffi;
 
@@ -63,6 +64,8 @@ pub struct VpxEncoder {
     kind: Kind,
     library: ffi::Encoder,
     config: EncoderConfig,
+    scalability: Scalability,
+    turns: Turns,
     pace: Pace,
 }
 
@@ -72,10 +75,28 @@ impl VpxEncoder {
     /// # Errors
     /// When libvpx refuses the size or the rate.
     pub fn new(kind: Kind, config: EncoderConfig) -> Result<Self, CodecError> {
+        Self::open(kind, config, Scalability::L1T1)
+    }
+
+    /// Opens a VP8 encoder that makes temporal layers.
+    ///
+    /// # Errors
+    /// As [`VpxEncoder::new`].
+    pub fn layered(config: EncoderConfig, scalability: Scalability) -> Result<Self, CodecError> {
+        Self::open(Kind::Vp8, config, scalability)
+    }
+
+    fn open(
+        kind: Kind,
+        config: EncoderConfig,
+        scalability: Scalability,
+    ) -> Result<Self, CodecError> {
         Ok(Self {
             kind,
-            library: open(kind, &config)?,
+            library: open(kind, &config, scalability)?,
             config,
+            scalability,
+            turns: Turns::new(scalability),
             pace: Pace::new(config.fps),
         })
     }
@@ -89,7 +110,8 @@ impl VpxEncoder {
             height: picture.height,
             ..self.config
         };
-        self.library = open(self.kind, &config)?;
+        self.library = open(self.kind, &config, self.scalability)?;
+        self.turns = Turns::new(self.scalability);
         self.config = config;
         Ok(())
     }
@@ -103,15 +125,21 @@ impl VideoEncoder for VpxEncoder {
     ) -> Result<Option<EncodedPicture>, CodecError> {
         self.follow_size(picture)?;
         let duration = self.pace.next(picture.at);
+        let slot = self.turns.next(key);
+        let layered = self.scalability != Scalability::L1T1;
         let frame = self
             .library
-            .encode(picture, duration, key)
+            .encode(picture, duration, key, layered.then_some(slot))
             .map_err(|problem| self.kind.encode_error(problem))?;
-        Ok(frame.map(|data| EncodedPicture {
-            codec: self.kind.codec(),
-            key: self.kind.starts_decoding(&data),
-            data: Bytes::from(data),
-            at: picture.at,
+        Ok(frame.map(|data| {
+            let key = self.kind.starts_decoding(&data);
+            EncodedPicture {
+                codec: self.kind.codec(),
+                key,
+                data: Bytes::from(data),
+                at: picture.at,
+                layer: self.turns.done(slot, key),
+            }
         }))
     }
 
@@ -219,8 +247,16 @@ fn check_size((width, height): (u32, u32)) -> Result<(), String> {
     ))
 }
 
-fn open(kind: Kind, config: &EncoderConfig) -> Result<ffi::Encoder, CodecError> {
-    ffi::Encoder::new(&settings(kind, config)).map_err(|problem| kind.open_error(problem))
+fn open(
+    kind: Kind,
+    config: &EncoderConfig,
+    scalability: Scalability,
+) -> Result<ffi::Encoder, CodecError> {
+    let settings = ffi::Settings {
+        scalability,
+        ..settings(kind, config)
+    };
+    ffi::Encoder::new(&settings).map_err(|problem| kind.open_error(problem))
 }
 
 /// Chooses libvpx's settings: those that libwebrtc is known to use, and for the
@@ -239,6 +275,7 @@ fn settings(kind: Kind, config: &EncoderConfig) -> ffi::Settings {
         },
         // Half of the optimal buffer may be spent on one key frame.
         max_key_percent: (600 * config.fps / 20).max(300),
+        scalability: Scalability::L1T1,
     }
 }
 

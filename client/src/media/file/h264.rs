@@ -5,7 +5,7 @@ mod avcc;
 mod sps;
 
 pub(crate) use avcc::{Avcc, length_prefixed};
-pub(crate) use sps::size;
+pub(crate) use sps::{colours, size};
 
 /// The kinds of units that matter here (ITU-T H.264, table 7-1).
 pub(crate) const IDR: u8 = 5;

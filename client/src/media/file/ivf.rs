@@ -125,6 +125,7 @@ impl Demux<VideoItem> for Ivf {
                     data,
                     key,
                     at: Timestamp::default(),
+                    layer: None,
                 }),
             }));
         }

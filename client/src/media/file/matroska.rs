@@ -302,6 +302,7 @@ impl Demux<VideoItem> for Pictures {
                     data,
                     key,
                     at: Timestamp::default(),
+                    layer: None,
                 }),
             }));
         }

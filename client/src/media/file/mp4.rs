@@ -154,6 +154,7 @@ impl Demux<VideoItem> for Pictures {
                     data: data.into(),
                     key,
                     at: Timestamp::default(),
+                    layer: None,
                 }),
             }));
         }

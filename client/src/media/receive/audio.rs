@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::clock::MediaClock;
@@ -17,14 +18,17 @@ use crate::media::codec::CodecError;
 use crate::media::codec::opus::OpusDecoder;
 use crate::media::frame::{EncodedSound, SAMPLE_RATE, Sound};
 use crate::media::red;
+use crate::media::tones::receive::{Heard, ToneReceiver};
 use crate::peer::{RemoteCodec, RemoteTrack, RtpPacket};
 
 /// What is done with a far peer's sound; must not block.
 pub trait SoundSink: Send {
-    /// A packet as it came; in order of arrival.
+    /// A packet as it came, each once; in order of arrival.
     fn encoded(&mut self, packet: &EncodedSound);
     /// Decoded sound, in order and without gaps while the stream lasts.
     fn sound(&mut self, sound: &Sound);
+    /// The far side pressed a key of a telephone.
+    fn tone(&mut self, heard: Heard);
 }
 
 /// Receives until dropped or until the track ends.
@@ -47,6 +51,7 @@ impl AudioReceive {
         let player = Player {
             playout: Playout::new(OpusDecoder::new(CHANNELS as u16)?),
             clock: MediaClock::new(SAMPLE_RATE),
+            tones: ToneReceiver::default(),
             counts: Arc::clone(&counts),
             opener,
             sink,
@@ -81,6 +86,7 @@ impl Decode for OpusDecoder {
 struct Player {
     playout: Playout<OpusDecoder>,
     clock: MediaClock,
+    tones: ToneReceiver,
     counts: Arc<Mutex<AudioCounts>>,
     opener: Option<Arc<Incoming>>,
     sink: Box<dyn SoundSink>,
@@ -89,7 +95,8 @@ struct Player {
 impl Player {
     async fn run(mut self, mut track: RemoteTrack) {
         loop {
-            let due = self.play();
+            let keys = self.tones.due().map(|due| due.since(Timestamp::now()));
+            let due = self.play().into_iter().chain(keys).min();
             let sleep = async {
                 match due {
                     Some(wait) => tokio::time::sleep(wait).await,
@@ -102,11 +109,28 @@ impl Player {
                     match track.codec(packet.payload_type) {
                         Some(RemoteCodec::Opus { .. }) => self.packet(packet),
                         Some(RemoteCodec::Red) => self.several(packet, &track),
+                        Some(RemoteCodec::Tones { clock }) => self.key(&packet, *clock),
                         _ => {}
                     }
                 }
                 () = sleep => {}
             }
+            if let Some(heard) = self.tones.tick(Timestamp::now()) {
+                self.sink.tone(heard);
+            }
+        }
+    }
+
+    fn key(&mut self, packet: &RtpPacket, clock: u32) {
+        let heard = self.tones.push(
+            packet.arrived,
+            packet.timestamp,
+            packet.marker,
+            &packet.payload,
+            clock,
+        );
+        for heard in heard {
+            self.sink.tone(heard);
         }
     }
 
@@ -128,12 +152,14 @@ impl Player {
                 return self.packet(packet);
             }
             if self.opener.is_some() {
-                // Encrypted, it would count as a replay; and we send none.
+                // Encrypted, it would count as a replay; and we ask for none.
                 continue;
             }
             let timestamp = packet.timestamp.wrapping_sub(block.age);
-            self.playout
-                .push_again(packet.arrived, timestamp, block.payload);
+            let payload = block.payload.clone();
+            if self.playout.push_again(packet.arrived, timestamp, payload) {
+                self.tell(timestamp, &block.payload);
+            }
         }
     }
 
@@ -146,19 +172,23 @@ impl Player {
             }
         }
         self.clock.observe(packet.arrived, packet.timestamp);
-        if let (Some(ticks), Some(at)) = (
-            opus_duration(&packet.payload),
-            self.clock.at(packet.timestamp),
-        ) {
+        if !self.playout.has(packet.timestamp) {
+            self.tell(packet.timestamp, &packet.payload);
+        }
+        self.playout
+            .push(packet.arrived, packet.timestamp, packet.payload);
+    }
+
+    /// Hands a packet on as it came.
+    fn tell(&mut self, timestamp: u32, payload: &Bytes) {
+        if let (Some(ticks), Some(at)) = (opus_duration(payload), self.clock.at(timestamp)) {
             self.sink.encoded(&EncodedSound {
                 level: None,
-                data: packet.payload.clone(),
+                data: payload.clone(),
                 duration: Duration::from_micros(ticks * 125 / 6),
                 at,
             });
         }
-        self.playout
-            .push(packet.arrived, packet.timestamp, packet.payload);
     }
 
     /// Plays what is due; gives how long to wait for the next, `None` for the next packet.

@@ -134,19 +134,23 @@ impl AudioJitter {
     }
 
     /// Takes a packet that came again, with a later one: of use only where it did not come before. Then it counts as
-    /// late as it is, so that from now on sound waits for such ones.
-    pub fn push_again(&mut self, now: Timestamp, timestamp: u32, payload: Bytes) {
+    /// late as it is, so that from now on sound waits for such ones. Tells whether it is to be played.
+    pub fn push_again(&mut self, now: Timestamp, timestamp: u32, payload: Bytes) -> bool {
         let (Some(duration), Some(cursor)) = (opus_duration(&payload), self.cursor) else {
-            return;
+            return false;
         };
-        let time = self.extend(timestamp);
         // Before the first packet there is nothing to miss.
-        let came = self.held.contains_key(&time) || self.played.contains(&time);
-        if came || self.played.is_empty() {
-            return;
+        if self.has(timestamp) || self.played.is_empty() {
+            return false;
+        }
+        let time = self.extend(timestamp);
+        // The sender began anew.
+        if self.cursor.is_none() {
+            return false;
         }
         self.delay.observe(now, rtp_micros(time));
-        if time + duration > cursor && self.held.len() < CAPACITY {
+        let missing = time + duration > cursor && self.held.len() < CAPACITY;
+        if missing {
             let held = Held {
                 payload,
                 duration,
@@ -154,6 +158,14 @@ impl AudioJitter {
             };
             self.held.insert(time, held);
         }
+        missing
+    }
+
+    /// Whether the packet of this time has come, as far as that is remembered.
+    #[must_use]
+    pub fn has(&self, timestamp: u32) -> bool {
+        let time = self.place(timestamp);
+        self.held.contains_key(&time) || self.played.contains(&time)
     }
 
     /// What to decode now.
@@ -282,14 +294,19 @@ impl AudioJitter {
         self.counts
     }
 
-    fn extend(&mut self, timestamp: u32) -> u64 {
-        let time = match self.newest {
+    /// An RTP time without its wraps.
+    fn place(&self, timestamp: u32) -> u64 {
+        match self.newest {
             None => (1 << 33) | u64::from(timestamp),
             Some(newest) => {
                 let ahead = timestamp.wrapping_sub((newest & 0xffff_ffff) as u32) as i32;
                 newest.saturating_add_signed(i64::from(ahead))
             }
-        };
+        }
+    }
+
+    fn extend(&mut self, timestamp: u32) -> u64 {
+        let time = self.place(timestamp);
         let newest = self.newest.unwrap_or(time);
         // A jump of more than ten seconds is a new source behind the same stream.
         if time.abs_diff(newest) > 10 * u64::from(SAMPLE_RATE) {

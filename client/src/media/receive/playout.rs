@@ -109,9 +109,15 @@ impl<D: Decode> Playout<D> {
         self.jitter.push(now, timestamp, payload);
     }
 
-    /// Takes a packet that came again, with a later one.
-    pub fn push_again(&mut self, now: Timestamp, timestamp: u32, payload: Bytes) {
-        self.jitter.push_again(now, timestamp, payload);
+    /// Takes a packet that came again, with a later one; tells whether it is to be played.
+    pub fn push_again(&mut self, now: Timestamp, timestamp: u32, payload: Bytes) -> bool {
+        self.jitter.push_again(now, timestamp, payload)
+    }
+
+    /// Whether the packet of this time has come, as far as that is remembered.
+    #[must_use]
+    pub fn has(&self, timestamp: u32) -> bool {
+        self.jitter.has(timestamp)
     }
 
     /// What to play at `now`.

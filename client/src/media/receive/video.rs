@@ -14,9 +14,11 @@ use tokio_util::task::AbortOnDropHandle;
 use super::assemble::{Assembler, Frame, Output, Packet};
 use super::clock::MediaClock;
 use super::freeze::{FreezeMeter, Freezes};
+use super::orientation::Orientations;
 use crate::e2ee::{Incoming, Medium};
 use crate::media::clock::Timestamp;
 use crate::media::codec::{self, VideoDecoder};
+use crate::media::convert::{Rotation, rotate};
 use crate::media::frame::{EncodedPicture, Picture, VideoCodec};
 use crate::peer::{KeyFrameRequest, RemoteCodec, RemoteTrack, RtpPacket};
 
@@ -99,6 +101,7 @@ impl VideoReceive {
             frames: frames.clone(),
             assembler: None,
             clock: MediaClock::new(CLOCK_RATE),
+            orientations: Orientations::default(),
         };
         Ok(Self {
             counts,
@@ -141,6 +144,7 @@ struct Coded {
     codec: VideoCodec,
     frame: Frame,
     at: Timestamp,
+    rotation: Rotation,
 }
 
 struct Drain {
@@ -151,6 +155,7 @@ struct Drain {
     frames: SyncSender<Option<Coded>>,
     assembler: Option<(VideoCodec, Assembler)>,
     clock: MediaClock,
+    orientations: Orientations,
 }
 
 impl Drain {
@@ -179,6 +184,9 @@ impl Drain {
         };
         let arrived = packet.arrived;
         self.clock.observe(arrived, packet.timestamp);
+        if let Some(rotation) = packet.rotation {
+            self.orientations.note(packet.timestamp, rotation);
+        }
         let mut outputs = Vec::new();
         if self.broken.swap(false, Ordering::Relaxed) {
             outputs = assembler.broken(arrived);
@@ -215,7 +223,14 @@ impl Drain {
                 Output::WantKeyFrame => self.ask(),
                 Output::Frame(frame) => {
                     let at = self.clock.at(frame.timestamp).unwrap_or(now);
-                    match self.frames.try_send(Some(Coded { codec, frame, at })) {
+                    let rotation = self.orientations.of(frame.timestamp);
+                    let coded = Coded {
+                        codec,
+                        frame,
+                        at,
+                        rotation,
+                    };
+                    match self.frames.try_send(Some(coded)) {
                         Ok(()) => {}
                         Err(TrySendError::Full(_)) => {
                             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
@@ -248,7 +263,13 @@ struct Decode {
 
 impl Decode {
     fn run(mut self, queue: &Receiver<Option<Coded>>) {
-        while let Ok(Some(Coded { codec, frame, at })) = queue.recv() {
+        while let Ok(Some(coded)) = queue.recv() {
+            let Coded {
+                codec,
+                frame,
+                at,
+                rotation,
+            } = coded;
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
@@ -261,8 +282,10 @@ impl Decode {
                 data: frame.data,
                 key: frame.key,
                 at,
+                layer: None,
             });
             if let Some(picture) = picture {
+                let picture = rotate(picture, rotation);
                 self.counts.decoded.fetch_add(1, Ordering::Relaxed);
                 self.counts.width.store(picture.width, Ordering::Relaxed);
                 self.counts.height.store(picture.height, Ordering::Relaxed);

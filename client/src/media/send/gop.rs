@@ -60,6 +60,7 @@ mod tests {
             data: Bytes::new(),
             key,
             at: Timestamp::from_micros(n),
+            layer: None,
         }
     }
 

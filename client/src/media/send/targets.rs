@@ -190,6 +190,7 @@ mod tests {
             data: Bytes::new(),
             key,
             at: Timestamp::from_micros(at),
+            layer: None,
         }
     }
 

@@ -19,9 +19,11 @@ use super::{PictureTarget, SourceEvent};
 use crate::media::capture::{VideoItem, VideoSource};
 use crate::media::clock::Timestamp;
 use crate::media::codec::h264::{H264Encoder, Slices};
+use crate::media::codec::vpx::VpxEncoder;
 use crate::media::codec::{self, CodecError, EncoderConfig, VideoDecoder, VideoEncoder};
-use crate::media::convert::scale;
+use crate::media::convert::{Rotation, rotate, scale};
 use crate::media::frame::{EncodedPicture, Picture, VideoCodec};
+use crate::media::layers::Scalability;
 use crate::peer::VideoFormat;
 
 /// While the camera is off, a black picture goes out this often (W3C mediacapture-main,
@@ -37,6 +39,10 @@ pub struct VideoSettings {
     pub bitrate: u32,
     /// What is rather kept where not all can be sent.
     pub degradation: Degradation,
+    /// How raw pictures are turned before they are encoded.
+    pub rotation: Rotation,
+    /// How pictures are layered, in codecs that have layers.
+    pub scalability: Scalability,
 }
 
 /// What the threads have done so far.
@@ -79,6 +85,7 @@ struct State {
 /// Our picture on its way to every peer; ends with its threads when dropped.
 pub struct VideoSend {
     shared: Arc<Shared>,
+    scalability: Scalability,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -114,13 +121,16 @@ impl VideoSend {
         });
         let mut send = Self {
             shared: Arc::clone(&shared),
+            scalability: settings.scalability,
             threads: Vec::new(),
         };
         let capture = Arc::clone(&shared);
         send.threads.push(
             std::thread::Builder::new()
                 .name("video-capture".into())
-                .spawn(move || Capture::new(capture, preview, tell).run(source))?,
+                .spawn(move || {
+                    Capture::new(capture, settings.rotation, preview, tell).run(source);
+                })?,
         );
         send.threads.push(
             std::thread::Builder::new()
@@ -160,6 +170,13 @@ impl VideoSend {
         format
             .and_then(|format| state.limitations.get(&format).copied())
             .unwrap_or_default()
+    }
+
+    /// How what a peer is sent is layered, where its codec has layers.
+    #[must_use]
+    pub fn scalability(&self, peer: &str) -> Option<Scalability> {
+        let format = self.shared.lock().targets.format(peer)?;
+        (format.codec == VideoCodec::Vp8).then_some(self.scalability)
     }
 
     /// Turns the camera off or on: off sends black.
@@ -218,6 +235,7 @@ impl Shared {
 /// The capture thread's own things.
 struct Capture {
     shared: Arc<Shared>,
+    rotation: Rotation,
     preview: Hook<Arc<Picture>>,
     tell: Hook<SourceEvent>,
     gop: Gop,
@@ -227,9 +245,15 @@ struct Capture {
 }
 
 impl Capture {
-    fn new(shared: Arc<Shared>, preview: Hook<Arc<Picture>>, tell: Hook<SourceEvent>) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        rotation: Rotation,
+        preview: Hook<Arc<Picture>>,
+        tell: Hook<SourceEvent>,
+    ) -> Self {
         Self {
             shared,
+            rotation,
             preview,
             tell,
             gop: Gop::default(),
@@ -253,6 +277,7 @@ impl Capture {
     }
 
     fn raw(&mut self, picture: Picture) {
+        let picture = rotate(picture, self.rotation);
         self.last_black = None;
         self.size = (picture.width, picture.height);
         self.shared.captured.fetch_add(1, Ordering::Relaxed);
@@ -405,8 +430,13 @@ fn wait_for_work(shared: &Shared) -> Option<(Arc<Picture>, bool)> {
 fn open_encoder(
     format: VideoFormat,
     config: EncoderConfig,
+    scalability: Scalability,
 ) -> Result<Box<dyn VideoEncoder>, CodecError> {
     match format {
+        VideoFormat {
+            codec: VideoCodec::Vp8,
+            ..
+        } => Ok(Box::new(VpxEncoder::layered(config, scalability)?)),
         VideoFormat {
             codec: VideoCodec::H264,
             max_nal_bytes: Some(most),
@@ -440,7 +470,7 @@ fn encode_one(
             fps: settings.fps,
             bitrate: work.bitrate,
         };
-        match open_encoder(format, config) {
+        match open_encoder(format, config, settings.scalability) {
             Ok(inner) => place.insert(Encoder {
                 inner,
                 bitrate: work.bitrate,

@@ -175,6 +175,7 @@ impl ScreenModel {
             | Event::Notice { .. }
             | Event::Broadcast { .. }
             | Event::Undecryptable { .. }
+            | Event::ToneReceived { .. }
             | Event::Waiting { .. }
             | Event::Ringing { .. }
             | Event::Accepted { .. }
@@ -213,6 +214,7 @@ impl ScreenModel {
             KeyCode::Char('a') if std::mem::take(&mut self.rung) => return Some(Action::Answer),
             KeyCode::Char('r') if std::mem::take(&mut self.rung) => return Some(Action::Decline),
             KeyCode::Char('q') => return Some(self.hang_up()),
+            KeyCode::Char(key @ ('0'..='9' | '*' | '#')) => return Some(Action::Dial(key.into())),
             KeyCode::Char('m') => return Some(Action::ToggleMute),
             KeyCode::Char('v') => return Some(Action::ToggleCamera),
             KeyCode::Char('d') => self.toggle(Panel::Details),
@@ -233,7 +235,7 @@ impl ScreenModel {
             KeyCode::Enter => {
                 self.typing = false;
                 let text = self.input.take();
-                return (!text.trim().is_empty()).then_some(Action::Chat(text));
+                return said(text);
             }
             KeyCode::Esc | KeyCode::Tab => self.typing = false,
             _ => self.input.key(code, control),
@@ -327,6 +329,17 @@ impl ScreenModel {
     }
 }
 
+/// What a typed line is: chat, or keys of a telephone.
+fn said(text: String) -> Option<Action> {
+    let trimmed = text.trim();
+    match trimmed.strip_prefix("/dtmf") {
+        Some(keys) if keys.is_empty() || keys.starts_with(' ') => {
+            Some(Action::Dial(keys.trim().to_owned()))
+        }
+        _ => (!trimmed.is_empty()).then_some(Action::Chat(text)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,6 +373,24 @@ mod tests {
             Some(Action::Chat("mqv 李".into()))
         );
         assert_eq!(press(&mut model, KeyCode::Char('q')), Some(Action::HangUp));
+    }
+
+    #[test]
+    fn digits_are_keys_of_a_telephone_and_so_is_a_line_that_says_so() {
+        let mut model = ScreenModel::default();
+        for key in ['0', '9', '*', '#'] {
+            let dialled = Some(Action::Dial(key.into()));
+            assert_eq!(press(&mut model, KeyCode::Char(key)), dialled);
+        }
+        let mut line = |text: &str| {
+            press(&mut model, KeyCode::Enter);
+            type_text(&mut model, text);
+            press(&mut model, KeyCode::Enter)
+        };
+        assert_eq!(line("/dtmf 12,A#"), Some(Action::Dial("12,A#".into())));
+        assert_eq!(line("/dtmf"), Some(Action::Dial(String::new())));
+        assert_eq!(line("/dtmfs"), Some(Action::Chat("/dtmfs".into())));
+        assert_eq!(line("call 911"), Some(Action::Chat("call 911".into())));
     }
 
     #[test]

@@ -19,12 +19,16 @@ const LABEL: Style = Style::new().fg(Color::Black).bg(Color::Gray);
 const ALERT: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
 
 /// What a key does, for the help panel.
-const HELP: [(&str, &str); 9] = [
+const HELP: [(&str, &str); 10] = [
     ("m", "mute or unmute yourself"),
     ("v", "camera off or on"),
     (
         "Enter, Tab",
         "write a line of chat; Enter sends, Esc leaves",
+    ),
+    (
+        "0-9 * #",
+        "press keys of a telephone; or the line /dtmf 12,34#",
     ),
     ("d", "quality details (W3C webrtc-stats)"),
     ("up, down", "scroll the details"),

@@ -11,10 +11,11 @@ use webrtc::rtp_transceiver::RtpSender;
 use super::super::engine::Engine;
 use super::super::event::{PeerEvent, RemoteCodec};
 use super::super::negotiation::Step;
-use super::super::send::{AudioSending, VideoSending};
-use super::super::{PeerError, receive, sdp, setup};
+use super::super::send::{AudioSending, Tones, VideoSending};
+use super::super::{PeerError, receive, sdp, setup, tone_names};
 use super::{Actor, CHAT};
 use crate::event::Kind;
+use crate::media::frame::SAMPLE_RATE;
 use crate::media::send::wishes::OpusWishes;
 use rtc_protocol::{Description, SdpType, Signal};
 
@@ -43,8 +44,8 @@ impl Actor {
             }
             Step::ApplyOffer(text) => {
                 self.check(&text).await?;
-                let offer =
-                    RTCSessionDescription::offer(text.clone()).map_err(|e| e.to_string())?;
+                let offer = RTCSessionDescription::offer(tone_names::for_the_engine(&text))
+                    .map_err(|e| e.to_string())?;
                 if let Err(error) = self.engine.connection.set_remote_description(offer).await {
                     self.forget_offer().await;
                     return Err(error.to_string());
@@ -62,8 +63,8 @@ impl Actor {
             }
             Step::ApplyAnswer(text) => {
                 self.check(&text).await?;
-                let answer =
-                    RTCSessionDescription::answer(text.clone()).map_err(|e| e.to_string())?;
+                let answer = RTCSessionDescription::answer(tone_names::for_the_engine(&text))
+                    .map_err(|e| e.to_string())?;
                 self.agree(&text).await;
                 self.hurry();
                 self.engine
@@ -215,34 +216,51 @@ impl Actor {
     async fn begin(&mut self) {
         let mut goes = [true; 2];
         let mut level = None;
+        let mut beside_opus = Vec::new();
         // The far side sends by the payload types that our description names (RFC 3264 section 5.1).
         if let Some(local) = self.engine.connection.local_description().await {
             self.offered = receive::Offered {
                 codecs: remote_codecs(&local.sdp),
                 audio_level: sdp::extension(&local.sdp, "audio", setup::AUDIO_LEVEL_URI),
+                orientation: sdp::extension(&local.sdp, "video", setup::ORIENTATION_URI),
             };
             goes = ["audio", "video"].map(|kind| sdp::sends(&local.sdp, kind));
+            beside_opus = sdp::formats(&local.sdp, "audio");
         }
         // The engine's senders know codecs, and nothing of directions.
         if let Some(remote) = self.engine.connection.remote_description().await {
             goes[0] &= sdp::receives(&remote.sdp, "audio");
             self.listen_to_wishes(&remote.sdp);
             level = sdp::extension(&remote.sdp, "audio", setup::AUDIO_LEVEL_URI);
+            // By the payload types that the far side names, what both do.
+            let ours = std::mem::take(&mut beside_opus);
+            beside_opus = sdp::formats(&remote.sdp, "audio");
+            beside_opus.retain(|f| ours.iter().any(|o| o.is_same(f)));
             goes[1] &= sdp::receives(&remote.sdp, "video");
         }
         let [audio_goes, video_goes] = goes;
         if let Some(sender) = &self.audio_sender {
             let formats = negotiated(&sender.engine).await;
-            let red = formats
+            let red = beside_opus
                 .iter()
                 .find(|f| f.name.eq_ignore_ascii_case("red"))
                 .map(|f| f.payload_type);
+            // Those at the clock of Opus, if there are any: then one clock counts everything.
+            let tones = beside_opus
+                .iter()
+                .filter(|f| f.is_tones())
+                .max_by_key(|f| f.clock == SAMPLE_RATE)
+                .map(|f| Tones {
+                    payload_type: f.payload_type,
+                    clock: f.clock,
+                });
             let opus = formats.iter().filter(|_| audio_goes).find_map(|f| {
                 f.name.eq_ignore_ascii_case("opus").then_some(AudioSending {
                     payload_type: f.payload_type,
                     ssrc: sender.ids.ssrc,
                     level,
                     red,
+                    tones,
                 })
             });
             self.audio_sending.send_replace(opus);
@@ -316,6 +334,7 @@ async fn negotiated(sender: &Arc<dyn RtpSender>) -> Vec<sdp::Format> {
                 .next_back()
                 .unwrap_or_default()
                 .to_owned(),
+            clock: codec.rtp_codec.clock_rate,
             parameters: codec.rtp_codec.sdp_fmtp_line,
         })
         .collect()
@@ -337,6 +356,10 @@ fn remote_codecs(description: &str) -> Vec<(Kind, u8, RemoteCodec)> {
                 }
             } else if format.name.eq_ignore_ascii_case("red") {
                 RemoteCodec::Red
+            } else if format.is_tones() {
+                RemoteCodec::Tones {
+                    clock: format.clock,
+                }
             } else {
                 return None;
             };

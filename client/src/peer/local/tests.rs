@@ -12,6 +12,7 @@ fn picture(number: u8, key: bool) -> EncodedPicture {
         data: Bytes::copy_from_slice(&[number]),
         key,
         at: Timestamp::from_micros(0),
+        layer: None,
     }
 }
 

@@ -50,6 +50,7 @@ fn codecs_are_read_with_their_parameters() {
         Format {
             payload_type: 111,
             name: "opus".to_owned(),
+            clock: 48_000,
             parameters: "minptime=10;useinbandfec=1".to_owned(),
         }
     );

@@ -129,6 +129,7 @@ fn access_unit(sizes: &[usize]) -> EncodedPicture {
         data: Bytes::from(data),
         key: true,
         at: Timestamp::now(),
+        layer: None,
     }
 }
 

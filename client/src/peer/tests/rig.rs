@@ -79,6 +79,7 @@ pub(super) fn picture(codec: VideoCodec, size: usize, key: bool, fill: u8) -> En
         data: Bytes::from(vec![fill; size]),
         key,
         at: Timestamp::now(),
+        layer: None,
     }
 }
 

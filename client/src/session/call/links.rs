@@ -30,6 +30,7 @@ impl Call {
             sound: SoundOffer {
                 stereo: self.options.stereo,
                 dtx: self.options.dtx,
+                opus_alone: self.options.e2ee.is_some(),
             },
             impairment: self.impairment.clone(),
             ..PeerConfig::default()
@@ -158,6 +159,9 @@ impl Call {
                 let after = now.saturating_duration_since(far.since);
                 far.connected_after.get_or_insert(after);
                 let peer = far.who.clone();
+                if first {
+                    self.dial_first(id);
+                }
                 if first || before != ConnectionState::Connected {
                     self.tell(Event::Connected {
                         peer,

@@ -8,14 +8,18 @@ use std::ptr;
 use std::time::Duration;
 
 use vpx_sys::{
-    VPX_DECODER_ABI_VERSION, VPX_DL_REALTIME, VPX_EFLAG_FORCE_KF, VPX_FRAME_IS_INVISIBLE,
-    vp8_dec_control_id, vp8e_enc_control_id as control, vpx_codec_ctx, vpx_codec_cx_pkt_kind,
-    vpx_codec_enc_cfg, vpx_codec_err_t, vpx_codec_iface_t, vpx_image, vpx_img_fmt,
+    VP8_EFLAG_NO_REF_ARF, VP8_EFLAG_NO_REF_GF, VP8_EFLAG_NO_UPD_ARF, VP8_EFLAG_NO_UPD_ENTROPY,
+    VP8_EFLAG_NO_UPD_GF, VP8_EFLAG_NO_UPD_LAST, VPX_DECODER_ABI_VERSION, VPX_DL_REALTIME,
+    VPX_EFLAG_FORCE_KF, VPX_FRAME_IS_INVISIBLE, vp8_dec_control_id, vp8e_enc_control_id as control,
+    vpx_codec_ctx, vpx_codec_cx_pkt_kind, vpx_codec_enc_cfg, vpx_codec_err_t, vpx_codec_iface_t,
+    vpx_color_range, vpx_color_space, vpx_image, vpx_img_fmt,
 };
 
 use super::Kind;
 use crate::media::clock::Timestamp;
+use crate::media::convert::{Colours, Matrix, to_ours};
 use crate::media::frame::Picture;
+use crate::media::layers::{Scalability, Slot};
 
 /// Ticks of the encoder's clock in a second.
 const TICKS: u64 = 90_000;
@@ -31,6 +35,8 @@ pub(super) struct Settings {
     pub(super) speed: u32,
     /// Largest key frame in percent of a frame's average size.
     pub(super) max_key_percent: u32,
+    /// Layers of VP8.
+    pub(super) scalability: Scalability,
 }
 
 impl Kind {
@@ -124,6 +130,7 @@ fn started(code: vpx_codec_err_t, context: Box<vpx_codec_ctx>) -> Result<Context
 pub(super) struct Encoder {
     context: Context,
     config: vpx_codec_enc_cfg,
+    scalability: Scalability,
     ticks: u64,
 }
 
@@ -163,34 +170,46 @@ impl Encoder {
         Ok(Self {
             context,
             config,
+            scalability: settings.scalability,
             ticks: 0,
         })
     }
 
     pub(super) fn set_kilobits(&mut self, kilobits: u32) -> Result<(), String> {
-        let before = std::mem::replace(&mut self.config.rc_target_bitrate, kilobits);
+        let before = self.config.rc_target_bitrate;
+        set_rate(&mut self.config, self.scalability, kilobits);
         // SAFETY: both are valid for the call, and libvpx copies the configuration.
         let code = unsafe {
             vpx_sys::vpx_codec_enc_config_set(&raw mut *self.context.0, &raw const self.config)
         };
         let done = self.context.check(code);
         if done.is_err() {
-            self.config.rc_target_bitrate = before;
+            set_rate(&mut self.config, self.scalability, before);
         }
         done
     }
 
-    /// Encodes one picture of the size that the encoder was opened with; `None` where
-    /// the rate control dropped it.
+    /// Encodes one picture of the size that the encoder was opened with, in its place among
+    /// layers; `None` where the rate control dropped it.
     pub(super) fn encode(
         &mut self,
         picture: &Picture,
         duration: Duration,
         key: bool,
+        slot: Option<Slot>,
     ) -> Result<Option<Vec<u8>>, String> {
         let image = self.image(picture)?;
         let duration = (duration.as_micros() as u64 * TICKS / 1_000_000).max(1);
-        let flags = if key { VPX_EFLAG_FORCE_KF as c_long } else { 0 };
+        let mut flags = if key { VPX_EFLAG_FORCE_KF as c_long } else { 0 };
+        if let Some(slot) = slot {
+            let id = c_int::from(slot.layer.id);
+            self.context
+                .control(control::VP8E_SET_TEMPORAL_LAYER_ID, id)?;
+            // A key frame is kept wherever a picture can be.
+            if !key {
+                flags |= layer_flags(slot) as c_long;
+            }
+        }
         // SAFETY: the image's planes point into `picture`, which outlives the call and
         // was checked to hold the rows that strides and size tell; libvpx reads them
         // only (it copies the picture into its own buffers before it returns).
@@ -291,6 +310,10 @@ fn controls(settings: &Settings) -> Vec<(control, c_int)> {
             (control::VP9E_SET_AQ_MODE, 3),
             (control::VP9E_SET_ROW_MT, 0),
             (control::VP9E_SET_TILE_COLUMNS, 0),
+            (
+                control::VP9E_SET_COLOR_SPACE,
+                vpx_color_space::VPX_CS_BT_601 as c_int,
+            ),
             (control::VP9E_SET_FRAME_PARALLEL_DECODING, 0),
         ]
         .to_vec(),
@@ -298,9 +321,40 @@ fn controls(settings: &Settings) -> Vec<(control, c_int)> {
     controls
 }
 
+/// Layer 0 lives in the buffer of the last picture, the middle one in the golden one; nothing
+/// that may be left out changes what the entropy coder knows.
+fn layer_flags(slot: Slot) -> u32 {
+    let mut flags = VP8_EFLAG_NO_REF_ARF | VP8_EFLAG_NO_UPD_ARF;
+    if !slot.reads_middle {
+        flags |= VP8_EFLAG_NO_REF_GF;
+    }
+    let base = slot.layer.id == 0;
+    if !base {
+        flags |= VP8_EFLAG_NO_UPD_LAST | VP8_EFLAG_NO_UPD_ENTROPY;
+    }
+    if base || !slot.kept {
+        flags |= VP8_EFLAG_NO_UPD_GF;
+    }
+    flags
+}
+
+fn set_rate(config: &mut vpx_codec_enc_cfg, scalability: Scalability, kilobits: u32) {
+    config.rc_target_bitrate = kilobits;
+    if scalability == Scalability::L1T1 {
+        return;
+    }
+    for (rate, share) in config
+        .ts_target_bitrate
+        .iter_mut()
+        .zip(scalability.shares())
+    {
+        *rate = (kilobits * share / 100).max(1);
+    }
+}
+
 /// What libwebrtc asks of libvpx for a camera: constant rate, one pass, no lag, a
-/// buffer of a second, frames dropped at 30 % of it. Error resilience is off: it only
-/// pays with temporal layers, for a lost frame is resent or followed by a key frame.
+/// buffer of a second, frames dropped at 30 % of it. Error resilience is off: a lost frame
+/// is resent or followed by a key frame, and layers keep the entropy coder out of danger.
 fn configuration(settings: &Settings) -> Result<vpx_codec_enc_cfg, String> {
     let mut config = MaybeUninit::<vpx_codec_enc_cfg>::uninit();
     // SAFETY: on success libvpx has written every field of its default configuration.
@@ -340,6 +394,24 @@ fn configuration(settings: &Settings) -> Result<vpx_codec_enc_cfg, String> {
     config.rc_buf_sz = 1000;
     config.kf_mode = vpx_sys::vpx_kf_mode::VPX_KF_AUTO;
     config.kf_max_dist = 3000;
+    let layers = settings.scalability.shares().len() as u32;
+    if layers > 1 {
+        let pattern = settings.scalability.pattern();
+        config.ts_number_layers = layers;
+        config.ts_periodicity = pattern.len() as u32;
+        for (id, slot) in config.ts_layer_id.iter_mut().zip(pattern) {
+            *id = u32::from(slot.layer.id);
+        }
+        for (layer, part) in config
+            .ts_rate_decimator
+            .iter_mut()
+            .take(layers as usize)
+            .enumerate()
+        {
+            *part = 1 << (layers as usize - 1 - layer);
+        }
+        set_rate(&mut config, settings.scalability, settings.kilobits);
+    }
     Ok(config)
 }
 
@@ -430,14 +502,28 @@ impl Decoder {
         let plane = |index: usize, width: u32, height: u32| {
             copy_plane(image, index, width as usize, height as usize)
         };
-        Ok(Some(Picture {
+        let mut picture = Picture {
             width,
             height,
             y: plane(0, width, height)?,
             u: plane(1, width.div_ceil(2), height.div_ceil(2))?,
             v: plane(2, width.div_ceil(2), height.div_ceil(2))?,
             at,
-        }))
+        };
+        to_ours(&mut picture, colours(image));
+        Ok(Some(picture))
+    }
+}
+
+/// What a VP9 key frame says of its colours; VP8 knows BT.601 alone (RFC 6386, section 9.2).
+fn colours(image: &vpx_image) -> Colours {
+    Colours {
+        matrix: match image.cs {
+            vpx_color_space::VPX_CS_BT_709 => Matrix::Bt709,
+            vpx_color_space::VPX_CS_BT_2020 => Matrix::Bt2020,
+            _ => Matrix::Bt601,
+        },
+        full_range: image.range == vpx_color_range::VPX_CR_FULL_RANGE,
     }
 }
 

@@ -1,7 +1,18 @@
-//! The size of the pictures, from a sequence parameter set (ITU-T H.264, 7.3.2.1.1).
+//! Size and colours of the pictures, from a sequence parameter set (ITU-T H.264, 7.3.2.1.1 and E.1.1).
+
+use crate::media::convert::{Colours, Matrix};
 
 /// Width and height in luma samples; `None` where the set is broken.
 pub(crate) fn size(sps: &[u8]) -> Option<(u32, u32)> {
+    read(sps).map(|(size, _)| size)
+}
+
+/// What the samples mean; what is not told, or broken, is as everywhere.
+pub(crate) fn colours(sps: &[u8]) -> Colours {
+    read(sps).map_or_else(Colours::default, |(_, colours)| colours)
+}
+
+fn read(sps: &[u8]) -> Option<((u32, u32), Colours)> {
     let profile = *sps.get(1)?;
     let bytes = unescape(sps.get(4..)?);
     let mut bits = Bits {
@@ -66,7 +77,33 @@ pub(crate) fn size(sps: &[u8]) -> Option<(u32, u32)> {
     };
     let width = side(columns, 16, crop[0], crop[1], unit_x)?;
     let height = side(rows, 16 * fields, crop[2], crop[3], unit_y)?;
-    (width > 0 && height > 0).then_some((width, height))
+    let colours = usability(&mut bits).unwrap_or_default();
+    (width > 0 && height > 0).then_some(((width, height), colours))
+}
+
+/// Video usability information, as far as colours.
+fn usability(bits: &mut Bits<'_>) -> Option<Colours> {
+    const OWN_ASPECT: u32 = 255;
+    if bits.bit()? == 0 {
+        return None;
+    }
+    if bits.bit()? == 1 && bits.take(8)? == OWN_ASPECT {
+        bits.take(32)?;
+    }
+    if bits.bit()? == 1 {
+        bits.bit()?; // overscan
+    }
+    if bits.bit()? == 0 {
+        return None;
+    }
+    bits.take(3)?; // video format
+    let full_range = bits.bit()? == 1;
+    let mut matrix = Matrix::default();
+    if bits.bit()? == 1 {
+        bits.take(16)?; // primaries and transfer
+        matrix = Matrix::numbered(bits.take(8)?);
+    }
+    Some(Colours { matrix, full_range })
 }
 
 fn skip_scaling(bits: &mut Bits<'_>, count: usize) -> Option<()> {
@@ -116,6 +153,10 @@ impl Bits<'_> {
         Some(u32::from(bit))
     }
 
+    fn take(&mut self, count: u32) -> Option<u32> {
+        (0..count).try_fold(0, |value: u32, _| Some(value << 1 | self.bit()?))
+    }
+
     /// An unsigned Exp-Golomb code (section 9.1).
     fn ue(&mut self) -> Option<u32> {
         let mut zeros = 0;
@@ -150,10 +191,40 @@ mod tests {
         assert_eq!(size(&cropped[..6]), None);
     }
 
+    #[test]
+    fn colours_are_read_where_they_are_told() {
+        let of = |bits: &str| {
+            // Baseline, 16x16, nothing cropped; then what is said of usability.
+            let bits = format!("110111011100{bits}1");
+            let mut sps = vec![0x67, 0x42, 0xc0, 0x1e];
+            for byte in bits.as_bytes().chunks(8) {
+                let value = byte.iter().fold(0, |v, b| v << 1 | (b - b'0'));
+                sps.push(value << (8 - byte.len()));
+            }
+            assert_eq!(size(&sps), Some((16, 16)), "{bits}");
+            colours(&sps)
+        };
+        let is = |matrix, full_range| Colours { matrix, full_range };
+        assert_eq!(of("0"), Colours::default());
+        // No aspect, no overscan; a signal of any format, in full range, without more.
+        assert_eq!(of("100110110"), is(Matrix::Bt601, true));
+        let told = "00000001".repeat(3);
+        assert_eq!(
+            of(&format!("10011010 1{told}").replace(' ', "")),
+            is(Matrix::Bt709, false)
+        );
+        // An aspect of its own, and overscan.
+        let aspect = format!("11{}", "1".repeat(8 + 32));
+        assert_eq!(
+            of(&format!("{aspect}11101111{told}")),
+            is(Matrix::Bt709, true)
+        );
+    }
+
     proptest! {
         #[test]
         fn any_parameter_set_is_taken(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = size(&bytes);
+            let _ = (size(&bytes), colours(&bytes));
         }
     }
 }

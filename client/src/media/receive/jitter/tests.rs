@@ -191,12 +191,24 @@ fn a_packet_that_comes_again_fills_the_gap_it_left_and_nothing_else() {
     jitter.push(at(0), 0, packet(0));
     assert_eq!(played(&jitter.pull()), Some(&packet(0)));
     // The first came; the second is lost and comes with the third.
-    jitter.push_again(at(40), 0, packet(9));
-    jitter.push_again(at(40), 960, packet(1));
+    assert!(!jitter.push_again(at(40), 0, packet(9)));
+    assert!(jitter.push_again(at(40), 960, packet(1)));
+    assert!(!jitter.push_again(at(40), 960, packet(9)), "once");
     jitter.push(at(40), 1_920, packet(2));
     assert_eq!(played(&jitter.pull()), Some(&packet(1)));
     assert_eq!(played(&jitter.pull()), Some(&packet(2)));
     assert_eq!(jitter.counts().late, 0);
+}
+
+#[test]
+fn a_packet_that_comes_again_from_another_life_of_the_sender_changes_nothing() {
+    let mut jitter = AudioJitter::default();
+    assert!(!jitter.push_again(at(0), 0, packet(9)), "before the first");
+    jitter.push(at(0), 0, packet(0));
+    assert_eq!(played(&jitter.pull()), Some(&packet(0)));
+    assert!(!jitter.push_again(at(20), 1 << 30, packet(9)));
+    jitter.push(at(20), 1 << 30, packet(1));
+    assert_eq!(played(&jitter.pull()), Some(&packet(1)));
 }
 
 /// Mostly a stream as senders make it, with times that overlap, leave gaps, come again or leap.

@@ -314,6 +314,7 @@ fn broken_frames_and_unknown_tracks_are_left_out() {
             data: bytes::Bytes::copy_from_slice(data),
             key: true,
             at: BEGIN,
+            layer: None,
         };
         recorder.video(video, &picture).unwrap();
         recorder.video(TrackId(7), &picture).unwrap();
