@@ -199,10 +199,10 @@ fn colours_of_other_standards_are_shown_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn colours_are_the_same_in_a_browser_and_here() {
+async fn a_browser_shows_our_colours_right() {
     let _alone = alone().await;
     let stage = Stage::new().await;
-    let (clip, record) = (stage.file("colours.y4m"), stage.file("call.mkv"));
+    let clip = stage.file("colours.y4m");
     let source = format!(
         "{},scale=out_color_matrix=bt601:out_range=tv,format=yuv420p",
         quarters()
@@ -218,13 +218,7 @@ async fn colours_are_the_same_in_a_browser_and_here() {
     ]);
     let page = stage.page("").await;
     let video = format!("file:{}", clip.display());
-    let mut client = stage.client(&[
-        "--video",
-        &video,
-        "--loop",
-        "--record",
-        record.to_str().unwrap(),
-    ]);
+    let client = stage.client(&["--video", &video, "--loop"]);
     page.wait_for("seen() && sender()", PATIENCE).await.unwrap();
     // The browser shows what we send.
     let right: Vec<String> = COLOURS.iter().map(|c| format!("{c:?}")).collect();
@@ -237,48 +231,9 @@ async fn colours_are_the_same_in_a_browser_and_here() {
     )
     .await
     .unwrap();
-    // And sends a canvas, which we show.
-    page.eval(&format!(
-        "(() => {{ const canvas = document.createElement('canvas'); \
-         [canvas.width, canvas.height] = [320, 192]; \
-         const context = canvas.getContext('2d'); \
-         const paint = () => [{}].forEach(([r, g, b], i) => {{ \
-           context.fillStyle = `rgb(${{r}} ${{g}} ${{b}})`; \
-           context.fillRect((i % 2) * 160, (i >> 1) * 96, 160, 96); }}); \
-         paint(); setInterval(paint, 33); \
-         return sender().replaceTrack(canvas.captureStream(30).getVideoTracks()[0]); }})()",
-        right.join(",")
-    ))
-    .await
-    .unwrap();
-    client
-        .wait_for("stats", |e| {
-            let all = e["report"].as_object().unwrap().values();
-            all.into_iter()
-                .any(|d| d["type"] == "inbound-rtp" && d["frameWidth"] == 320)
-        })
-        .await
-        .unwrap();
-    for _ in 0..2 {
-        client.wait_for("stats", |_| true).await.unwrap();
-    }
     page.goto("about:blank").await.unwrap();
     let ended = client.ended(Duration::ZERO).await.unwrap();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
-    let frames = stage.file("received.ivf");
-    ffmpeg(&[
-        "-i",
-        record.to_str().unwrap(),
-        "-map",
-        "0:v:0",
-        "-c",
-        "copy",
-        frames.to_str().unwrap(),
-    ]);
-    let seen = shown(VideoCodec::Vp8, &ivf(&frames));
-    for (seen, wanted) in seen.iter().zip(COLOURS) {
-        assert!(close(seen, wanted, 3), "{seen:?} for {wanted:?}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
