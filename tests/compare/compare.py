@@ -11,6 +11,7 @@ Prints one line of JSON for each figure, then the tables of docs/measurements.md
 
 import argparse
 import os
+import signal
 import sys
 
 import calls
@@ -24,6 +25,8 @@ def main():
     parser.add_argument("--seconds", type=int, default=30, help="length of each figure's measuring")
     parser.add_argument("--only", default="", help="only rows whose names hold this")
     options = parser.parse_args()
+    # Ended from outside, everything that was started ends too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     load = os.getloadavg()[0]
     if load > 1:
         print(f"the machine is not quiet (load {load:.1f}): the figures say less", file=sys.stderr)

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import signal
 import socket
 import subprocess
 import threading
@@ -59,8 +60,13 @@ class Lines:
         self.process.stdin.flush()
 
     def end(self):
+        # A browser has a session of its own and outlives its driver: all below are ended, the driver last.
         if self.process.poll() is None:
-            self.process.kill()
+            for pid in reversed(family(self.process.pid)):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
         self.process.wait()
 
 
