@@ -23,6 +23,9 @@ struct Arguments {
     /// A window in place of the terminal.
     #[arg(long)]
     window: bool,
+    /// It fills the screen.
+    #[arg(long)]
+    fullscreen: bool,
     #[arg(long, default_value_t = 1)]
     peers: usize,
     /// Pictures a second of each peer.
@@ -47,7 +50,7 @@ async fn main() -> anyhow::Result<()> {
     let board = PictureBoard::new();
     let (sender, mut actions) = mpsc::channel(16);
     let mut view: Box<dyn View> = if arguments.window {
-        Box::new(Window::start(board.clone(), sender)?)
+        Box::new(Window::start(board.clone(), sender, arguments.fullscreen)?)
     } else {
         let options = ScreenOptions {
             graphics: arguments.graphics,

@@ -9,6 +9,8 @@ use rtc_protocol::AuthToken;
 use rtc_server::tls::Fingerprint;
 
 use crate::load::args::Load;
+use crate::options::pipes::PipeFlags;
+use crate::preview::args::Preview;
 
 /// A full WebRTC peer for the command line.
 #[derive(Debug, Parser)]
@@ -30,8 +32,10 @@ Examples:
   rtc-client join foo --headless --duration 10s --json
   rtc-client join foo --video file:clip.webm --audio file:clip.webm --loop
   rtc-client join foo --record call.mkv
+  ffmpeg -re -i clip.mp4 -f yuv4mpegpipe - | rtc-client join foo --video -
   rtc-client join --as alice                 wait to be called; a takes the call, r refuses it
   rtc-client call alice                      call her
+  rtc-client preview                         how you look and sound, without a call
   rtc-client devices                         what there is to see, hear and show with
   rtc-client join foo --video screen         show a screen
   rtc-client load signaling                  how many calls a second a server sets up
@@ -47,6 +51,8 @@ pub(crate) enum Command {
     Join(Box<Join>),
     /// Call somebody by name.
     Call(Box<Call>),
+    /// Show what camera and microphone give, without a call.
+    Preview(Box<Preview>),
     /// List cameras, microphones, loudspeakers and screens.
     Devices {
         /// Print JSON instead of lines.
@@ -110,17 +116,21 @@ pub(crate) struct Media {
     #[arg(long = "as", value_name = "NAME", env = "RTC_CLIENT_NAME")]
     pub(crate) name: Option<String>,
 
-    /// camera, camera:WHICH, screen, screen:WHICH, test, file:PATH or none; `devices` lists them. Default: camera.
+    /// camera, camera:WHICH, screen, screen:WHICH, test, file:PATH, - (standard input), pipe:FD, pipe:PATH or none;
+    /// `devices` lists them. Default: camera.
     #[arg(long, value_name = "SOURCE", help_heading = "Sources")]
     pub(crate) video: Option<String>,
 
-    /// mic, mic:WHICH, tone, tone:HZ, file:PATH or none. Default: mic.
+    /// mic, mic:WHICH, tone, tone:HZ, file:PATH, -, pipe:FD, pipe:PATH or none. Default: mic.
     #[arg(long, value_name = "SOURCE", help_heading = "Sources")]
     pub(crate) audio: Option<String>,
 
     /// Start files over at their end.
     #[arg(long = "loop", help_heading = "Sources")]
     pub(crate) looped: bool,
+
+    #[command(flatten)]
+    pub(crate) pipes: PipeFlags,
 
     /// Size of the picture that is asked of the camera or drawn by the test source, and the most that is taken of a
     /// screen. Default: 640x360, of a screen 1280x720.
@@ -225,6 +235,10 @@ pub(crate) struct Media {
     /// How pictures are drawn in the terminal.
     #[arg(long, value_enum, default_value_t, help_heading = "Sinks")]
     pub(crate) graphics: Graphics,
+
+    /// The window fills the screen.
+    #[arg(long, help_heading = "Sinks")]
+    pub(crate) fullscreen: bool,
 
     /// speaker, speaker:WHICH, file:PATH (WAV) or none. Default: speaker.
     #[arg(long, value_name = "SINK", help_heading = "Sinks")]

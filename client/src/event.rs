@@ -175,6 +175,8 @@ pub enum Event {
         /// `left`, `lost`, `kicked`.
         reason: String,
     },
+    /// What our sources give, every second: of `rtc-client preview`.
+    Preview(Preview),
     /// We left the room.
     Left {
         /// Why.
@@ -182,6 +184,52 @@ pub enum Event {
     },
     /// The last line: what came of it.
     Summary(Summary),
+}
+
+/// What our sources give.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    /// Seconds since they were opened.
+    pub seconds: f64,
+    /// The picture's source, if there is one.
+    pub video: Option<PreviewVideo>,
+    /// The sound's source, if there is one.
+    pub audio: Option<PreviewAudio>,
+}
+
+/// What a source of pictures gives.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviewVideo {
+    /// What it is, for people.
+    pub source: String,
+    /// Pictures so far.
+    pub frames: u64,
+    /// Pictures a second since the last report.
+    pub fps: f64,
+    /// Columns of the last picture.
+    pub width: u32,
+    /// Rows of the last picture.
+    pub height: u32,
+    /// Pictures that a newer one replaced before anybody looked.
+    pub dropped: u64,
+    /// Pictures that could not be read, such as half a JPEG.
+    pub broken: u64,
+}
+
+/// What a source of sound gives.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviewAudio {
+    /// What it is, for people.
+    pub source: String,
+    /// Packets so far.
+    pub packets: u64,
+    /// Root mean square level of the last packet, dB of full scale.
+    pub level_dbfs: f64,
+    /// The loudest packet's since the last report.
+    pub peak_dbfs: f64,
 }
 
 /// Why a peer's picture or sound is neither shown nor played.

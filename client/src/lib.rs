@@ -12,6 +12,7 @@ pub mod net;
 pub mod options;
 pub mod output;
 pub mod peer;
+mod preview;
 mod quit;
 pub mod run;
 pub mod session;

@@ -9,6 +9,7 @@ use rtc_protocol::{AuthToken, Name};
 use crate::cli::{self, Display, Graphics, Media};
 use crate::e2ee::{Medium, RoomSecret};
 use crate::media::convert::Rotation;
+use crate::media::file::{PicturePipe, PipeFrom, SoundPipe};
 use crate::media::frame::VideoCodec;
 use crate::media::layers::Scalability;
 use crate::media::send::adapt::Degradation;
@@ -18,6 +19,9 @@ use crate::media::voice::VoiceSettings;
 use crate::net::impair::Spec;
 use crate::signaling::ServerAddress;
 use crate::trust::Trust;
+
+pub(crate) mod pipes;
+pub mod preview;
 
 /// Where our picture comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +34,21 @@ pub enum VideoFrom {
     Test,
     /// A file.
     File(PathBuf),
+    /// What another program writes.
+    Pipe(PicturePipe),
     /// Nowhere: no picture is sent.
     None,
+}
+
+impl VideoFrom {
+    /// The pipe, if it is one.
+    #[must_use]
+    pub const fn pipe(&self) -> Option<&PipeFrom> {
+        match self {
+            Self::Pipe(pipe) => Some(&pipe.from),
+            _ => None,
+        }
+    }
 }
 
 /// Where our sound comes from.
@@ -43,8 +60,21 @@ pub enum AudioFrom {
     Tone(u32),
     /// A file.
     File(PathBuf),
+    /// What another program writes.
+    Pipe(SoundPipe),
     /// Nowhere: no sound is sent.
     None,
+}
+
+impl AudioFrom {
+    /// The pipe, if it is one.
+    #[must_use]
+    pub const fn pipe(&self) -> Option<&PipeFrom> {
+        match self {
+            Self::Pipe(pipe) => Some(&pipe.from),
+            _ => None,
+        }
+    }
 }
 
 /// Where far sound goes.
@@ -138,6 +168,8 @@ pub struct CallOptions {
     pub display: Display,
     /// Drawn how.
     pub graphics: Graphics,
+    /// The window fills the screen.
+    pub fullscreen: bool,
     /// Far sound.
     pub speaker: SoundTo,
     /// As `video_asked`, for the loudspeaker.
@@ -156,6 +188,25 @@ pub struct CallOptions {
     pub ice_servers: Vec<IceServerOption>,
     /// `--impair`.
     pub impairment: Option<Spec>,
+}
+
+/// What is captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceOptions {
+    /// Our picture.
+    pub video: VideoFrom,
+    /// Our sound.
+    pub audio: AudioFrom,
+    /// Whether a missing device is an error: only where it was asked for by name.
+    pub video_asked: bool,
+    /// As `video_asked`, for sound.
+    pub audio_asked: bool,
+    /// Start files over.
+    pub looped: bool,
+    /// Columns and rows wished for.
+    pub size: (u32, u32),
+    /// Pictures a second wished for.
+    pub fps: u32,
 }
 
 /// One `--ice-server`.
@@ -214,6 +265,19 @@ impl CallOptions {
         Self::from_cli(Purpose::Call(name), typed.media)
     }
 
+    /// What of it is captured.
+    pub(crate) fn sources(&self) -> SourceOptions {
+        SourceOptions {
+            video: self.video.clone(),
+            audio: self.audio.clone(),
+            video_asked: self.video_asked,
+            audio_asked: self.audio_asked,
+            looped: self.looped,
+            size: self.size,
+            fps: self.fps,
+        }
+    }
+
     fn from_cli(purpose: Purpose, join: Media) -> Result<Self, OptionError> {
         let on_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
         let headless = join.headless;
@@ -224,16 +288,24 @@ impl CallOptions {
         } else {
             View::Screen
         };
+        let wished = join.size.as_deref().map(size).transpose()?;
         let video = match &join.video {
-            Some(text) => video(text)?,
+            Some(text) => match pipes::picture(text, &join.pipes, wished, join.fps)? {
+                Some(pipe) => VideoFrom::Pipe(pipe),
+                None => video(text)?,
+            },
             None if headless => VideoFrom::Test,
             None => VideoFrom::Camera(None),
         };
         let audio = match &join.audio {
-            Some(text) => audio(text)?,
+            Some(text) => match pipes::sound(text, &join.pipes) {
+                Some(pipe) => AudioFrom::Pipe(pipe),
+                None => audio(text)?,
+            },
             None if headless => AudioFrom::Tone(TONE_HZ),
             None => AudioFrom::Microphone(None),
         };
+        check_pipes(&purpose, &video, &audio)?;
         let speaker = match &join.speaker {
             Some(text) => speaker(text)?,
             None if headless => SoundTo::None,
@@ -282,8 +354,8 @@ impl CallOptions {
             audio_asked: join.audio.is_some(),
             speaker_asked: join.speaker.is_some(),
             looped: join.looped,
-            size: match &join.size {
-                Some(typed) => size(typed)?,
+            size: match wished {
+                Some(size) => size,
                 None if matches!(video, VideoFrom::Screen(_)) => SCREEN_SIZE,
                 None => SIZE,
             },
@@ -324,6 +396,7 @@ impl CallOptions {
             voice: voice(join.voice, join.stereo),
             display,
             graphics: join.graphics,
+            fullscreen: join.fullscreen,
             speaker,
             record: join.record.map(record).transpose()?,
             view,
@@ -366,6 +439,39 @@ pub(crate) fn impairment(texts: &[String]) -> Result<Option<Spec>, OptionError> 
             .map_err(|error| OptionError::new("--impair", text, error.to_string()))?;
     }
     Ok(spec)
+}
+
+/// Each pipe has one reader, and standard input is not also where a call is answered.
+fn check_pipes(purpose: &Purpose, video: &VideoFrom, audio: &AudioFrom) -> Result<(), OptionError> {
+    one_reader_each(video, audio)?;
+    let asks = matches!(
+        purpose,
+        Purpose::Wait {
+            auto_answer: false,
+            ..
+        }
+    );
+    if asks
+        && (video.pipe() == Some(&PipeFrom::Standard) || audio.pipe() == Some(&PipeFrom::Standard))
+    {
+        return Err(OptionError::new(
+            "--video, --audio",
+            "-",
+            "standard input is where the call is answered; take it with --auto-answer, or write into another: pipe:3",
+        ));
+    }
+    Ok(())
+}
+
+fn one_reader_each(video: &VideoFrom, audio: &AudioFrom) -> Result<(), OptionError> {
+    match (video.pipe(), audio.pipe()) {
+        (Some(picture), Some(sound)) if picture == sound => Err(OptionError::new(
+            "--audio",
+            &sound.to_string(),
+            "the picture is read from there; write the sound into another: --audio pipe:3 … 3< <(ffmpeg … -)",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The size where none was asked for.
@@ -411,7 +517,7 @@ fn video(text: &str) -> Result<VideoFrom, OptionError> {
         _ => Err(OptionError::new(
             "--video",
             text,
-            "use camera, camera:WHICH, screen, screen:WHICH, test, file:PATH or none",
+            "use camera, camera:WHICH, screen, screen:WHICH, test, file:PATH, -, pipe:FD, pipe:PATH or none",
         )),
     }
 }
@@ -431,7 +537,7 @@ fn audio(text: &str) -> Result<AudioFrom, OptionError> {
         _ => Err(OptionError::new(
             "--audio",
             text,
-            "use mic, mic:WHICH, tone, tone:HZ, file:PATH or none",
+            "use mic, mic:WHICH, tone, tone:HZ, file:PATH, -, pipe:FD, pipe:PATH or none",
         )),
     }
 }

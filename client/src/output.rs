@@ -78,7 +78,8 @@ pub(crate) mod testing {
     //! Events to try views on.
 
     use crate::event::{
-        Event, Kind, MarksSummary, PeerRef, PeerSummary, Summary, ToneSummary, Undecryptable,
+        Event, Kind, MarksSummary, PeerRef, PeerSummary, Preview, PreviewAudio, PreviewVideo,
+        Summary, ToneSummary, Undecryptable,
     };
 
     pub(crate) fn peer(id: &str, name: &str) -> PeerRef {
@@ -156,6 +157,24 @@ pub(crate) mod testing {
                 peer: who,
                 reason: text.clone(),
             },
+            Event::Preview(Preview {
+                seconds: 3.0,
+                video: Some(PreviewVideo {
+                    source: text.clone(),
+                    frames: 88,
+                    fps: 29.5,
+                    width: 640,
+                    height: 360,
+                    dropped: 2,
+                    broken: 1,
+                }),
+                audio: Some(PreviewAudio {
+                    source: text.clone(),
+                    packets: 150,
+                    level_dbfs: -18.0,
+                    peak_dbfs: -12.0,
+                }),
+            }),
             Event::Left {
                 reason: text.clone(),
             },

@@ -17,10 +17,12 @@ use crate::media::devices::inventory::Inventory;
 #[cfg(target_os = "macos")]
 use crate::media::sink::window;
 use crate::media::sink::window::Window;
+use crate::options::preview::PreviewOptions;
 use crate::options::{CallOptions, OptionError, Purpose, View as Style};
 use crate::output::json::Json;
 use crate::output::lines::Lines;
 use crate::output::{self, OutputError, PictureBoard, Screen, ScreenOptions, View};
+use crate::preview;
 use crate::quit::Quit;
 use crate::session::{Action, Session};
 
@@ -34,6 +36,7 @@ pub fn run(cli: Cli) -> Ending {
     let result = match cli.command {
         Command::Join(join) => return hold_call(CallOptions::join(*join)),
         Command::Call(call) => return hold_call(CallOptions::call(*call)),
+        Command::Preview(typed) => return hold_preview(PreviewOptions::new(*typed)),
         Command::Devices { json } => devices(json),
         Command::Impair(arguments) => return impair::run(&arguments),
         Command::Load(load) => {
@@ -125,6 +128,40 @@ fn log_to_stderr(verbose: u8) {
 }
 
 fn hold_call(options: Result<CallOptions, OptionError>) -> Ending {
+    hold(options, |options| {
+        let wish = Wish::of_call(&options);
+        (wish, move |board, open| call(options, board, open))
+    })
+}
+
+fn hold_preview(options: Result<PreviewOptions, OptionError>) -> Ending {
+    hold(options, |options| {
+        let wish = Wish {
+            view: options.view,
+            graphics: options.graphics,
+            window: (options.display == Display::Window).then_some(options.fullscreen),
+            asks: false,
+        };
+        let task = |board: PictureBoard, open: Open| async move {
+            let ended = preview::run(options, board, open).await;
+            ended.unwrap_or_else(|(ending, words)| {
+                complain(&words);
+                ending
+            })
+        };
+        (wish, task)
+    })
+}
+
+/// Opens the views, once.
+type Open = Box<dyn FnOnce(&PictureBoard) -> anyhow::Result<Opened> + Send>;
+
+/// Runs what was asked for to its end, if it can be.
+fn hold<O, T, F>(options: Result<O, OptionError>, plan: impl FnOnce(O) -> (Wish, T)) -> Ending
+where
+    T: FnOnce(PictureBoard, Open) -> F,
+    F: Future<Output = Ending> + Send + 'static,
+{
     let options = match options {
         Ok(options) => options,
         Err(error) => {
@@ -143,44 +180,91 @@ fn hold_call(options: Result<CallOptions, OptionError>) -> Ending {
             return Ending::Failed;
         }
     };
-    let ending = on_the_right_thread(&runtime, options);
+    let (wish, task) = plan(options);
+    let ending = on_the_right_thread(&runtime, wish, task);
     runtime.shutdown_timeout(Duration::from_millis(500));
     ending
 }
 
 /// macOS draws windows from the process's first thread only; there the call goes to another.
 #[cfg(target_os = "macos")]
-fn on_the_right_thread(runtime: &Runtime, options: CallOptions) -> Ending {
-    if options.display != Display::Window {
-        return runtime.block_on(call(options, PictureBoard::default(), open_view));
-    }
+fn on_the_right_thread<F>(
+    runtime: &Runtime,
+    wish: Wish,
+    task: impl FnOnce(PictureBoard, Open) -> F,
+) -> Ending
+where
+    F: Future<Output = Ending> + Send + 'static,
+{
     let board = PictureBoard::default();
+    let Some(fullscreen) = wish.window else {
+        let open = move |board: &PictureBoard| open_views(wish, board);
+        return runtime.block_on(task(board, Box::new(open)));
+    };
     let (actions, wanted) = mpsc::channel(ACTIONS);
     let (opened, window) = std::sync::mpsc::sync_channel(1);
-    let task = runtime.spawn(call(options, board.clone(), move |_, _, _| {
+    let open = move |_: &PictureBoard| {
         let window = window.recv().context("the window's thread has ended")??;
-        Ok((Box::new(window) as Box<dyn View>, wanted))
-    }));
-    window::run_on_main(board, actions, &opened);
+        let views: Vec<Box<dyn View>> = vec![Box::new(window)];
+        Ok((views, wanted))
+    };
+    let task = runtime.spawn(task(board.clone(), Box::new(open)));
+    window::run_on_main(board, actions, fullscreen, &opened);
     runtime.block_on(task).unwrap_or(Ending::Failed)
 }
 
 #[cfg(not(target_os = "macos"))]
-fn on_the_right_thread(runtime: &Runtime, options: CallOptions) -> Ending {
-    runtime.block_on(call(options, PictureBoard::default(), open_view))
+fn on_the_right_thread<F>(
+    runtime: &Runtime,
+    wish: Wish,
+    task: impl FnOnce(PictureBoard, Open) -> F,
+) -> Ending
+where
+    F: Future<Output = Ending> + Send + 'static,
+{
+    let open = move |board: &PictureBoard| open_views(wish, board);
+    runtime.block_on(task(PictureBoard::default(), Box::new(open)))
 }
 
 type Opened = (Vec<Box<dyn View>>, mpsc::Receiver<output::Action>);
 
+/// How it is to be shown.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    view: Style,
+    graphics: cli::Graphics,
+    /// Whether there is a window, and whether it fills the screen.
+    window: Option<bool>,
+    /// Whether somebody is asked to take a call.
+    asks: bool,
+}
+
+impl Wish {
+    fn of_call(options: &CallOptions) -> Self {
+        Self {
+            view: options.view,
+            graphics: options.graphics,
+            window: (options.display == Display::Window).then_some(options.fullscreen),
+            asks: matches!(
+                options.purpose,
+                Purpose::Wait {
+                    auto_answer: false,
+                    ..
+                }
+            ),
+        }
+    }
+}
+
 /// The views that were asked for, and what people want who look at them.
-fn open_view(options: &CallOptions, board: &PictureBoard) -> anyhow::Result<Opened> {
+fn open_views(wish: Wish, board: &PictureBoard) -> anyhow::Result<Opened> {
     let (actions, wanted) = mpsc::channel(ACTIONS);
     let mut views: Vec<Box<dyn View>> = Vec::new();
-    match options.view {
+    match wish.view {
         Style::Json => views.push(Box::new(Json::stdout())),
         Style::Lines => views.push(Box::new(Lines::stdout())),
         Style::Screen => {
-            let graphics = match options.graphics {
+            let graphics = match wish.graphics {
                 cli::Graphics::Auto => output::screen::Graphics::Auto,
                 cli::Graphics::Blocks => output::screen::Graphics::Blocks,
                 cli::Graphics::Sixel => output::screen::Graphics::Sixel,
@@ -193,28 +277,17 @@ fn open_view(options: &CallOptions, board: &PictureBoard) -> anyhow::Result<Open
             )?));
         }
     }
-    let asks = matches!(
-        options.purpose,
-        Purpose::Wait {
-            auto_answer: false,
-            ..
-        }
-    );
-    if asks && options.view != Style::Screen {
+    if wish.asks && wish.view != Style::Screen {
         output::prompt::listen(actions.clone())?;
     }
-    if options.display == Display::Window {
-        views.push(Box::new(Window::start(board.clone(), actions)?));
+    if let Some(fullscreen) = wish.window {
+        let window = Window::start(board.clone(), actions, fullscreen)?;
+        views.push(Box::new(window));
     }
     Ok((views, wanted))
 }
 
-async fn call(
-    options: CallOptions,
-    board: PictureBoard,
-    open: impl FnOnce(&CallOptions, &PictureBoard) -> anyhow::Result<Opened>,
-) -> Ending {
-    let asked = options.clone();
+async fn call(options: CallOptions, board: PictureBoard, open: Open) -> Ending {
     let mut quit = match Quit::listen() {
         Ok(quit) => quit,
         Err(error) => {
@@ -234,7 +307,7 @@ async fn call(
             return error.ending();
         }
     };
-    let (views, wanted) = match open(&asked, &board) {
+    let (views, wanted) = match open(&board) {
         Ok(opened) => opened,
         Err(error) => {
             session.act(Action::HangUp).await;

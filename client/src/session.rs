@@ -8,7 +8,7 @@ mod call;
 mod far;
 mod figures;
 mod link;
-mod local;
+pub(crate) mod local;
 pub mod outcome;
 mod promise;
 mod protection;

@@ -4,6 +4,8 @@ pub mod alone;
 pub mod browser;
 pub mod cut;
 pub mod deployed;
+#[cfg(target_os = "linux")]
+pub mod display;
 pub mod process;
 pub mod server;
 pub mod socketio;

@@ -164,6 +164,11 @@ impl Client {
         Ok(stdin.flush().await?)
     }
 
+    /// Its standard input, to write into and to close.
+    pub const fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.stdin.take()
+    }
+
     /// Sends a signal, by its name: `INT`, `TERM`, `KILL`.
     ///
     /// # Errors

@@ -1,66 +1,34 @@
 //! A screen shown in a call: a real X server, and a recording of what the far side saw.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rtc_e2e::alone::alone;
+use rtc_e2e::display::Display;
 use rtc_e2e::process::{Client, binary};
 use rtc_e2e::server::TestServer;
 use serde_json::Value;
 
 const SIZE: (usize, usize) = (800, 600);
 
-/// An X server without a screen of glass; ended when dropped.
-struct Display {
-    server: Child,
-    name: String,
-}
-
-impl Display {
-    fn start() -> Self {
-        let (width, height) = SIZE;
-        let mut server = Command::new("Xvfb")
-            // The server chooses a free number and tells it.
-            .args(["-displayfd", "1", "-nolisten", "tcp", "-screen", "0"])
-            .arg(format!("{width}x{height}x24"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("Xvfb is there: apt-get install xvfb");
-        let mut number = String::new();
-        let mut told = BufReader::new(server.stdout.take().unwrap());
-        told.read_line(&mut number).unwrap();
-        let name = format!(":{}", number.trim());
-        Self { server, name }
-    }
-
-    /// Paints the left half in one colour and the right half in another.
-    fn paint(&self, folder: &Path, left: [u8; 3], right: [u8; 3]) {
-        let (width, height) = SIZE;
-        let mut picture = format!("P6 {width} {height} 255\n").into_bytes();
-        let row = [left.repeat(width / 2), right.repeat(width / 2)].concat();
-        picture.extend(row.repeat(height));
-        let path = folder.join("wallpaper.ppm");
-        std::fs::write(&path, picture).unwrap();
-        // Its exit code says nothing: what is seen at the far side is what counts.
-        Command::new("display")
-            .args(["-window", "root"])
-            .arg(&path)
-            .env("DISPLAY", &self.name)
-            .stderr(Stdio::null())
-            .status()
-            .expect("display is there: apt-get install imagemagick");
-    }
-}
-
-impl Drop for Display {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
+/// Paints the left half of a display in one colour and the right half in another.
+fn paint(display: &Display, folder: &Path, left: [u8; 3], right: [u8; 3]) {
+    let (width, height) = SIZE;
+    let mut picture = format!("P6 {width} {height} 255\n").into_bytes();
+    let row = [left.repeat(width / 2), right.repeat(width / 2)].concat();
+    picture.extend(row.repeat(height));
+    let path = folder.join("wallpaper.ppm");
+    std::fs::write(&path, picture).unwrap();
+    // Its exit code says nothing: what is seen at the far side is what counts.
+    Command::new("display")
+        .args(["-window", "root"])
+        .arg(&path)
+        .env("DISPLAY", &display.name)
+        .stderr(Stdio::null())
+        .status()
+        .expect("display is there: apt-get install imagemagick");
 }
 
 /// The last picture of a recording and its size.
@@ -95,9 +63,9 @@ fn last_picture(path: &Path) -> ((usize, usize), Vec<u8>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_far_side_sees_what_is_on_the_screen() {
     let _alone = alone().await;
-    let display = Display::start();
+    let display = Display::start(SIZE).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    display.paint(folder.path(), [255, 0, 0], [0, 0, 255]);
+    paint(&display, folder.path(), [255, 0, 0], [0, 0, 255]);
     let server = TestServer::start().await.unwrap();
     let url = server.url();
     let film = folder.path().join("seen.mkv");
@@ -115,7 +83,7 @@ async fn the_far_side_sees_what_is_on_the_screen() {
         .unwrap();
     viewer.wait_for("stats", |_| true).await.unwrap();
     // What changes on it is seen, too.
-    display.paint(folder.path(), [0, 128, 0], [255, 255, 255]);
+    paint(&display, folder.path(), [0, 128, 0], [255, 255, 255]);
     viewer.wait_for("stats", |_| true).await.unwrap();
     viewer.wait_for("stats", |_| true).await.unwrap();
     for client in [&shower, &viewer] {
@@ -140,7 +108,7 @@ async fn the_far_side_sees_what_is_on_the_screen() {
 
 #[test]
 fn the_list_of_devices_has_the_screen_and_a_wrong_one_is_told_with_the_choices() {
-    let display = Display::start();
+    let display = Display::start(SIZE).unwrap();
     let client = binary("rtc-client").unwrap();
     let list = |arguments: &[&str]| {
         let run = Command::new(&client)

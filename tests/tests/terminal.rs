@@ -140,6 +140,20 @@ async fn the_screen_shows_a_call_and_leaves_the_terminal_as_it_was() {
     terminal.wait_until("moving picture", |_| colours() != still);
     assert!(first.contains("human"), "{first}");
 
+    // Our own picture beside it goes and comes by a key.
+    let own = |screen: &str| {
+        let mut beside = screen
+            .lines()
+            .take(6)
+            .flat_map(|line| line.chars().skip(76));
+        beside.any(|c| c == '▀')
+    };
+    terminal.wait_until("own picture", own);
+    terminal.key("p");
+    terminal.wait_until("room without the own picture", |screen| !own(screen));
+    terminal.key("p");
+    terminal.wait_until("own picture back", own);
+
     // A line of chat goes out and shows.
     terminal.key("Tab");
     terminal.type_text("grüß dich");
@@ -190,4 +204,24 @@ async fn a_polite_kill_gives_the_terminal_back() {
     terminal.wait("ended-0");
     assert_eq!(terminal.settings("after"), before);
     drop(robot);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_shows_picture_level_and_figures() {
+    let _alone = alone().await;
+    let terminal = Terminal::start(110, 32);
+    let before = terminal.settings("before");
+    let program = binary("rtc-client").unwrap();
+    terminal.run(&format!(
+        "clear; {} preview --video test --size 320x180 --audio tone; echo ended-$?",
+        program.display()
+    ));
+    terminal.wait_until("preview", |screen| {
+        ["▀", "▮", "320x180", "fps", "0 dropped", "dB"]
+            .iter()
+            .all(|part| screen.contains(part))
+    });
+    terminal.key("q");
+    terminal.wait("ended-0");
+    assert_eq!(terminal.settings("after"), before);
 }

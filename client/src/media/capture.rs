@@ -26,6 +26,10 @@ pub enum VideoItem {
     Encoded(EncodedPicture),
     /// Nothing came within the time a source may block; ask again.
     Nothing,
+    /// The device is gone or hangs, and why; what it gives goes on when it is back.
+    Interrupted(String),
+    /// The device is back; which it is.
+    Resumed(String),
 }
 
 /// Sound from a source.
@@ -53,6 +57,11 @@ pub trait VideoSource: Send {
 
     /// What it is, for people: `camera "Integrated Camera" 1280x720 at 30 fps NV12`.
     fn describe(&self) -> String;
+
+    /// What became of a device's pictures; nothing is lost of other sources'.
+    fn stats(&self) -> CaptureStats {
+        CaptureStats::default()
+    }
 }
 
 /// Gives sound, one stretch after the other, when it is due.

@@ -13,12 +13,16 @@ pub(crate) mod ebml;
 pub(crate) mod h264;
 mod input;
 mod ivf;
+mod live;
 mod matroska;
 mod mp4;
 mod ogg;
 pub(crate) mod opus;
 mod pace;
 mod pcm;
+mod pipe;
+mod piped;
+mod raw;
 mod resample;
 mod smooth;
 mod sniff;
@@ -33,6 +37,8 @@ mod y4m;
 pub(crate) mod tests;
 
 pub use pace::Anchor;
+pub use pipe::PipeFrom;
+pub use piped::{PictureFormat, PicturePipe, SoundFormat, SoundPipe};
 
 use input::{Input, Problem};
 use sniff::Kind;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::quality::Quality;
 use super::text::{clean, name};
 use super::{OutputError, View};
-use crate::event::{Event, Kind, PeerRef, PeerSummary, Summary};
+use crate::event::{Event, Kind, PeerRef, PeerSummary, Preview, Summary};
 
 /// Writes events as lines for people, each flushed.
 #[derive(Debug)]
@@ -187,9 +187,39 @@ pub fn words(event: &Event) -> String {
             format!("{}: {}", who(peer), Quality::of(report, None).words())
         }
         Event::PeerLeft { peer, reason } => format!("{} is gone ({})", who(peer), clean(reason)),
+        Event::Preview(preview) => preview_parts(preview).join("; "),
         Event::Left { reason } => format!("left: {}", clean(reason)),
         Event::Summary(summary) => summary_words(summary),
     }
+}
+
+/// What the sources give, each in one line: the picture's, the sound's.
+#[must_use]
+pub fn preview_parts(preview: &Preview) -> Vec<String> {
+    let mut parts = Vec::new();
+    if let Some(video) = &preview.video {
+        let mut text = format!(
+            "{}: {}x{}, {:.1} fps, {} dropped",
+            clean(&video.source),
+            video.width,
+            video.height,
+            video.fps,
+            video.dropped
+        );
+        if video.broken > 0 {
+            let _ = write!(text, ", {} broken", video.broken);
+        }
+        parts.push(text);
+    }
+    if let Some(audio) = &preview.audio {
+        parts.push(format!(
+            "{}: {:.0} dB, peak {:.0} dB",
+            clean(&audio.source),
+            audio.level_dbfs,
+            audio.peak_dbfs
+        ));
+    }
+    parts
 }
 
 /// The text in an administrator's word, or all of it where there is none.
@@ -298,11 +328,13 @@ connected to Bob after 42 ms
 connection to Bob is Bob
 first picture of Bob (Bob) after 61 ms
 the picture of Bob cannot be decrypted: the key is another one; use the same --e2ee at everybody
+Bob pressed 5 for 100 ms
 Bob muted
 <Bob> Bob
 the administrator says: Bob
 Bob: 640x360 30 fps, rtt 12 ms, lost 3
 Bob is gone (Bob)
+Bob: 640x360, 29.5 fps, 2 dropped, 1 broken; Bob: -18 dB, peak -12 dB
 left: Bob
 Bob after 10.0 s, exit code 0
   Bob: connected after 42 ms, first picture after 61 ms, 300 pictures, last 640x360; \

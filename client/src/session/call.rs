@@ -102,10 +102,10 @@ impl Call {
         events: mpsc::Sender<Event>,
     ) -> Result<Self, StartError> {
         let media = mpsc::channel(QUEUE);
-        let asked = options.clone();
+        let (asked, captured) = (options.clone(), options.sources());
         // Devices block while they open.
         let opened = tokio::task::spawn_blocking(move || {
-            let sources = local::open(&asked)?;
+            let sources = local::open(&captured)?;
             let sinks = Sinks::open(&asked)?;
             Ok::<_, StartError>((sources, sinks))
         })
@@ -326,13 +326,7 @@ impl Call {
             MediaNews::Undecryptable { peer, kind } => self.undecryptable(&peer, kind),
             MediaNews::Tone { peer, heard } => self.tone(&peer, heard),
             MediaNews::Source(kind, SourceEvent::Ended) => {
-                let what = match kind {
-                    Kind::Audio => "the sound's file",
-                    Kind::Video => "the picture's file",
-                };
-                self.notice(format!(
-                    "{what} has come to its end (--loop starts it over)"
-                ));
+                self.notice(local::ended(&self.options, kind));
             }
             MediaNews::Source(_, SourceEvent::Failed(text)) => {
                 self.notice(format!("{text}. The call goes on without it"));

@@ -2,24 +2,25 @@
 
 use std::path::Path;
 
+use crate::event::Kind;
 use crate::media::capture::camera::{Camera, CameraWish};
 use crate::media::capture::microphone::Microphone;
-use crate::media::capture::returning::Returning;
+use crate::media::capture::returning::{Returning, ReturningPictures};
 use crate::media::capture::screen::{Screen, ScreenWish};
 use crate::media::capture::test_picture::TestPicture;
 use crate::media::capture::tone::Tone;
 use crate::media::capture::{AudioSource, SourceError, VideoSource};
 use crate::media::file::{self, FileOptions};
-use crate::options::{AudioFrom, CallOptions, VideoFrom};
+use crate::options::{AudioFrom, CallOptions, SourceOptions, VideoFrom};
 
 /// What a call sends.
-pub(super) struct Sources {
+pub(crate) struct Sources {
     /// Our picture, if any.
-    pub(super) video: Option<Box<dyn VideoSource>>,
+    pub(crate) video: Option<Box<dyn VideoSource>>,
     /// Our sound, if any.
-    pub(super) audio: Option<Box<dyn AudioSource>>,
+    pub(crate) audio: Option<Box<dyn AudioSource>>,
     /// What is missing, and what to do about it.
-    pub(super) notices: Vec<String>,
+    pub(crate) notices: Vec<String>,
 }
 
 /// Opens what was asked for. Blocks: devices take their time.
@@ -27,7 +28,7 @@ pub(super) struct Sources {
 /// # Errors
 /// When a source that was asked for by name cannot be opened. A default device that is
 /// missing is told as a notice, and the call goes on without it.
-pub(super) fn open(options: &CallOptions) -> Result<Sources, SourceError> {
+pub(crate) fn open(options: &SourceOptions) -> Result<Sources, SourceError> {
     let files = FileOptions {
         looped: options.looped,
         ..FileOptions::default()
@@ -60,22 +61,43 @@ pub(super) fn open(options: &CallOptions) -> Result<Sources, SourceError> {
     })
 }
 
+/// What is told when a source has come to its end.
+pub(super) fn ended(options: &CallOptions, kind: Kind) -> String {
+    let pipe = match kind {
+        Kind::Video => options.video.pipe(),
+        Kind::Audio => options.audio.pipe(),
+    };
+    let (whose, what) = match kind {
+        Kind::Audio => ("the sound's file", "sound"),
+        Kind::Video => ("the picture's file", "a picture"),
+    };
+    match pipe {
+        Some(pipe) => {
+            format!(
+                "{pipe}: was closed by who wrote into it. The call goes on without {what} of yours"
+            )
+        }
+        None => format!("{whose} has come to its end (--loop starts it over)"),
+    }
+}
+
 fn video(
-    options: &CallOptions,
+    options: &SourceOptions,
     files: FileOptions,
 ) -> Result<Option<Box<dyn VideoSource>>, SourceError> {
     let (width, height) = options.size;
     Ok(Some(match &options.video {
         VideoFrom::None => return Ok(None),
         VideoFrom::Test => Box::new(TestPicture::new(width, height, options.fps)),
-        VideoFrom::Camera(which) => Box::new(Camera::open(
-            which.as_deref(),
-            CameraWish {
-                width,
-                height,
-                fps: options.fps,
-            },
-        )?),
+        VideoFrom::Camera(which) => {
+            let (which, fps) = (which.clone(), options.fps);
+            let open = move || {
+                let wish = CameraWish { width, height, fps };
+                let camera = Camera::open(which.as_deref(), wish)?;
+                Ok(Box::new(camera) as Box<dyn VideoSource>)
+            };
+            Box::new(ReturningPictures::open(Box::new(open))?)
+        }
         VideoFrom::Screen(which) => Box::new(Screen::open(
             which.as_deref(),
             ScreenWish {
@@ -84,11 +106,12 @@ fn video(
             },
         )?),
         VideoFrom::File(path) => file::open_video(Path::new(path), files)?,
+        VideoFrom::Pipe(pipe) => pipe.open()?,
     }))
 }
 
 fn audio(
-    options: &CallOptions,
+    options: &SourceOptions,
     files: FileOptions,
 ) -> Result<Option<Box<dyn AudioSource>>, SourceError> {
     Ok(Some(match &options.audio {
@@ -103,5 +126,6 @@ fn audio(
             Box::new(Returning::open(Box::new(open))?)
         }
         AudioFrom::File(path) => file::open_audio(Path::new(path), files)?,
+        AudioFrom::Pipe(pipe) => pipe.open()?,
     }))
 }

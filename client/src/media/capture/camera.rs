@@ -30,6 +30,9 @@ pub use modes::CameraMode;
 /// A picture said to be older than this has a clock of its own and is stamped on arrival.
 const OLDEST: Duration = Duration::from_millis(500);
 
+/// A driver may give up a picture or two without being at its end: so many in a row are counted as broken.
+const TOLERATED: u32 = 3;
+
 /// An open camera. [`VideoSource::next`] gives the newest picture; what nobody fetched in time
 /// is replaced and counted.
 pub struct Camera {
@@ -61,9 +64,18 @@ impl Camera {
                 return;
             }
             let ending = Ending(filling);
+            let mut failed = 0;
             while !stop.requested() {
                 match camera.frame() {
-                    Ok(buffer) => ending.0.put(picture(&buffer)),
+                    Ok(buffer) => {
+                        failed = 0;
+                        ending.0.put(picture(&buffer));
+                    }
+                    Err(error) if failed < TOLERATED => {
+                        tracing::debug!("camera: {error}");
+                        failed += 1;
+                        ending.0.put(None);
+                    }
                     Err(error) => {
                         ending.0.fail(error.to_string());
                         break;
@@ -86,12 +98,6 @@ impl Camera {
     pub fn size(&self) -> (u32, u32) {
         (self.format.width(), self.format.height())
     }
-
-    /// What became of its pictures so far.
-    #[must_use]
-    pub fn stats(&self) -> CaptureStats {
-        self.latest.stats()
-    }
 }
 
 impl VideoSource for Camera {
@@ -101,6 +107,10 @@ impl VideoSource for Camera {
             Ok(None) => Ok(Some(VideoItem::Nothing)),
             Err(problem) => Err(words::trouble(&self.label, &problem)),
         }
+    }
+
+    fn stats(&self) -> CaptureStats {
+        self.latest.stats()
     }
 
     fn describe(&self) -> String {

@@ -19,6 +19,18 @@ pub struct CaptureStats {
     pub broken: u64,
 }
 
+impl CaptureStats {
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            taken: self.taken + other.taken,
+            dropped: self.dropped + other.dropped,
+            broken: self.broken + other.broken,
+        }
+    }
+}
+
 /// A place for one picture: a newer one replaces what was not fetched in time, and is counted.
 #[derive(Default)]
 pub(super) struct Latest {

@@ -1,6 +1,11 @@
 //! A microphone that may be unplugged, or whose sound server may end, and that is taken again when it is back.
 
+mod pictures;
+mod watchdog;
+
 use std::time::{Duration, Instant};
+
+pub use pictures::ReturningPictures;
 
 use super::{AudioItem, AudioSource, SourceError};
 

@@ -99,12 +99,6 @@ impl Screen {
             _held: held,
         })
     }
-
-    /// What became of its pictures so far.
-    #[must_use]
-    pub fn stats(&self) -> CaptureStats {
-        self.latest.stats()
-    }
 }
 
 impl VideoSource for Screen {
@@ -114,6 +108,10 @@ impl VideoSource for Screen {
             Ok(None) => Ok(Some(VideoItem::Nothing)),
             Err(problem) => Err(trouble(&self.label, &problem)),
         }
+    }
+
+    fn stats(&self) -> CaptureStats {
+        self.latest.stats()
     }
 
     fn describe(&self) -> String {

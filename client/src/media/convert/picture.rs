@@ -82,6 +82,13 @@ pub fn to_picture(
     Ok(picture)
 }
 
+impl PixelFormat {
+    /// The bytes of one picture; zero of a JPEG, which nobody knows before.
+    pub(crate) fn bytes(self, width: u32, height: u32) -> usize {
+        bytes_of(self, width as usize, height as usize)
+    }
+}
+
 fn bytes_of(format: PixelFormat, width: usize, height: usize) -> usize {
     match format {
         PixelFormat::I420 | PixelFormat::Nv12 => {

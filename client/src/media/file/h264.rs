@@ -3,9 +3,11 @@
 
 mod avcc;
 mod sps;
+mod stream;
 
 pub(crate) use avcc::{Avcc, length_prefixed};
 pub(crate) use sps::{colours, size};
+pub(super) use stream::AnnexB;
 
 /// The kinds of units that matter here (ITU-T H.264, table 7-1).
 pub(crate) const IDR: u8 = 5;
@@ -68,6 +70,25 @@ pub(crate) fn access_unit(units: &[&[u8]], sets: &[Vec<u8>]) -> (Vec<u8>, bool) 
     let sets = sets.iter().map(Vec::as_slice).filter(|_| bare);
     let own = units.iter().copied().filter(|unit| kind(unit) != DELIMITER);
     (annex_b(sets.chain(own)), key)
+}
+
+/// The parameter sets met so far, for key pictures without their own.
+#[derive(Debug, Default)]
+pub(crate) struct ParameterSets(Vec<Vec<u8>>);
+
+impl ParameterSets {
+    /// As [`access_unit`], with the sets that were met.
+    pub(crate) fn access_unit(&mut self, units: &[&[u8]]) -> (Vec<u8>, bool) {
+        let own: Vec<Vec<u8>> = units
+            .iter()
+            .filter(|unit| matches!(kind(unit), SPS | PPS))
+            .map(|unit| unit.to_vec())
+            .collect();
+        if !own.is_empty() {
+            self.0 = own;
+        }
+        access_unit(units, &self.0)
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::h264::{self, PPS, SPS};
+use super::h264::{self, ParameterSets};
 use super::input::{Input, Problem};
 use super::source::{Demux, Unit};
 use super::{vp8, vp9};
@@ -21,8 +21,7 @@ pub(super) struct Ivf {
     first: Option<u64>,
     last: Duration,
     step: Duration,
-    /// The parameter sets met so far, for key pictures without their own.
-    sets: Vec<Vec<u8>>,
+    sets: ParameterSets,
 }
 
 impl Ivf {
@@ -58,7 +57,7 @@ impl Ivf {
             first: None,
             last: Duration::ZERO,
             step: Duration::from_millis(33),
-            sets: Vec::new(),
+            sets: ParameterSets::default(),
         })
     }
 
@@ -72,19 +71,6 @@ impl Ivf {
         }
         self.last = time;
         time
-    }
-
-    fn h264(&mut self, data: &[u8]) -> (Vec<u8>, bool) {
-        let units = h264::units(data);
-        let own: Vec<Vec<u8>> = units
-            .iter()
-            .filter(|unit| matches!(h264::kind(unit), SPS | PPS))
-            .map(|unit| unit.to_vec())
-            .collect();
-        if !own.is_empty() {
-            self.sets = own;
-        }
-        h264::access_unit(&units, &self.sets)
     }
 }
 
@@ -110,7 +96,7 @@ impl Demux<VideoItem> for Ivf {
                     (data, key)
                 }
                 VideoCodec::H264 => {
-                    let (data, key) = self.h264(&data);
+                    let (data, key) = self.sets.access_unit(&h264::units(&data));
                     (data.into(), key)
                 }
             };

@@ -14,6 +14,10 @@ use crate::media::frame::Sound;
 
 /// Frames in an item: 20 ms.
 const ITEM: usize = 960;
+
+/// How long an item is.
+pub(super) const PACKET: Duration = Duration::from_millis(20);
+
 const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
 const MOST_CHANNELS: u16 = 32;
 
@@ -104,6 +108,12 @@ impl Layout {
 
     pub(super) fn frame_bytes(self) -> usize {
         usize::from(self.channels) * self.format.bytes()
+    }
+
+    /// The bytes of so much time.
+    pub(super) fn frames_bytes(self, time: Duration) -> u64 {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(0);
+        u64::from(self.rate) * millis / 1_000 * self.frame_bytes() as u64
     }
 }
 

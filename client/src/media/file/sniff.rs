@@ -44,7 +44,8 @@ pub(super) fn kind(input: &mut Input) -> Result<Kind, Problem> {
     })
 }
 
-fn of(head: &[u8]) -> Option<Kind> {
+/// What begins with these bytes.
+pub(super) fn of(head: &[u8]) -> Option<Kind> {
     let wave = (head.starts_with(b"RIFF") || head.starts_with(b"RF64")) && part(head, 8) == b"WAVE";
     if head.starts_with(&[0x1a, 0x45, 0xdf, 0xa3]) {
         Some(Kind::Matroska)
@@ -67,7 +68,7 @@ fn of(head: &[u8]) -> Option<Kind> {
 }
 
 /// A word for what people try by mistake.
-fn guess(head: &[u8]) -> &'static str {
+pub(super) fn guess(head: &[u8]) -> &'static str {
     if head.starts_with(b"RIFF") {
         "a RIFF file of another kind (AVI?)"
     } else if head.starts_with(b"fLaC") {

@@ -46,7 +46,7 @@ impl Item for VideoItem {
         match self {
             Self::Raw(picture) => picture.at = to,
             Self::Encoded(picture) => picture.at = to,
-            Self::Nothing => {}
+            Self::Nothing | Self::Interrupted(_) | Self::Resumed(_) => {}
         }
     }
 

@@ -232,6 +232,11 @@ fn h264_ivf(mkv: &[u8]) -> Vec<u8> {
     out
 }
 
+/// A fixture, for others to test with.
+pub(crate) fn fixture(name: &str) -> &'static [u8] {
+    Fixtures::bytes(name)
+}
+
 fn input(bytes: &[u8]) -> Input {
     Input::new(Cursor::new(bytes.to_vec())).unwrap()
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::input::{Input, Problem};
-use super::pcm::{Format, Layout, Samples};
+use super::pcm::{Format, Layout, PACKET, Samples};
 use super::source::{Demux, Unit};
 use crate::media::capture::AudioItem;
 
@@ -79,7 +79,13 @@ impl Demux<AudioItem> for Wav {
             }
             let frame = self.layout.frame_bytes() as u64;
             let left = self.data.1.saturating_sub(self.input.at());
-            let wanted = left.min(CHUNK.max(frame)) / frame * frame;
+            // What has come through a pipe does not wait for what is still to come.
+            let chunk = if self.input.comes_once() {
+                self.layout.frames_bytes(PACKET)
+            } else {
+                CHUNK
+            };
+            let wanted = left.min(chunk.max(frame)) / frame * frame;
             match self.input.take(wanted)?.filter(|bytes| !bytes.is_empty()) {
                 Some(bytes) => self.samples.push(&bytes)?,
                 None => {

@@ -266,6 +266,10 @@ impl Capture {
     fn run(mut self, mut source: Box<dyn VideoSource>) {
         while !self.shared.stopped() {
             match source.next() {
+                Ok(Some(VideoItem::Interrupted(why))) => {
+                    (self.tell)(SourceEvent::Interrupted(why));
+                }
+                Ok(Some(VideoItem::Resumed(what))) => (self.tell)(SourceEvent::Resumed(what)),
                 Ok(Some(item)) if self.shared.muted.load(Ordering::Relaxed) => self.black(&item),
                 Ok(Some(VideoItem::Raw(picture))) => self.raw(picture),
                 Ok(Some(VideoItem::Encoded(frame))) => self.encoded(frame),

@@ -7,6 +7,7 @@
 
 use std::num::NonZeroU32;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -21,7 +22,7 @@ use winit::event_loop::{
     ActiveEventLoop, ControlFlow, EventLoop, EventLoopProxy, OwnedDisplayHandle,
 };
 use winit::keyboard::{Key, NamedKey};
-use winit::window::{Window as NativeWindow, WindowId};
+use winit::window::{Fullscreen, Window as NativeWindow, WindowId};
 
 use self::canvas::Canvas;
 use crate::event::Event;
@@ -30,6 +31,7 @@ use crate::output::screen::model::ScreenModel;
 use crate::output::{Action, OutputError, PictureBoard, View};
 
 mod canvas;
+mod text;
 
 /// How often the board is looked at for something new.
 const LOOK: Duration = Duration::from_millis(16);
@@ -52,6 +54,7 @@ pub enum WindowError {
 pub struct Window {
     shared: Arc<Mutex<ScreenModel>>,
     proxy: EventLoopProxy<Wake>,
+    drawn: Arc<AtomicU64>,
     /// None where the loop runs on the main thread, which ends it by itself.
     thread: Option<JoinHandle<()>>,
 }
@@ -66,19 +69,20 @@ enum Wake {
 impl Window {
     /// Opens a window on a thread of its own and shows the board until dropped.
     ///
-    /// Keys: `m` mute, `v` camera, `q` or Escape hang up. Closing the window hangs up as well.
-    /// A process can do this once. On macOS use [`run_on_main`].
+    /// Keys: `m` mute, `v` camera, `p` the own picture, `f` full screen, which Escape leaves; `q` or Escape hang up.
+    /// Closing the window hangs up as well. A process can do this once. On macOS use [`run_on_main`].
     ///
     /// # Errors
     /// When there is no display, and always on macOS.
     pub fn start(
         pictures: PictureBoard,
         actions: mpsc::Sender<Action>,
+        fullscreen: bool,
     ) -> Result<Self, WindowError> {
         let (opened, answer) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("window".into())
-            .spawn(move || run(pictures, actions, true, &opened))?;
+            .spawn(move || run(pictures, actions, fullscreen, true, &opened))?;
         match answer.recv() {
             Ok(Ok(mut window)) => {
                 window.thread = Some(thread);
@@ -95,12 +99,19 @@ impl Window {
         }
     }
 
-    /// Shows an event: in the title.
+    /// How often it has been drawn.
+    #[must_use]
+    pub fn drawn(&self) -> u64 {
+        self.drawn.load(Ordering::Relaxed)
+    }
+
+    /// Shows an event: in the title, and on the pictures.
     pub fn event(&self, event: &Event) {
         let mut model = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = model.title();
+        // What changes in every second is drawn with the pictures.
+        let quiet = matches!(event, Event::Stats { .. });
         model.event(Timestamp::now(), event);
-        if model.title() != before {
+        if !quiet {
             let _ = self.proxy.send_event(Wake::Retitle);
         }
     }
@@ -129,14 +140,16 @@ impl Drop for Window {
 pub fn run_on_main(
     pictures: PictureBoard,
     actions: mpsc::Sender<Action>,
+    fullscreen: bool,
     opened: &SyncSender<Result<Window, WindowError>>,
 ) {
-    run(pictures, actions, false, opened);
+    run(pictures, actions, fullscreen, false, opened);
 }
 
 fn run(
     pictures: PictureBoard,
     actions: mpsc::Sender<Action>,
+    fullscreen: bool,
     any_thread: bool,
     opened: &SyncSender<Result<Window, WindowError>>,
 ) {
@@ -163,6 +176,8 @@ fn run(
         board: pictures,
         version: 0,
         actions,
+        fullscreen,
+        drawn: Arc::default(),
         canvas: Canvas::default(),
     };
     if let Err(error) = event_loop.run_app(&mut app) {
@@ -215,6 +230,8 @@ struct App<'a> {
     board: PictureBoard,
     version: u64,
     actions: mpsc::Sender<Action>,
+    fullscreen: bool,
+    drawn: Arc<AtomicU64>,
     canvas: Canvas,
 }
 
@@ -226,7 +243,8 @@ impl App<'_> {
         let attributes = NativeWindow::default_attributes()
             .with_title("rtc-client")
             .with_inner_size(LogicalSize::new(960.0, 540.0))
-            .with_min_inner_size(LogicalSize::new(160.0, 90.0));
+            .with_min_inner_size(LogicalSize::new(160.0, 90.0))
+            .with_fullscreen(self.fullscreen.then_some(Fullscreen::Borderless(None)));
         let window = event_loop
             .create_window(attributes)
             .map(Rc::new)
@@ -243,16 +261,34 @@ impl App<'_> {
         }
     }
 
-    fn key(&self, event: &KeyEvent) {
+    fn fill_screen(&mut self, fill: bool) {
+        self.fullscreen = fill;
+        if let Some((window, _)) = &self.shown {
+            window.set_fullscreen(fill.then_some(Fullscreen::Borderless(None)));
+        }
+    }
+
+    fn toggle_own(&self) {
+        let mut model = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        model.own_hidden = !model.own_hidden;
+        if let Some((window, _)) = &self.shown {
+            window.request_redraw();
+        }
+    }
+
+    fn key(&mut self, event: &KeyEvent) {
         if event.state != ElementState::Pressed || event.repeat {
             return;
         }
         match &event.logical_key {
+            Key::Named(NamedKey::Escape) if self.fullscreen => self.fill_screen(false),
             Key::Named(NamedKey::Escape) => self.act(Action::HangUp),
             Key::Character(c) => match c.as_str() {
                 "m" => self.act(Action::ToggleMute),
                 "v" => self.act(Action::ToggleCamera),
                 "q" => self.act(Action::HangUp),
+                "p" => self.toggle_own(),
+                "f" => self.fill_screen(!self.fullscreen),
                 _ => {}
             },
             _ => {}
@@ -279,8 +315,11 @@ impl App<'_> {
             window.pre_present_notify();
             pixels.present()
         });
-        if let Err(error) = drawn {
-            tracing::debug!("a picture was not drawn: {error}");
+        match drawn {
+            Ok(()) => {
+                self.drawn.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => tracing::debug!("a picture was not drawn: {error}"),
         }
     }
 }
@@ -296,6 +335,7 @@ impl ApplicationHandler<Wake> for App<'_> {
                 let window = Window {
                     shared: Arc::clone(&self.shared),
                     proxy: self.proxy.clone(),
+                    drawn: Arc::clone(&self.drawn),
                     thread: None,
                 };
                 if self.opened.try_send(Ok(window)).is_err() {

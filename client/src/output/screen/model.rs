@@ -97,6 +97,10 @@ pub struct ScreenModel {
     pub signaling_lost: bool,
     /// We asked to leave.
     pub leaving: bool,
+    /// Our own picture is not shown beside the others.
+    pub own_hidden: bool,
+    /// What stands under our picture in a preview, line by line.
+    pub caption: Vec<String>,
     /// Whether a call rings, to be taken by `a` or refused by `r`.
     pub rung: bool,
 }
@@ -171,6 +175,11 @@ impl ScreenModel {
                 self.rung = false;
                 self.note(event);
             }
+            Event::Preview(preview) => {
+                self.room.get_or_insert_with(|| "preview".into());
+                self.since.get_or_insert(now);
+                self.caption = lines::preview_parts(preview);
+            }
             Event::ServerStarted { .. }
             | Event::Notice { .. }
             | Event::Broadcast { .. }
@@ -217,6 +226,7 @@ impl ScreenModel {
             KeyCode::Char(key @ ('0'..='9' | '*' | '#')) => return Some(Action::Dial(key.into())),
             KeyCode::Char('m') => return Some(Action::ToggleMute),
             KeyCode::Char('v') => return Some(Action::ToggleCamera),
+            KeyCode::Char('p') => self.own_hidden = !self.own_hidden,
             KeyCode::Char('d') => self.toggle(Panel::Details),
             KeyCode::Char('?' | 'h') => self.toggle(Panel::Help),
             KeyCode::Esc => self.panel = Panel::Pictures,
@@ -455,6 +465,28 @@ mod tests {
         assert_eq!(mute("b", Kind::Video), (true, false, false, true));
         assert_eq!(model.members.len(), 1);
         assert_eq!(model.title(), "foo: b [you are muted]");
+    }
+
+    #[test]
+    fn our_own_picture_is_hidden_and_shown_by_a_key() {
+        let mut model = ScreenModel::default();
+        assert_eq!(press(&mut model, KeyCode::Char('p')), None);
+        assert!(model.own_hidden);
+        press(&mut model, KeyCode::Char('p'));
+        assert!(!model.own_hidden);
+    }
+
+    #[test]
+    fn a_preview_tells_its_figures_under_the_picture() {
+        let mut model = ScreenModel::default();
+        for event in every_event("cam")
+            .iter()
+            .filter(|e| matches!(e, Event::Preview(_)))
+        {
+            model.event(Timestamp::default(), event);
+        }
+        assert_eq!(model.title(), "preview");
+        assert!(model.caption[0].contains("29.5 fps"), "{:?}", model.caption);
     }
 
     #[test]

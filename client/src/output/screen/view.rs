@@ -19,9 +19,10 @@ const LABEL: Style = Style::new().fg(Color::Black).bg(Color::Gray);
 const ALERT: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
 
 /// What a key does, for the help panel.
-const HELP: [(&str, &str); 10] = [
+const HELP: [(&str, &str); 11] = [
     ("m", "mute or unmute yourself"),
     ("v", "camera off or on"),
+    ("p", "your own picture away or back"),
     (
         "Enter, Tab",
         "write a line of chat; Enter sends, Esc leaves",
@@ -53,7 +54,10 @@ pub fn draw(
         Panel::Help => help(layout.main, buffer),
     }
     if let Some(side) = layout.side {
-        self_view(board, side.own, painter, buffer);
+        // Alone one is seen in the large.
+        if !model.own_hidden && !model.members.is_empty() {
+            self_view(board, side.own, painter, buffer);
+        }
         members(model, board, side.members, buffer);
     }
     chat(model, layout.chat, buffer);
@@ -91,7 +95,7 @@ fn pictures(
         }
         name_plate(member, board.level(&member.id), label, buffer);
     }
-    if layout.side.is_none() {
+    if layout.side.is_none() && !model.own_hidden {
         let corner = layout::corner(area);
         if !corner.is_empty() && painter.may_overlap() {
             self_view(board, corner, painter, buffer);
@@ -116,6 +120,9 @@ fn alone(
     painter: &mut Painter,
     buffer: &mut Buffer,
 ) {
+    if !model.caption.is_empty() {
+        return preview(model, board, area, painter, buffer);
+    }
     let text = if model.room.is_none() {
         "joining…".to_owned()
     } else {
@@ -128,6 +135,31 @@ fn alone(
     } else {
         middle(&text, area, Style::new(), buffer);
     }
+}
+
+/// Our picture over its figures and the level of our sound.
+fn preview(
+    model: &ScreenModel,
+    board: &Snapshot,
+    area: Rect,
+    painter: &mut Painter,
+    buffer: &mut Buffer,
+) {
+    let lines = u16::try_from(model.caption.len()).unwrap_or(u16::MAX);
+    let (picture_area, figures) = layout::split_bottom(area, lines.saturating_add(1));
+    if let Some(picture) = board.picture(SELF) {
+        painter.picture(SELF, picture, picture_area, buffer);
+    }
+    let (words, bar) = layout::split_bottom(figures, 1);
+    for (text, row) in model.caption.iter().zip(rows(words)) {
+        put(
+            buffer,
+            row,
+            &fit(text, usize::from(row.width)),
+            Style::new(),
+        );
+    }
+    meter(board.level(SELF), bar, buffer);
 }
 
 fn self_view(board: &Snapshot, area: Rect, painter: &mut Painter, buffer: &mut Buffer) {

@@ -41,7 +41,7 @@ fn pictures(name: &str, looped: bool, most: usize) -> Vec<(Duration, bool)> {
         match item {
             VideoItem::Encoded(picture) => list.push((picture.at.since(START), picture.key)),
             VideoItem::Raw(picture) => list.push((picture.at.since(START), true)),
-            VideoItem::Nothing => {}
+            VideoItem::Nothing | VideoItem::Interrupted(_) | VideoItem::Resumed(_) => {}
         }
     }
     list
