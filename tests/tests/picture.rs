@@ -3,11 +3,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rtc_client::media::codec::video_decoder;
 use rtc_client::media::convert::to_rgb;
-use rtc_client::media::frame::VideoCodec;
+use rtc_client::media::frame::{EncodedPicture, Picture, VideoCodec};
+use rtc_client::media::receive::video::{PictureSink, VideoReceive};
+use rtc_client::peer::{Peer, PeerConfig, PeerEvent, Signal};
 use rtc_e2e::alone::alone;
 use rtc_e2e::browser::{Browser, ChromeOptions, MARKS_JS, Page, fake};
 use rtc_e2e::process::{Client, PATIENCE};
@@ -125,8 +128,11 @@ fn shown(codec: VideoCodec, frames: &[Vec<u8>]) -> [[u8; 3]; 4] {
     for frame in frames {
         last = decoder.decode(frame).unwrap().or(last);
     }
-    let picture = last.unwrap();
-    let rgb = to_rgb(&picture).unwrap();
+    middles(&last.unwrap())
+}
+
+fn middles(picture: &Picture) -> [[u8; 3]; 4] {
+    let rgb = to_rgb(picture).unwrap();
     let (width, height) = (picture.width as usize, picture.height as usize);
     [(1, 1), (3, 1), (1, 3), (3, 3)].map(|(x, y)| {
         let at = 3 * (height * y / 4 * width + width * x / 4);
@@ -234,6 +240,107 @@ async fn a_browser_shows_our_colours_right() {
     page.goto("about:blank").await.unwrap();
     let ended = client.ended(Duration::ZERO).await.unwrap();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
+}
+
+/// A page without a server: it offers a canvas, and what it has to say waits in `signals`.
+const CANVAS: &str = r"(async () => {
+  await navigator.mediaDevices.getUserMedia({ video: true });
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [320, 192];
+  const context = canvas.getContext('2d');
+  const paint = () => colours.forEach(([r, g, b], i) => {
+    context.fillStyle = `rgb(${r} ${g} ${b})`;
+    context.fillRect((i % 2) * 160, (i >> 1) * 96, 160, 96);
+  });
+  paint();
+  setInterval(paint, 33);
+  const stream = canvas.captureStream(30);
+  globalThis.pc = new RTCPeerConnection();
+  globalThis.signals = [];
+  pc.onicecandidate = ({ candidate }) => candidate && signals.push({ candidate: candidate.toJSON() });
+  pc.addTrack(stream.getVideoTracks()[0], stream);
+  await pc.setLocalDescription();
+  signals.unshift({ description: pc.localDescription.toJSON() });
+})()";
+
+/// The colours in the middle of the quarters, as they would be shown, of the newest picture.
+#[derive(Clone, Default)]
+struct Shown(Arc<Mutex<Option<[[u8; 3]; 4]>>>);
+
+impl PictureSink for Shown {
+    fn encoded(&mut self, _: &EncodedPicture) {}
+    fn picture(&mut self, picture: &Arc<Picture>, _: VideoCodec) {
+        *self.0.lock().unwrap() = Some(middles(picture));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canvas_of_a_browser_is_shown_in_its_colours() {
+    let _alone = alone().await;
+    let server = TestServer::start().await.unwrap();
+    let browser = Browser::launch(&ChromeOptions::default()).await.unwrap();
+    let url = format!("http://localhost:{}/", server.port());
+    let page = browser.open(&url).await.unwrap();
+    let colours: Vec<String> = COLOURS.iter().map(|c| format!("{c:?}")).collect();
+    page.wait_for("document.readyState === 'complete'", PATIENCE)
+        .await
+        .unwrap();
+    page.eval(&format!("globalThis.colours = [{}]", colours.join(",")))
+        .await
+        .unwrap();
+    page.eval(CANVAS).await.unwrap();
+    let (tell, mut events) = tokio::sync::mpsc::channel(256);
+    let config = PeerConfig {
+        send_audio: false,
+        send_video: false,
+        polite: true,
+        ..PeerConfig::default()
+    };
+    let peer = Peer::start(config, tell).await.unwrap();
+    let shown = Shown::default();
+    let mut receivers = Vec::new();
+    let right = || {
+        let seen = *shown.0.lock().unwrap();
+        seen.is_some_and(|seen| seen.iter().zip(COLOURS).all(|(seen, c)| close(seen, c, 3)))
+    };
+    let until = tokio::time::Instant::now() + PATIENCE;
+    while !right() {
+        let late = tokio::time::Instant::now() > until;
+        assert!(!late, "{:?} for {COLOURS:?}", shown.0.lock().unwrap());
+        let said = page.eval("globalThis.signals.splice(0)").await.unwrap();
+        for signal in said.as_array().unwrap() {
+            let signal = match (signal.get("description"), signal.get("candidate")) {
+                (Some(it), _) => Signal::Description(serde_json::from_value(it.clone()).unwrap()),
+                (_, Some(it)) => Signal::Candidate(serde_json::from_value(it.clone()).unwrap()),
+                _ => continue,
+            };
+            peer.handle_signal(signal).await;
+        }
+        while let Ok(event) = events.try_recv() {
+            match event {
+                PeerEvent::Signal(Signal::Description(it)) => {
+                    let it = serde_json::to_string(&it).unwrap();
+                    page.eval(&format!("pc.setRemoteDescription({it})"))
+                        .await
+                        .unwrap();
+                }
+                PeerEvent::Signal(Signal::Candidate(it)) => {
+                    let it = serde_json::to_string(&it).unwrap();
+                    page.eval(&format!("pc.addIceCandidate({it})"))
+                        .await
+                        .unwrap();
+                }
+                PeerEvent::Track(track) => {
+                    let sink = Box::new(shown.clone());
+                    receivers.push(VideoReceive::start(track, None, sink).unwrap());
+                }
+                _ => {}
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(receivers);
+    peer.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -63,6 +63,11 @@ pub trait VideoDecoder: Send {
     /// # Errors
     /// When the frame is broken: ask the far side for a key frame.
     fn decode(&mut self, frame: &[u8]) -> Result<Option<Picture>, CodecError>;
+
+    /// Whether the frames say what their colours mean, so that pictures are converted by that.
+    fn knows_colours(&self) -> bool {
+        false
+    }
 }
 
 /// What an encoder is opened with.

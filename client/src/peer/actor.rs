@@ -85,6 +85,8 @@ pub(super) struct Actor {
     /// And of what is asked of our sound.
     wishes: Option<OpusWishes>,
     offered: receive::Offered,
+    /// Who we are in DTLS, once that is agreed on: `active` or `passive`.
+    role: Option<&'static str>,
     chat: Vec<Arc<dyn DataChannel>>,
     chat_open: bool,
     tracks: usize,
@@ -120,6 +122,7 @@ impl Actor {
             told: None,
             wishes: None,
             offered: receive::Offered::default(),
+            role: None,
             chat: Vec::new(),
             chat_open: false,
             tracks: 0,

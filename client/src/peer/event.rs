@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::event::Kind;
 use crate::media::clock::Timestamp;
-use crate::media::convert::Rotation;
+use crate::media::convert::{Colours, Rotation};
 use crate::media::frame::VideoCodec;
 use crate::media::send::wishes::OpusWishes;
 use rtc_protocol::Signal;
@@ -166,6 +166,8 @@ pub struct RtpPacket {
     pub audio_level: Option<u8>,
     /// How its picture is to be turned (RFC 7742, section 5), where the sender tells it.
     pub rotation: Option<Rotation>,
+    /// What the colours of its picture mean, where the sender tells it.
+    pub colours: Option<Colours>,
 }
 
 /// A count that several hands share.

@@ -12,7 +12,7 @@ use super::actor::News;
 use super::event::{Counter, KeyFrameRequest, RemoteCodec, RemoteTrack, RtpPacket};
 use crate::event::Kind;
 use crate::media::clock::Timestamp;
-use crate::media::convert::Rotation;
+use crate::media::convert::{Colours, Rotation};
 
 /// Packets that wait for their reader: more than a second of high-rate video. The newest is dropped.
 const PACKETS: usize = 2048;
@@ -26,6 +26,8 @@ pub(super) struct Offered {
     pub(super) audio_level: Option<u8>,
     /// The id of the one that tells which way up a picture is.
     pub(super) orientation: Option<u8>,
+    /// The id of the one that tells what its colours mean.
+    pub(super) colours: Option<u8>,
 }
 
 /// Announces a track with its first packet and forwards its packets until it ends.
@@ -42,8 +44,8 @@ pub(super) async fn drain(track: Arc<dyn TrackRemote>, offered: Offered, news: m
         .map(|(_, payload_type, codec)| (payload_type, codec))
         .collect();
     let ids = match kind {
-        Kind::Audio => [offered.audio_level, None],
-        Kind::Video => [None, offered.orientation],
+        Kind::Audio => [offered.audio_level, None, None],
+        Kind::Video => [None, offered.orientation, offered.colours],
     };
     let (packets, rtp) = mpsc::channel(PACKETS);
     let dropped = Counter::default();
@@ -93,7 +95,10 @@ pub(super) async fn drain(track: Arc<dyn TrackRemote>, offered: Offered, news: m
     }
 }
 
-fn received(packet: rtc::rtp::Packet, [audio_level, orientation]: [Option<u8>; 2]) -> RtpPacket {
+fn received(
+    packet: rtc::rtp::Packet,
+    [audio_level, orientation, colours]: [Option<u8>; 3],
+) -> RtpPacket {
     let told = |id: Option<u8>| {
         let extension = packet.header.get_extension(id?)?;
         extension.first().copied()
@@ -107,6 +112,9 @@ fn received(packet: rtc::rtp::Packet, [audio_level, orientation]: [Option<u8>; 2
         // The highest bit tells voice (RFC 6464 section 3).
         audio_level: told(audio_level).map(|byte| byte & 0x7f),
         rotation: told(orientation).map(Rotation::told),
+        colours: colours
+            .and_then(|id| packet.header.get_extension(id))
+            .and_then(|extension| Colours::told(&extension)),
         payload: packet.payload,
     }
 }

@@ -157,6 +157,27 @@ pub(super) fn extension(sdp: &str, kind: &str, uri: &str) -> Option<u8> {
         })
 }
 
+/// Who the maker of an answer is in DTLS (RFC 8842, section 5.3).
+pub(super) fn role(sdp: &str) -> Option<&'static str> {
+    sdp.lines().find_map(|line| match line.trim() {
+        "a=setup:active" => Some("active"),
+        "a=setup:passive" => Some("passive"),
+        _ => None,
+    })
+}
+
+/// The answer of one who is this in DTLS.
+pub(super) fn with_role(sdp: &str, role: &str) -> String {
+    ["active", "passive"]
+        .iter()
+        .fold(sdp.to_owned(), |sdp, other| {
+            sdp.replace(
+                &format!("a=setup:{other}\r\n"),
+                &format!("a=setup:{role}\r\n"),
+            )
+        })
+}
+
 /// Whether a description's side sends media of a kind (RFC 3264 section 5.1).
 pub(super) fn sends(sdp: &str, kind: &str) -> bool {
     flows(sdp, kind, "a=recvonly")

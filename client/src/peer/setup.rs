@@ -27,6 +27,8 @@ use crate::net::{EngineRuntime, Hurry};
 pub(super) const AUDIO_LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 /// RFC 7742, section 5.
 pub(super) const ORIENTATION_URI: &str = "urn:3gpp:video-orientation";
+/// Browsers' own, of no standard.
+pub(super) const COLOURS_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/color-space";
 /// RFC 9143.
 const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 
@@ -74,6 +76,7 @@ pub(super) async fn open(
         (MID_URI, RtpCodecKind::Video),
         (AUDIO_LEVEL_URI, RtpCodecKind::Audio),
         (ORIENTATION_URI, RtpCodecKind::Video),
+        (COLOURS_URI, RtpCodecKind::Video),
     ] {
         let uri = uri.to_owned();
         media.register_header_extension(RTCRtpHeaderExtensionCapability { uri }, kind, None)?;

@@ -208,7 +208,7 @@ impl YUVSource for Even<'_> {
 pub struct H264Decoder {
     library: Decoder,
     /// What the last parameter set says.
-    colours: Colours,
+    colours: Option<Colours>,
     waits_for_key: bool,
 }
 
@@ -220,7 +220,7 @@ impl H264Decoder {
     pub fn new() -> Result<Self, CodecError> {
         Ok(Self {
             library: open_decoder()?,
-            colours: Colours::default(),
+            colours: None,
             waits_for_key: true,
         })
     }
@@ -242,7 +242,7 @@ impl H264Decoder {
         let decoded = self.library.decode(frame).map_err(|e| e.to_string())?;
         let mut picture = decoded.map(|yuv| copy(&yuv)).transpose()?;
         if let Some(picture) = &mut picture {
-            to_ours(picture, self.colours);
+            to_ours(picture, self.colours.unwrap_or_default());
         }
         if decodes_alone {
             self.waits_for_key = false;
@@ -261,6 +261,10 @@ impl VideoDecoder for H264Decoder {
                 problem,
             }
         })
+    }
+
+    fn knows_colours(&self) -> bool {
+        self.colours.is_some()
     }
 }
 

@@ -208,6 +208,10 @@ impl VideoDecoder for VpxDecoder {
             problem,
         })
     }
+
+    fn knows_colours(&self) -> bool {
+        self.library.knows_colours
+    }
 }
 
 fn check_vp8(frame: &[u8]) -> Result<(), String> {

@@ -23,6 +23,29 @@ pub enum Matrix {
     Bt2020,
 }
 
+impl Colours {
+    /// What a header extension says, as browsers send it with key frames
+    /// (<http://www.webrtc.org/experiments/rtp-hdrext/color-space>): primaries, transfer and matrix by the numbers of ITU-T
+    /// H.273, then the range in the bits 4 and 5 and where chroma sits. `None` where it says nothing of use.
+    #[must_use]
+    pub fn told(extension: &[u8]) -> Option<Self> {
+        const LIMITED: u8 = 1;
+        const FULL: u8 = 2;
+        let [_, _, matrix, more, ..] = *extension else {
+            return None;
+        };
+        let full_range = match more >> 4 & 3 {
+            LIMITED => false,
+            FULL => true,
+            _ => return None,
+        };
+        Some(Self {
+            matrix: Matrix::numbered(matrix.into()),
+            full_range,
+        })
+    }
+}
+
 impl Matrix {
     /// By the number of ITU-T H.273, table 4.
     #[must_use]
@@ -169,6 +192,18 @@ mod tests {
             let made = ours(other, matrix, full);
             assert!(near(made, is), "{other:?} {matrix:?} {full}: {made:?}");
         }
+    }
+
+    #[test]
+    fn what_a_header_extension_tells_is_read() {
+        let is = |matrix, full_range| Some(Colours { matrix, full_range });
+        // As libwebrtc writes them: chroma is not sited.
+        assert_eq!(Colours::told(&[1, 1, 1, 0x20]), is(Matrix::Bt709, true));
+        assert_eq!(Colours::told(&[6, 6, 6, 0x15]), is(Matrix::Bt601, false));
+        let with_more = [9, 16, 9, 0x10, 0, 0, 0, 0];
+        assert_eq!(Colours::told(&with_more), is(Matrix::Bt2020, false));
+        assert_eq!(Colours::told(&[1, 1, 1, 0x30]), None, "derived from what?");
+        assert_eq!(Colours::told(&[1, 1, 1]), None);
     }
 
     #[test]

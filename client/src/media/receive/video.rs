@@ -14,11 +14,11 @@ use tokio_util::task::AbortOnDropHandle;
 use super::assemble::{Assembler, Frame, Output, Packet};
 use super::clock::MediaClock;
 use super::freeze::{FreezeMeter, Freezes};
-use super::orientation::Orientations;
+use super::told::Told;
 use crate::e2ee::{Incoming, Medium};
 use crate::media::clock::Timestamp;
 use crate::media::codec::{self, VideoDecoder};
-use crate::media::convert::{Rotation, rotate};
+use crate::media::convert::{Colours, Rotation, rotate, to_ours};
 use crate::media::frame::{EncodedPicture, Picture, VideoCodec};
 use crate::peer::{KeyFrameRequest, RemoteCodec, RemoteTrack, RtpPacket};
 
@@ -101,7 +101,8 @@ impl VideoReceive {
             frames: frames.clone(),
             assembler: None,
             clock: MediaClock::new(CLOCK_RATE),
-            orientations: Orientations::default(),
+            orientations: Told::default(),
+            colours: Told::default(),
         };
         Ok(Self {
             counts,
@@ -145,6 +146,8 @@ struct Coded {
     frame: Frame,
     at: Timestamp,
     rotation: Rotation,
+    /// What the sender says that they mean.
+    colours: Option<Colours>,
 }
 
 struct Drain {
@@ -155,7 +158,8 @@ struct Drain {
     frames: SyncSender<Option<Coded>>,
     assembler: Option<(VideoCodec, Assembler)>,
     clock: MediaClock,
-    orientations: Orientations,
+    orientations: Told<Rotation>,
+    colours: Told<Option<Colours>>,
 }
 
 impl Drain {
@@ -186,6 +190,9 @@ impl Drain {
         self.clock.observe(arrived, packet.timestamp);
         if let Some(rotation) = packet.rotation {
             self.orientations.note(packet.timestamp, rotation);
+        }
+        if packet.colours.is_some() {
+            self.colours.note(packet.timestamp, packet.colours);
         }
         let mut outputs = Vec::new();
         if self.broken.swap(false, Ordering::Relaxed) {
@@ -224,11 +231,13 @@ impl Drain {
                 Output::Frame(frame) => {
                     let at = self.clock.at(frame.timestamp).unwrap_or(now);
                     let rotation = self.orientations.of(frame.timestamp);
+                    let colours = self.colours.of(frame.timestamp);
                     let coded = Coded {
                         codec,
                         frame,
                         at,
                         rotation,
+                        colours,
                     };
                     match self.frames.try_send(Some(coded)) {
                         Ok(()) => {}
@@ -269,6 +278,7 @@ impl Decode {
                 frame,
                 at,
                 rotation,
+                colours,
             } = coded;
             if self.stop.load(Ordering::Relaxed) {
                 return;
@@ -284,7 +294,13 @@ impl Decode {
                 at,
                 layer: None,
             });
-            if let Some(picture) = picture {
+            if let Some(mut picture) = picture {
+                // Where the frames themselves say it, the decoder has seen to it.
+                let silent = |(_, decoder): &(_, Box<dyn VideoDecoder>)| !decoder.knows_colours();
+                if let Some(colours) = colours.filter(|_| self.decoder.as_ref().is_some_and(silent))
+                {
+                    to_ours(&mut picture, colours);
+                }
                 let picture = rotate(picture, rotation);
                 self.counts.decoded.fetch_add(1, Ordering::Relaxed);
                 self.counts.width.store(picture.width, Ordering::Relaxed);

@@ -72,6 +72,11 @@ impl Actor {
                     .set_remote_description(answer)
                     .await
                     .map_err(|e| e.to_string())?;
+                self.role = self.role.or(match sdp::role(&text) {
+                    Some("active") => Some("passive"),
+                    Some(_) => Some("active"),
+                    None => None,
+                });
                 self.begin().await;
                 Ok(())
             }
@@ -109,11 +114,20 @@ impl Actor {
 
     async fn answer(&mut self) -> webrtc::error::Result<()> {
         let answer = self.engine.connection.create_answer(None).await?;
-        let text = answer.sdp.clone();
+        let text = sdp::mend(&answer.sdp);
         self.engine.connection.set_local_description(answer).await?;
+        // Who is who in DTLS stays for as long as its association does (RFC 8842, section 5.5), and the engine would always
+        // be the active one.
+        let text = match self.role {
+            Some(role) => sdp::with_role(&text, role),
+            None => {
+                self.role = sdp::role(&text);
+                text
+            }
+        };
         self.tell(PeerEvent::Signal(Signal::Description(Description {
             kind: SdpType::Answer,
-            sdp: sdp::mend(&text),
+            sdp: text,
         })));
         self.begin().await;
         Ok(())
@@ -164,6 +178,7 @@ impl Actor {
         self.engine.close().await;
         self.engine = engine;
         self.prepared = false;
+        self.role = None;
         self.add_tracks()
             .await
             .map_err(|error| PeerError::Open(error.to_string()))
@@ -223,6 +238,7 @@ impl Actor {
                 codecs: remote_codecs(&local.sdp),
                 audio_level: sdp::extension(&local.sdp, "audio", setup::AUDIO_LEVEL_URI),
                 orientation: sdp::extension(&local.sdp, "video", setup::ORIENTATION_URI),
+                colours: sdp::extension(&local.sdp, "video", setup::COLOURS_URI),
             };
             goes = ["audio", "video"].map(|kind| sdp::sends(&local.sdp, kind));
             beside_opus = sdp::formats(&local.sdp, "audio");

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::{
     Format, MAX_BYTES, MAX_LINES, MAX_SECTIONS, Refused, check, choose_video, extension, formats,
-    mend, receives, section_kinds, sends, username_fragments,
+    mend, receives, role, section_kinds, sends, username_fragments, with_role,
 };
 use crate::media::frame::VideoCodec::{H264, Vp8, Vp9};
 
@@ -206,4 +206,15 @@ proptest! {
         let once = mend(&text);
         prop_assert_eq!(mend(&once), once);
     }
+}
+
+#[test]
+fn an_answer_is_made_one_of_who_we_are_already() {
+    let answer = "v=0\r\nm=audio 9 X 0\r\na=setup:active\r\nm=video 9 X 0\r\na=setup:active\r\n";
+    assert_eq!(role(answer), Some("active"));
+    let passive = with_role(answer, "passive");
+    assert_eq!(passive, answer.replace("active", "passive"));
+    assert_eq!(role(&passive), Some("passive"));
+    assert_eq!(with_role(&passive, "passive"), passive);
+    assert_eq!(role("v=0\r\na=setup:actpass\r\n"), None);
 }

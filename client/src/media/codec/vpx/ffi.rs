@@ -418,6 +418,8 @@ fn configuration(settings: &Settings) -> Result<vpx_codec_enc_cfg, String> {
 /// A decoder.
 pub(super) struct Decoder {
     context: Context,
+    /// Whether the last frame said what its colours mean.
+    pub(super) knows_colours: bool,
 }
 
 impl Decoder {
@@ -440,6 +442,7 @@ impl Decoder {
         };
         Ok(Self {
             context: started(code, context)?,
+            knows_colours: false,
         })
     }
 
@@ -510,6 +513,7 @@ impl Decoder {
             v: plane(2, width.div_ceil(2), height.div_ceil(2))?,
             at,
         };
+        self.knows_colours = image.cs != vpx_color_space::VPX_CS_UNKNOWN;
         to_ours(&mut picture, colours(image));
         Ok(Some(picture))
     }

@@ -7,12 +7,12 @@ pub(crate) fn size(sps: &[u8]) -> Option<(u32, u32)> {
     read(sps).map(|(size, _)| size)
 }
 
-/// What the samples mean; what is not told, or broken, is as everywhere.
-pub(crate) fn colours(sps: &[u8]) -> Colours {
-    read(sps).map_or_else(Colours::default, |(_, colours)| colours)
+/// What the samples mean, where it is told.
+pub(crate) fn colours(sps: &[u8]) -> Option<Colours> {
+    read(sps)?.1
 }
 
-fn read(sps: &[u8]) -> Option<((u32, u32), Colours)> {
+fn read(sps: &[u8]) -> Option<((u32, u32), Option<Colours>)> {
     let profile = *sps.get(1)?;
     let bytes = unescape(sps.get(4..)?);
     let mut bits = Bits {
@@ -77,7 +77,7 @@ fn read(sps: &[u8]) -> Option<((u32, u32), Colours)> {
     };
     let width = side(columns, 16, crop[0], crop[1], unit_x)?;
     let height = side(rows, 16 * fields, crop[2], crop[3], unit_y)?;
-    let colours = usability(&mut bits).unwrap_or_default();
+    let colours = usability(&mut bits);
     (width > 0 && height > 0).then_some(((width, height), colours))
 }
 
@@ -204,8 +204,8 @@ mod tests {
             assert_eq!(size(&sps), Some((16, 16)), "{bits}");
             colours(&sps)
         };
-        let is = |matrix, full_range| Colours { matrix, full_range };
-        assert_eq!(of("0"), Colours::default());
+        let is = |matrix, full_range| Some(Colours { matrix, full_range });
+        assert_eq!(of("0"), None);
         // No aspect, no overscan; a signal of any format, in full range, without more.
         assert_eq!(of("100110110"), is(Matrix::Bt601, true));
         let told = "00000001".repeat(3);

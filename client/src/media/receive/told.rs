@@ -1,35 +1,34 @@
-//! Which way up each frame of a stream is: told with some packets, and true until told otherwise (RFC 7742, section 5). Pure.
+//! What a sender tells with some packets of a stream and what is true from that frame on until it tells otherwise: which way
+//! up pictures are (RFC 7742, section 5), what their colours mean. Pure.
 
 use std::collections::VecDeque;
 
-use crate::media::convert::Rotation;
-
-/// Frames whose turn was told and that are not whole yet; the oldest are forgotten first.
+/// Frames of which something was told and that are not whole yet; the oldest are forgotten first.
 const FRAMES: usize = 32;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Orientations {
-    told: VecDeque<(u32, Rotation)>,
-    now: Rotation,
+pub struct Told<T> {
+    frames: VecDeque<(u32, T)>,
+    now: T,
 }
 
-impl Orientations {
-    /// A packet of the frame of this RTP time tells its turn.
-    pub fn note(&mut self, timestamp: u32, rotation: Rotation) {
-        if self.told.iter().any(|(known, _)| *known == timestamp) {
+impl<T: Copy> Told<T> {
+    /// A packet of the frame of this RTP time tells it.
+    pub fn note(&mut self, timestamp: u32, what: T) {
+        if self.frames.iter().any(|(known, _)| *known == timestamp) {
             return;
         }
-        if self.told.len() == FRAMES {
-            self.told.pop_front();
+        if self.frames.len() == FRAMES {
+            self.frames.pop_front();
         }
-        self.told.push_back((timestamp, rotation));
+        self.frames.push_back((timestamp, what));
     }
 
-    /// The turn of the frame of this RTP time; frames are asked about in order.
-    pub fn of(&mut self, timestamp: u32) -> Rotation {
+    /// What is true of the frame of this RTP time; frames are asked about in order.
+    pub fn of(&mut self, timestamp: u32) -> T {
         let mut newest = i32::MIN;
-        self.told.retain(|(told, rotation)| {
+        self.frames.retain(|(told, what)| {
             let ahead = told.wrapping_sub(timestamp).cast_signed();
             if ahead > 0 {
                 return true;
@@ -37,7 +36,7 @@ impl Orientations {
             // They may have come in any order.
             if ahead >= newest {
                 newest = ahead;
-                self.now = *rotation;
+                self.now = *what;
             }
             false
         });
@@ -48,10 +47,11 @@ impl Orientations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::convert::Rotation;
 
     #[test]
     fn a_turn_holds_until_another_is_told() {
-        let mut turns = Orientations::default();
+        let mut turns = Told::default();
         assert_eq!(turns.of(1_000), Rotation::None);
         turns.note(4_000, Rotation::Quarter);
         turns.note(10_000, Rotation::Half);
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn frames_that_never_became_whole_still_tell_theirs_in_any_order() {
-        let mut turns = Orientations::default();
+        let mut turns = Told::default();
         turns.note(6_000, Rotation::Half);
         turns.note(3_000, Rotation::Quarter);
         assert_eq!(turns.of(9_000), Rotation::Half);
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn time_that_wraps_and_a_stream_without_end_are_no_matter() {
-        let mut turns = Orientations::default();
+        let mut turns = Told::default();
         turns.note(u32::MAX - 5, Rotation::Quarter);
         turns.note(100, Rotation::Half);
         assert_eq!(turns.of(u32::MAX), Rotation::Quarter);
@@ -79,6 +79,6 @@ mod tests {
         for frame in 0..1_000 {
             turns.note(1_000 + frame, Rotation::None);
         }
-        assert_eq!(turns.told.len(), FRAMES);
+        assert_eq!(turns.frames.len(), FRAMES);
     }
 }
