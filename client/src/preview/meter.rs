@@ -1,5 +1,7 @@
 //! What is counted of sources. Pure: time comes in.
 
+use std::time::Duration;
+
 use crate::event::{PreviewAudio, PreviewVideo};
 use crate::media::capture::CaptureStats;
 use crate::media::clock::Timestamp;
@@ -12,7 +14,11 @@ pub(super) struct PictureMeter {
     /// The stretch since the last report: from when, and how many.
     since: Option<Timestamp>,
     recent: u32,
+    fps: f64,
 }
+
+/// Less than this tells no rate: that of the stretch before is told again.
+const SHORTEST: Duration = Duration::from_millis(200);
 
 impl PictureMeter {
     /// A picture came.
@@ -33,22 +39,17 @@ impl PictureMeter {
         source: String,
         stats: CaptureStats,
     ) -> PreviewVideo {
-        let seconds = self
-            .since
-            .map_or(0.0, |since| now.since(since).as_secs_f64());
-        let fps = if seconds > 0.0 {
-            f64::from(self.recent) / seconds
-        } else {
-            0.0
-        };
-        if self.since.is_some() {
+        if let Some(stretch) = self.since.map(|since| now.since(since))
+            && stretch >= SHORTEST
+        {
+            self.fps = f64::from(self.recent) / stretch.as_secs_f64();
             self.since = Some(now);
+            self.recent = 0;
         }
-        self.recent = 0;
         PreviewVideo {
             source,
             frames: self.frames,
-            fps,
+            fps: self.fps,
             width: self.size.0,
             height: self.size.1,
             dropped: stats.dropped,
@@ -110,8 +111,6 @@ impl LevelMeter {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -132,7 +131,9 @@ mod tests {
             meter.see(at(n), (640, 360));
         }
         assert_eq!(report(&mut meter, 60), (39, 130.0));
-        assert_eq!(report(&mut meter, 60), (39, 0.0));
+        // Right after, nothing more is known; a while without pictures is none a second.
+        assert_eq!(report(&mut meter, 61), (39, 130.0));
+        assert_eq!(report(&mut meter, 70), (39, 0.0));
     }
 
     #[test]
