@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use rtc_client::measure::quality::psnr_luma;
 use rtc_client::media::capture::test_picture::render;
 use rtc_client::media::clock::Timestamp;
-use rtc_client::media::codec::{EncoderConfig, video_decoder, video_encoder};
+use rtc_client::media::codec::{AVAILABLE, EncoderConfig, video_decoder, video_encoder};
 use rtc_client::media::frame::VideoCodec;
 
 fn main() -> anyhow::Result<()> {
     let count = std::env::args().nth(1).map_or(Ok(300), |n| n.parse())?;
     println!("codec size encode_ms decode_ms kbit/s psnr_db dropped render_ms");
-    for codec in [VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9] {
+    for &codec in AVAILABLE {
         for (width, height) in [(320, 180), (640, 360), (1280, 720)] {
             run(codec, width, height, count)?;
         }

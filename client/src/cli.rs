@@ -24,6 +24,13 @@ pub struct Cli {
     pub(crate) verbose: u8,
 }
 
+/// Of which VP8 costs least, and what browsers have in hardware comes before what costs most.
+const CODECS: &str = if cfg!(feature = "av1") {
+    "vp8,h264,vp9,av1"
+} else {
+    "vp8,h264,vp9"
+};
+
 const EXAMPLES: &str = "\
 Examples:
   rtc-client join foo                        a call in room foo; type it in two terminals
@@ -141,11 +148,11 @@ pub(crate) struct Media {
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=120), help_heading = "Sources")]
     pub(crate) fps: u32,
 
-    /// Codecs of the picture in order of preference: vp8, vp9, h264.
+    /// Codecs of the picture in order of preference: vp8, vp9, h264, av1.
     #[arg(
         long,
         value_name = "LIST",
-        default_value = "vp8,h264,vp9",
+        default_value = CODECS,
         help_heading = "Media"
     )]
     pub(crate) codec: String,

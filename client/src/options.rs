@@ -8,6 +8,7 @@ use rtc_protocol::{AuthToken, Name};
 
 use crate::cli::{self, Display, Graphics, Media};
 use crate::e2ee::{Medium, RoomSecret};
+use crate::media::codec::AVAILABLE;
 use crate::media::convert::Rotation;
 use crate::media::file::{PicturePipe, PipeFrom, SoundPipe};
 use crate::media::frame::VideoCodec;
@@ -584,17 +585,27 @@ fn codecs(text: &str) -> Result<Vec<VideoCodec>, OptionError> {
         let codec = match word.to_ascii_lowercase().as_str() {
             "vp8" => VideoCodec::Vp8,
             "vp9" => VideoCodec::Vp9,
+            "av1" => VideoCodec::Av1,
             "h264" | "h.264" | "avc" => VideoCodec::H264,
             _ => {
                 return Err(OptionError::new(
                     "--codec",
                     text,
                     format!(
-                        "{word:?} is no codec of ours; use vp8, vp9 and h264, with commas between"
+                        "{word:?} is no codec of ours; use vp8, vp9, h264 and av1, with commas between"
                     ),
                 ));
             }
         };
+        if !AVAILABLE.contains(&codec) {
+            return Err(OptionError::new(
+                "--codec",
+                text,
+                format!(
+                    "this build is without {word}; leave it out, or build with --features {word}"
+                ),
+            ));
+        }
         if !list.contains(&codec) {
             list.push(codec);
         }
@@ -610,7 +621,7 @@ fn encryptable(text: &str) -> Result<Vec<VideoCodec>, OptionError> {
         return Err(OptionError::new(
             "--codec",
             text,
-            "with --e2ee pictures are in vp8 or vp9: there is no way to encrypt h264 end to end; add vp8",
+            "with --e2ee pictures are in vp8 or vp9: there is no way to encrypt h264 and av1 end to end; add vp8",
         ));
     }
     Ok(list)
@@ -805,8 +816,14 @@ mod tests {
             parse(&["--e2ee", "x"]).unwrap().codecs,
             [VideoCodec::Vp8, VideoCodec::Vp9]
         );
-        let error = parse(&["--e2ee", "x", "--codec", "h264"]).unwrap_err();
-        assert!(error.to_string().contains("add vp8"), "{error}");
+        for codec in [
+            "h264",
+            #[cfg(feature = "av1")]
+            "av1",
+        ] {
+            let error = parse(&["--e2ee", "x", "--codec", codec]).unwrap_err();
+            assert!(error.to_string().contains("add vp8"), "{error}");
+        }
     }
 
     #[test]
@@ -837,6 +854,8 @@ mod tests {
             ["--size", "641x360"],
             ["--size", "big"],
             ["--codec", "theora"],
+            #[cfg(not(feature = "av1"))]
+            ["--codec", "av1,vp8"],
             ["--degradation", "gracefully"],
             ["--audio-red", "sometimes"],
             ["--rotate", "45"],

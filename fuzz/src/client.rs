@@ -48,7 +48,12 @@ pub fn description(data: &[u8]) {
         let formats = sdp::formats(text, kind);
         let _ = sdp::choose_video(
             &formats,
-            &[VideoCodec::H264, VideoCodec::Vp8, VideoCodec::Vp9],
+            &[
+                VideoCodec::Av1,
+                VideoCodec::H264,
+                VideoCodec::Vp8,
+                VideoCodec::Vp9,
+            ],
         );
         let _ = (sdp::sends(text, kind), sdp::receives(text, kind));
         let _ = sdp::extension(text, kind, "urn:ietf:params:rtp-hdrext:sdes:mid");
@@ -64,6 +69,7 @@ pub fn pictures(data: &[u8]) {
     };
     let codec = match (first >> 6, first & 1) {
         (1, _) => VideoCodec::Vp9,
+        (2, _) => VideoCodec::Av1,
         (_, 0) => VideoCodec::Vp8,
         _ => VideoCodec::H264,
     };
@@ -97,7 +103,7 @@ pub fn pictures(data: &[u8]) {
         for output in outputs {
             if let Output::Frame(frame) = output {
                 // H.264 gets a start code before each unit, of which there may be one in every two bytes;
-                // VP9 gets an index of its layers.
+                // VP9 gets an index of its layers, AV1 the sizes of its units.
                 assert!(!frame.data.is_empty() && frame.data.len() <= bytes * 5 + 40);
             }
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use rtc_e2e::alone::alone;
-use rtc_e2e::browser::{Browser, ChromeOptions, MARKS_JS, Page, TONE_JS, fake};
+use rtc_e2e::browser::{Browser, ChromeOptions, Page, fake, watch};
 use rtc_e2e::process::{Client, PATIENCE};
 use rtc_e2e::server::TestServer;
 use serde_json::Value;
@@ -64,40 +64,11 @@ impl Stage {
     }
 }
 
-/// Watches what the page receives of its `index`th peer until there is enough of it.
-async fn watch(page: &Page, peer: &str, hz: u32) -> (Value, Value) {
-    page.eval(MARKS_JS).await.unwrap();
-    page.eval(TONE_JS).await.unwrap();
-    let find = format!("rtc.peers.find(p => p.name === '{peer}')");
-    page.wait_for(
-        &format!("{find}?.state === 'connected' && rtc.video({find}.id)?.videoWidth > 0"),
-        PATIENCE,
-    )
-    .await
-    .unwrap();
-    page.eval(&format!(
-        "(() => {{ const stream = rtc.stream({find}.id); \
-         globalThis.marks = rtcMarks.watch(stream.getVideoTracks()[0]); \
-         globalThis.tone = rtcTone.watch(stream.getAudioTracks()[0], {hz}); }})()"
-    ))
-    .await
-    .unwrap();
-    page.wait_for(
-        "marks.summary().read >= 90 && tone.summary().heardSeconds >= 3",
-        PATIENCE,
-    )
-    .await
-    .unwrap();
-    let marks = page.eval("marks.summary()").await.unwrap();
-    let tone = page.eval("tone.summary()").await.unwrap();
-    (marks, tone)
-}
-
-/// A real-time VP9 encoder may leave parts of a picture as they were in the one before, as
+/// A real-time encoder of VP9 or AV1 may leave parts of a picture as they were in the one before, as
 /// where the film begins again: the mark is not beyond doubt then. Others do so never.
 fn few_are_smeared(marks: &Value, mime: &str) {
     let most = match mime {
-        "video/VP9" => 2 + marks["read"].as_u64().unwrap_or(0) / 15,
+        "video/VP9" | "video/AV1" => 2 + marks["read"].as_u64().unwrap_or(0) / 15,
         _ => 0,
     };
     assert!(marks["unreadable"].as_u64() <= Some(most), "{marks}");
@@ -119,8 +90,17 @@ fn client_saw_and_heard(summary: &Value, peer: &str, mime: &str) {
         .unwrap_or_else(|| panic!("no {peer} in {summary:#}"));
     let marks = &peer["marks"];
     assert!(marks["read"].as_u64().unwrap_or(0) >= 60, "{peer:#}");
-    // The browser's camera is a short film in a loop: its numbers begin again.
-    few_are_smeared(marks, mime);
+    // The browser's camera is a short film in a loop: its numbers begin again. Chromium encodes AV1 at libaom's fastest,
+    // which leaves small cells as they were in up to half of the pictures.
+    if mime == "video/AV1" {
+        assert!(
+            marks["unreadable"].as_u64() <= marks["read"].as_u64(),
+            "{marks}"
+        );
+        assert!(marks["psnrDbMin"].as_f64() > Some(30.0), "{marks}");
+    } else {
+        few_are_smeared(marks, mime);
+    }
     let tone = &peer["tone"];
     let hz = tone["frequencyHz"].as_f64().unwrap();
     assert!((hz - 440.0).abs() < 2.0, "{peer:#}");
@@ -146,10 +126,11 @@ async fn both_ways(codec: &str, page_codec: &str, browser_first: bool) {
     let mime = match codec.split(',').next() {
         Some("h264") => "video/H264",
         Some("vp9") => "video/VP9",
+        Some("av1") => "video/AV1",
         _ => "video/VP8",
     };
     assert_eq!(first["codec"], mime);
-    let seen = watch(&page, "terminal", 660).await;
+    let seen = watch(&page, "terminal", 660, PATIENCE).await.unwrap();
     page_saw_and_heard(&seen, 660.0, mime);
     client
         .wait_for("stats", |e| e["report"].is_object())
@@ -188,6 +169,16 @@ async fn a_browser_calls_a_client_in_vp9() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_calls_a_browser_in_av1() {
+    both_ways("av1,vp8", "&codec=av1", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_calls_a_client_in_av1() {
+    both_ways("av1,vp8", "&codec=av1", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_clients_and_a_browser_make_a_mesh() {
     let _alone = alone().await;
     let stage = Stage::new().await;
@@ -205,7 +196,7 @@ async fn two_clients_and_a_browser_make_a_mesh() {
         }
     }
     for peer in ["one", "two"] {
-        let seen = watch(&page, peer, 660).await;
+        let seen = watch(&page, peer, 660, PATIENCE).await.unwrap();
         page_saw_and_heard(&seen, 660.0, "video/VP8");
         page.eval("Promise.all([marks.stop(), tone.stop()])")
             .await

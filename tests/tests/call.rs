@@ -51,7 +51,15 @@ fn saw_and_heard(ended: &Ended, codec: &str, hz: f64) {
     let marks = &peer["marks"];
     let number = |v: &Value| v.as_f64().unwrap_or(f64::NAN);
     assert!(number(&marks["read"]) >= 100.0, "{peer:#}");
-    for none in ["missing", "repeated", "outOfOrder", "unreadable"] {
+    // A real-time encoder of AV1 may leave parts of a picture as they were in the one before: the mark is not beyond
+    // doubt then, and its number missing.
+    let smeared = match codec {
+        "video/AV1" => 2.0 + number(&marks["read"]) / 15.0,
+        _ => 0.0,
+    };
+    assert!(number(&marks["unreadable"]) <= smeared, "{peer:#}");
+    assert_eq!(marks["missing"], marks["unreadable"], "missing: {peer:#}");
+    for none in ["repeated", "outOfOrder"] {
         assert_eq!(marks[none], 0, "{none}: {peer:#}");
     }
     assert!(number(&marks["psnrDb"]) > 30.0, "{peer:#}");
@@ -96,6 +104,18 @@ async fn two_clients_see_and_hear_each_other_in_vp9() {
     .await;
     saw_and_heard(&a, "video/VP9", 660.0);
     saw_and_heard(&b, "video/VP9", 440.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_clients_see_and_hear_each_other_in_av1() {
+    let common = ["--codec", "av1,vp8", "--bitrate", "3m"];
+    let (a, b) = pair(
+        &[&common[..], &["--audio", "tone:440", "--until-alone"]].concat(),
+        &[&common[..], &["--audio", "tone:660", "--duration", "6s"]].concat(),
+    )
+    .await;
+    saw_and_heard(&a, "video/AV1", 660.0);
+    saw_and_heard(&b, "video/AV1", 440.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

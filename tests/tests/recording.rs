@@ -97,6 +97,7 @@ async fn a_recording_holds_each_peers_picture_and_sound() {
     for (codec, name, word) in [
         ("vp8", "call.webm", "vp8"),
         ("vp9", "call.webm", "vp9"),
+        ("av1", "call.webm", "av1"),
         ("h264", "call.mkv", "h264"),
     ] {
         let (_folder, probed) = record(codec, name, false).await;

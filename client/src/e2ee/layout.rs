@@ -20,8 +20,9 @@ impl Medium {
     pub const fn has_rule(self) -> bool {
         match self {
             Self::Opus | Self::Picture(VideoCodec::Vp8 | VideoCodec::Vp9) => true,
-            // It is cut at start codes, and ciphertext holds them by chance.
-            Self::Picture(VideoCodec::H264) => false,
+            // It is cut at start codes, and ciphertext holds them by chance. AV1 is cut at its units, whose sizes are
+            // taken out and put back on the way.
+            Self::Picture(VideoCodec::H264 | VideoCodec::Av1) => false,
         }
     }
 
@@ -40,7 +41,7 @@ impl Medium {
             // specification, section 6.2).
             Self::Picture(VideoCodec::Vp9) if is_vp9_key(first) => 10,
             Self::Picture(VideoCodec::Vp9) => 1,
-            Self::Picture(VideoCodec::H264) => return None,
+            Self::Picture(VideoCodec::H264 | VideoCodec::Av1) => return None,
         };
         (frame.len() >= clear).then_some(clear)
     }

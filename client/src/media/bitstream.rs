@@ -1,4 +1,5 @@
 //! What the first bytes of a frame tell, without decoding it. Pure.
 
+pub mod av1;
 pub mod bits;
 pub mod vp9;

@@ -2,6 +2,8 @@
 
 use super::frame::{EncodedPicture, Picture, VideoCodec};
 
+#[cfg(feature = "av1")]
+pub mod av1;
 pub mod h264;
 pub mod opus;
 mod pace;
@@ -9,10 +11,20 @@ mod pace;
 mod tests;
 pub mod vpx;
 
+/// The codecs that this build has, in the order in which they are offered unless told
+/// otherwise.
+pub const AVAILABLE: &[VideoCodec] = &[
+    VideoCodec::Vp8,
+    VideoCodec::H264,
+    VideoCodec::Vp9,
+    #[cfg(feature = "av1")]
+    VideoCodec::Av1,
+];
+
 /// Opens an encoder of `codec`.
 ///
 /// # Errors
-/// When the codec library refuses the size or the rate.
+/// When the codec library refuses the size or the rate, and for AV1 in a build without it.
 pub fn video_encoder(
     codec: VideoCodec,
     config: EncoderConfig,
@@ -21,19 +33,35 @@ pub fn video_encoder(
         VideoCodec::Vp8 => Box::new(vpx::VpxEncoder::new(vpx::Kind::Vp8, config)?),
         VideoCodec::Vp9 => Box::new(vpx::VpxEncoder::new(vpx::Kind::Vp9, config)?),
         VideoCodec::H264 => Box::new(h264::H264Encoder::new(config, h264::Slices::One)?),
+        #[cfg(feature = "av1")]
+        VideoCodec::Av1 => Box::new(av1::Av1Encoder::new(config)?),
+        #[cfg(not(feature = "av1"))]
+        VideoCodec::Av1 => return Err(left_out(codec)),
     })
 }
 
 /// Opens a decoder of `codec`.
 ///
 /// # Errors
-/// When the codec library refuses to start.
+/// When the codec library refuses to start, and for AV1 in a build without it.
 pub fn video_decoder(codec: VideoCodec) -> Result<Box<dyn VideoDecoder>, CodecError> {
     Ok(match codec {
         VideoCodec::Vp8 => Box::new(vpx::VpxDecoder::new(vpx::Kind::Vp8)?),
         VideoCodec::Vp9 => Box::new(vpx::VpxDecoder::new(vpx::Kind::Vp9)?),
         VideoCodec::H264 => Box::new(h264::H264Decoder::new()?),
+        #[cfg(feature = "av1")]
+        VideoCodec::Av1 => Box::new(av1::Av1Decoder::new()?),
+        #[cfg(not(feature = "av1"))]
+        VideoCodec::Av1 => return Err(left_out(codec)),
     })
+}
+
+#[cfg(not(feature = "av1"))]
+fn left_out(codec: VideoCodec) -> CodecError {
+    CodecError::Open {
+        codec,
+        problem: "this build is without it; build with --features av1".into(),
+    }
 }
 
 /// Encodes pictures in real time.

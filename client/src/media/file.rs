@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::capture::{AudioItem, AudioSource, SourceError, VideoItem, VideoSource};
 
+mod av1;
 pub(crate) mod ebml;
 pub(crate) mod h264;
 mod input;

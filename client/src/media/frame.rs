@@ -18,6 +18,8 @@ pub enum VideoCodec {
     H264,
     /// VP9 of profile 0; RTP payload by RFC 9628.
     Vp9,
+    /// AV1 of profile 0; RTP payload by the Alliance for Open Media.
+    Av1,
 }
 
 impl VideoCodec {
@@ -28,6 +30,7 @@ impl VideoCodec {
             Self::Vp8 => "video/VP8",
             Self::H264 => "video/H264",
             Self::Vp9 => "video/VP9",
+            Self::Av1 => "video/AV1",
         }
     }
 }
@@ -106,8 +109,8 @@ impl Sound {
     }
 }
 
-/// One encoded picture: a VP8 frame, a VP9 frame or superframe, or an H.264 access unit in
-/// Annex B form with its parameter sets in front of every key frame.
+/// One encoded picture: a VP8 frame, a VP9 frame or superframe, an AV1 temporal unit, or an H.264
+/// access unit in Annex B form with its parameter sets in front of every key frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedPicture {
     /// What it is encoded in.

@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod audio;
+mod av1;
 pub mod clock;
 pub mod delay;
 pub mod depacketize;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::media::codec::AVAILABLE;
 use crate::media::frame::VideoCodec;
 use crate::net::Impairment;
 
@@ -58,7 +59,7 @@ impl Default for PeerConfig {
         Self {
             ice_servers: Vec::new(),
             relay_only: false,
-            video_codecs: vec![VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9],
+            video_codecs: AVAILABLE.to_vec(),
             polite: false,
             send_audio: true,
             send_video: true,

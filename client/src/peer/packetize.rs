@@ -4,8 +4,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::media::layers::TemporalLayer;
 
+mod av1;
 mod vp9;
 
+pub(super) use av1::av1;
 pub(super) use vp9::Vp9;
 
 /// The largest RTP payload: with IPv6, UDP, SRTP and header extensions it stays

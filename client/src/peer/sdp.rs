@@ -107,9 +107,12 @@ impl Format {
         })
     }
 
-    /// Whether a VP9 format is of profile 0: what is not told is that (RFC 9628 section 6.1).
+    /// Whether a format is of profile 0, as what tells none is: VP9 by RFC 9628 section 6.1,
+    /// AV1 by section 7.2 of its payload format.
     fn is_first_profile(&self) -> bool {
-        self.parameter("profile-id").unwrap_or("0") == "0"
+        ["profile-id", "profile"]
+            .iter()
+            .all(|key| self.parameter(key).unwrap_or("0") == "0")
     }
 
     /// The video codec, where we have it.
@@ -120,6 +123,8 @@ impl Format {
             Some(VideoCodec::H264)
         } else if self.name.eq_ignore_ascii_case("VP9") && self.is_first_profile() {
             Some(VideoCodec::Vp9)
+        } else if self.name.eq_ignore_ascii_case("AV1") && self.is_first_profile() {
+            Some(VideoCodec::Av1)
         } else {
             None
         }
@@ -263,7 +268,7 @@ fn section_formats(section: &[&str]) -> Vec<Format> {
 pub(super) fn is_video(format: &Format, codec: VideoCodec, single_nal: bool) -> bool {
     format.video_codec() == Some(codec)
         && match codec {
-            VideoCodec::Vp8 | VideoCodec::Vp9 => !single_nal,
+            VideoCodec::Vp8 | VideoCodec::Vp9 | VideoCodec::Av1 => !single_nal,
             // Absent means 0, RFC 6184 section 8.1. Profiles above baseline decode it too.
             VideoCodec::H264 => match format.parameter("packetization-mode").unwrap_or("0") {
                 "0" => single_nal,

@@ -196,6 +196,7 @@ pub(super) async fn video(
         let (payloads, unsendable) = match sending.codec {
             VideoCodec::Vp8 => (vp8.packetize(&picture.data, picture.key, picture.layer), 0),
             VideoCodec::Vp9 => (vp9.packetize(&picture.data), 0),
+            VideoCodec::Av1 => (packetize::av1(&picture.data), 0),
             VideoCodec::H264 => packetize::h264(&picture.data, sending.single_nal),
         };
         if unsendable > 0 && !std::mem::replace(&mut warned, true) {

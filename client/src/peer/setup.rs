@@ -174,6 +174,7 @@ pub(super) fn video_codec(codec: VideoCodec, single_nal: bool) -> RTCRtpCodec {
     let parameters = match (codec, single_nal) {
         (VideoCodec::Vp8, _) => "",
         (VideoCodec::Vp9, _) => "profile-id=0",
+        (VideoCodec::Av1, _) => "level-idx=5;profile=0;tier=0",
         (VideoCodec::H264, false) => {
             "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
         }
@@ -273,6 +274,7 @@ fn register_codecs(
         let payload_types: &[(u8, bool)] = match codec {
             VideoCodec::Vp8 => &[(96, false)],
             VideoCodec::Vp9 => &[(98, false)],
+            VideoCodec::Av1 => &[(100, false)],
             VideoCodec::H264 => &[(102, false), (104, true)],
         };
         for (payload_type, single_nal) in payload_types {

@@ -2,6 +2,8 @@
 
 #[path = "../../../client/src/media/receive/assemble.rs"]
 pub mod assemble;
+#[path = "../../../client/src/media/receive/av1.rs"]
+mod av1;
 #[path = "../../../client/src/media/receive/depacketize.rs"]
 pub mod depacketize;
 #[path = "../../../client/src/media/receive/jitter.rs"]

@@ -1,4 +1,6 @@
 //! One WebSocket to the browser: commands with answers, and what pages report by themselves.
+//!
+//! The DevTools protocol and WebDriver BiDi (W3C) differ in what they call things, not in how they say them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +50,7 @@ impl Link {
         })
     }
 
-    /// Calls `method`, in a page if `session` says which.
+    /// Calls `method`, in a page of Chromium's if `session` says which.
     pub(super) async fn call(
         &self,
         session: Option<&str>,
@@ -68,18 +70,18 @@ impl Link {
             .await
             .send(frame)
             .await
-            .with_context(|| format!("Chromium is gone; it should have done {method}"))?;
+            .with_context(|| format!("the browser is gone; it should have done {method}"))?;
         match tokio::time::timeout(PATIENCE, told).await {
             Ok(Ok(Ok(result))) => Ok(result),
             Ok(Ok(Err(text))) => Err(anyhow!("{method}: {text}")),
-            Ok(Err(_)) => bail!("Chromium went away during {method}"),
-            Err(_) => bail!("Chromium did not answer {method} within {PATIENCE:?}"),
+            Ok(Err(_)) => bail!("the browser went away during {method}"),
+            Err(_) => bail!("the browser did not answer {method} within {PATIENCE:?}"),
         }
     }
 
     /// Has `listener` called with every event of a page: method and parameters.
-    pub(super) fn listen(&self, session: &str, listener: Listener) {
-        lock(&self.shared.listeners).insert(session.to_owned(), listener);
+    pub(super) fn listen(&self, page: &str, listener: Listener) {
+        lock(&self.shared.listeners).insert(page.to_owned(), listener);
     }
 }
 
@@ -96,22 +98,33 @@ async fn read(mut stream: SplitStream<Socket>, shared: Arc<Shared>) {
             continue;
         };
         if let Some(id) = message["id"].as_u64() {
-            let answer = match message["error"]["message"].as_str() {
-                Some(text) => Err(text.to_owned()),
+            let answer = match problem_of(&message) {
+                Some(text) => Err(text),
                 None => Ok(message["result"].take()),
             };
             if let Some(tell) = lock(&shared.waiting).remove(&id) {
                 let _ = tell.send(answer);
             }
-        } else if let (Some(session), Some(method)) =
-            (message["sessionId"].as_str(), message["method"].as_str())
-            && let Some(listener) = lock(&shared.listeners).get(session)
+        } else if let (Some(page), Some(method)) = (page_of(&message), message["method"].as_str())
+            && let Some(listener) = lock(&shared.listeners).get(page)
         {
             listener(method, &message["params"]);
         }
     }
     // Nobody will be answered any more.
     lock(&shared.waiting).clear();
+}
+
+/// Why a command failed, where each of the protocols says so.
+fn problem_of(answer: &Value) -> Option<String> {
+    let text = answer["error"]["message"].as_str();
+    text.or(answer["message"].as_str()).map(str::to_owned)
+}
+
+/// Which page an event is of: its session with the one protocol, its context with the other.
+fn page_of(event: &Value) -> Option<&str> {
+    let source = &event["params"]["source"]["context"];
+    event["sessionId"].as_str().or(source.as_str())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,7 +1,7 @@
 // Reads the marks of the test picture (layout: client/src/measure/marks.rs) out of every picture of a track.
 //
-// rtcMarks.watch(track) starts; .summary() tells so far; .stop() ends. Chromium only
-// (MediaStreamTrackProcessor): every decoded picture is seen, at the moment the page gets it.
+// rtcMarks.watch(track) starts; .summary() tells so far; .stop() ends. In Chromium (MediaStreamTrackProcessor) every
+// decoded picture is seen, at the moment the page gets it; elsewhere those that are painted.
 globalThis.rtcMarks ??= (() => {
   const COLUMNS = 40;
   const ROWS = 3;
@@ -53,29 +53,20 @@ globalThis.rtcMarks ??= (() => {
     return { number, at: Number(time) };
   }
 
-  function watch(track) {
+  const now = () => (performance.timeOrigin + performance.now()) * 1000;
+
+  /** Gives every decoded picture to `see`: when it came, luma, stride, width, height. What it gives back ends it. */
+  function decoded(track, see, fail) {
     const reader = new MediaStreamTrackProcessor({ track, maxBufferSize: 30 }).readable.getReader();
-    const numbers = [];
-    const ages = [];
-    let unreadable = 0;
-    let size = [0, 0];
     let running = true;
-    let fault = null;
     let buffer = new Uint8Array(0);
     const look = async (frame) => {
-      const arrived = (performance.timeOrigin + performance.now()) * 1000;
+      const arrived = now();
       if (!['I420', 'NV12', 'I420A'].includes(frame.format)) throw new Error(`pictures in ${frame.format} are not understood`);
       const { width, height } = frame.visibleRect;
-      size = [width, height];
       if (buffer.length < frame.allocationSize()) buffer = new Uint8Array(frame.allocationSize());
       const [plane] = await frame.copyTo(buffer);
-      const mark = read(buffer.subarray(plane.offset), plane.stride, width, height);
-      if (!mark) {
-        unreadable += 1;
-        return;
-      }
-      numbers.push(mark.number);
-      ages.push((arrived - mark.at) / 1000);
+      see(arrived, buffer.subarray(plane.offset), plane.stride, width, height);
     };
     const run = async () => {
       while (running) {
@@ -88,7 +79,60 @@ globalThis.rtcMarks ??= (() => {
         }
       }
     };
-    const ended = run().catch((error) => (fault = String(error)));
+    const ended = run().catch(fail);
+    return async () => {
+      running = false;
+      await reader.cancel();
+      await ended;
+    };
+  }
+
+  /** As `decoded`, of the pictures that are painted; green stands for luma, for marks are grey. */
+  function painted(track, see, fail) {
+    const video = Object.assign(document.createElement('video'), { srcObject: new MediaStream([track]), muted: true });
+    const canvas = document.createElement('canvas');
+    const context = canvas.getContext('2d', { willReadFrequently: true });
+    let running = true;
+    let luma = new Uint8Array(0);
+    const look = () => {
+      if (!running) return;
+      video.requestVideoFrameCallback(look);
+      const arrived = now();
+      const { videoWidth: width, videoHeight: height } = video;
+      const band = Math.ceil((height * 2 * ROWS) / 45);
+      if (canvas.width !== width || canvas.height !== band) Object.assign(canvas, { width, height: band });
+      context.drawImage(video, 0, 0);
+      const { data } = context.getImageData(0, 0, width, band);
+      if (luma.length !== width * band) luma = new Uint8Array(width * band);
+      for (let i = 0; i < luma.length; i++) luma[i] = data[4 * i + 1];
+      see(arrived, luma, width, width, height);
+    };
+    video.requestVideoFrameCallback(look);
+    video.play().catch(fail);
+    return async () => {
+      running = false;
+      video.srcObject = null;
+    };
+  }
+
+  function watch(track) {
+    const numbers = [];
+    const ages = [];
+    let unreadable = 0;
+    let size = [0, 0];
+    let fault = null;
+    const see = (arrived, luma, stride, width, height) => {
+      size = [width, height];
+      const mark = read(luma, stride, width, height);
+      if (!mark) {
+        unreadable += 1;
+        return;
+      }
+      numbers.push(mark.number);
+      ages.push((arrived - mark.at) / 1000);
+    };
+    const pictures = globalThis.MediaStreamTrackProcessor ? decoded : painted;
+    const stop = pictures(track, see, (error) => (fault = String(error)));
     return {
       numbers,
       summary() {
@@ -111,11 +155,7 @@ globalThis.rtcMarks ??= (() => {
           fault,
         };
       },
-      async stop() {
-        running = false;
-        await reader.cancel();
-        await ended;
-      },
+      stop,
     };
   }
 

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::link::Link;
+use super::{bidi, cdp};
 
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -29,41 +29,32 @@ pub struct Message {
 
 /// A page of a [`super::Browser`].
 pub struct Page {
-    link: Arc<Link>,
-    session: String,
-    messages: Arc<Mutex<Vec<Message>>>,
+    tab: Tab,
+    messages: Messages,
+}
+
+/// The page as its browser's protocol has it.
+pub(super) enum Tab {
+    Chromium(cdp::Tab),
+    Firefox(bidi::Tab),
+}
+
+/// What a page said, as it comes.
+#[derive(Clone, Default)]
+pub(super) struct Messages(Arc<Mutex<Vec<Message>>>);
+
+impl Messages {
+    pub(super) fn push(&self, message: Message) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < MAX_MESSAGES {
+            kept.push(message);
+        }
+    }
 }
 
 impl Page {
-    pub(super) async fn attach(link: Arc<Link>, target: &Value) -> anyhow::Result<Self> {
-        let params = json!({ "targetId": target, "flatten": true });
-        let attached = link.call(None, "Target.attachToTarget", params).await?;
-        let session = attached["sessionId"]
-            .as_str()
-            .context("Chromium attached without a session")?
-            .to_owned();
-        let messages = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&messages);
-        link.listen(
-            &session,
-            Box::new(move |method, params| {
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(message) = message(method, params)
-                    && kept.len() < MAX_MESSAGES
-                {
-                    kept.push(message);
-                }
-            }),
-        );
-        let page = Self {
-            link,
-            session,
-            messages,
-        };
-        for domain in ["Runtime.enable", "Log.enable", "Page.enable"] {
-            page.call(domain, json!({})).await?;
-        }
-        Ok(page)
+    pub(super) fn new(tab: Tab, messages: Messages) -> Self {
+        Self { tab, messages }
     }
 
     /// Goes to `url`.
@@ -71,32 +62,43 @@ impl Page {
     /// # Errors
     /// The address cannot be loaded.
     pub async fn goto(&self, url: &str) -> anyhow::Result<()> {
-        let answer = self.call("Page.navigate", json!({ "url": url })).await?;
-        match answer["errorText"].as_str() {
-            Some(text) => bail!("{url} could not be loaded: {text}"),
-            None => Ok(()),
+        match &self.tab {
+            Tab::Chromium(tab) => tab.goto(url).await,
+            Tab::Firefox(tab) => tab.goto(url).await,
+        }
+    }
+
+    /// Has `script` run in every document from the next one on, before the page's own.
+    ///
+    /// # Errors
+    /// The browser is gone.
+    pub async fn before_load(&self, script: &str) -> anyhow::Result<()> {
+        match &self.tab {
+            Tab::Chromium(tab) => tab.before_load(script).await,
+            Tab::Firefox(tab) => tab.before_load(script).await,
         }
     }
 
     /// Loads the page again and returns at once.
     ///
     /// # Errors
-    /// Chromium is gone.
+    /// The browser is gone.
     pub async fn reload(&self) -> anyhow::Result<()> {
-        self.call("Page.reload", json!({})).await.map(drop)
+        match &self.tab {
+            Tab::Chromium(tab) => tab.reload().await,
+            Tab::Firefox(tab) => tab.reload().await,
+        }
     }
 
-    /// Makes the window `width` by `height` CSS pixels, as a phone has it if `mobile`.
+    /// Makes the window `width` by `height` CSS pixels, in Chromium as a phone has it if `mobile`.
     ///
     /// # Errors
-    /// Chromium is gone.
+    /// The browser is gone.
     pub async fn resize(&self, width: u32, height: u32, mobile: bool) -> anyhow::Result<()> {
-        let metrics = json!({
-            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile,
-        });
-        self.call("Emulation.setDeviceMetricsOverride", metrics)
-            .await
-            .map(drop)
+        match &self.tab {
+            Tab::Chromium(tab) => tab.resize(width, height, mobile).await,
+            Tab::Firefox(tab) => tab.resize(width, height).await,
+        }
     }
 
     /// The value of an expression; a promise is waited for.
@@ -104,17 +106,10 @@ impl Page {
     /// # Errors
     /// What the expression threw, as text.
     pub async fn eval(&self, expression: &str) -> anyhow::Result<Value> {
-        let params = json!({
-            "expression": expression,
-            "awaitPromise": true,
-            "returnByValue": true,
-            "userGesture": true,
-        });
-        let mut answer = self.call("Runtime.evaluate", params).await?;
-        if let Some(details) = answer.get("exceptionDetails") {
-            bail!("{}, thrown by {expression}", thrown(details));
+        match &self.tab {
+            Tab::Chromium(tab) => tab.eval(expression).await,
+            Tab::Firefox(tab) => tab.eval(expression).await,
         }
-        Ok(answer["result"]["value"].take())
     }
 
     /// Waits until an expression gives something truthy, and gives it.
@@ -143,7 +138,7 @@ impl Page {
     /// What the page said so far.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
-        let messages = self.messages.lock();
+        let messages = self.messages.0.lock();
         messages.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -158,19 +153,14 @@ impl Page {
     /// Writes what the page looks like into a PNG file.
     ///
     /// # Errors
-    /// Chromium is gone, or the file cannot be written.
+    /// The browser is gone, or the file cannot be written.
     pub async fn screenshot(&self, file: &Path) -> anyhow::Result<()> {
-        let params = json!({ "format": "png" });
-        let answer = self.call("Page.captureScreenshot", params).await?;
-        let data = answer["data"]
-            .as_str()
-            .context("a screenshot without data")?;
+        let data = match &self.tab {
+            Tab::Chromium(tab) => tab.screenshot().await?,
+            Tab::Firefox(tab) => tab.screenshot().await?,
+        };
         std::fs::write(file, STANDARD.decode(data)?)
             .with_context(|| format!("could not write {}", file.display()))
-    }
-
-    async fn call(&self, method: &str, params: Value) -> anyhow::Result<Value> {
-        self.link.call(Some(&self.session), method, params).await
     }
 
     async fn describe(&self) -> String {
@@ -194,44 +184,4 @@ fn truthy(value: &Value) -> bool {
         Value::String(s) => !s.is_empty(),
         _ => true,
     }
-}
-
-fn message(method: &str, params: &Value) -> Option<Message> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    match method {
-        "Runtime.consoleAPICalled" => {
-            let words = params["args"].as_array()?.iter().map(|arg| {
-                let value = &arg["value"];
-                match value.as_str().or(arg["description"].as_str()) {
-                    Some(text) => text.to_owned(),
-                    None => value.to_string(),
-                }
-            });
-            Some(Message {
-                level: text(&params["type"]),
-                text: words.collect::<Vec<_>>().join(" "),
-            })
-        }
-        "Runtime.exceptionThrown" => Some(Message {
-            level: "exception".into(),
-            text: thrown(&params["exceptionDetails"]),
-        }),
-        "Log.entryAdded" => Some(Message {
-            level: text(&params["entry"]["level"]),
-            text: format!(
-                "{} {}",
-                text(&params["entry"]["text"]),
-                text(&params["entry"]["url"])
-            ),
-        }),
-        _ => None,
-    }
-}
-
-fn thrown(details: &Value) -> String {
-    let exception = &details["exception"];
-    let text = exception["description"]
-        .as_str()
-        .or(details["text"].as_str());
-    text.unwrap_or("an exception without text").to_owned()
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,6 @@ use tempfile::TempDir;
 
 use super::ChromeOptions;
 
-const CHROMIUM: &str = "/usr/bin/chromium";
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Silent, offline, without a GPU, and awake in every window.
@@ -32,59 +31,130 @@ const FLAGS: [&str; 14] = [
     "--remote-debugging-port=0",
 ];
 
+/// Firefox as quiet, with a screen and a camera to itself, and host candidates as they are.
+const PREFERENCES: [(&str, &str); 12] = [
+    ("media.navigator.permission.disabled", "true"),
+    ("media.navigator.streams.fake", "true"),
+    ("media.autoplay.default", "0"),
+    ("media.autoplay.blocking_policy", "0"),
+    ("media.peerconnection.ice.obfuscate_host_addresses", "false"),
+    ("media.peerconnection.ice.loopback", "true"),
+    ("media.peerconnection.ice.default_address_only", "false"),
+    ("media.gmp-manager.updateEnabled", "false"),
+    ("app.update.disabledForTesting", "true"),
+    ("datareporting.policy.dataSubmissionEnabled", "false"),
+    ("network.captive-portal-service.enabled", "false"),
+    ("network.connectivity-service.enabled", "false"),
+];
+
 pub(super) struct Process {
+    name: &'static str,
     child: Child,
     profile: TempDir,
 }
 
 impl Process {
     /// Starts Chromium; gives the address of its DevTools.
-    pub(super) async fn start(options: &ChromeOptions) -> anyhow::Result<(Self, String)> {
-        let program = std::env::var_os("CHROMIUM").unwrap_or_else(|| CHROMIUM.into());
-        if !Path::new(&program).exists() {
-            bail!(
-                "Chromium is not installed at {}: run `apt-get install chromium`, or name another with CHROMIUM=PATH",
-                Path::new(&program).display()
-            );
-        }
+    pub(super) async fn chromium(options: &ChromeOptions) -> anyhow::Result<(Self, String)> {
+        let program = installed("Chromium", "CHROMIUM", "chromium")?;
         let profile = tempfile::Builder::new().prefix("rtc-chromium-").tempdir()?;
-        let child = Command::new(&program)
+        let mut command = Command::new(program);
+        command
             .args(FLAGS)
             .args(media_flags(options))
             .arg(flag("--user-data-dir", profile.path()))
             .args(&options.flags)
+            .arg("about:blank");
+        Self::start("Chromium", command, profile, |profile| {
+            let text = std::fs::read_to_string(profile.join("DevToolsActivePort")).ok()?;
+            let (port, path) = text.split_once('\n').filter(|(_, path)| !path.is_empty())?;
+            Some(format!("ws://127.0.0.1:{port}{}", path.trim_end()))
+        })
+        .await
+    }
+
+    /// Starts Firefox; gives the address at which it speaks BiDi.
+    pub(super) async fn firefox(
+        environment: Vec<(&'static str, OsString)>,
+    ) -> anyhow::Result<(Self, String)> {
+        let program = installed("Firefox", "FIREFOX", "firefox-esr")?;
+        let profile = tempfile::Builder::new().prefix("rtc-firefox-").tempdir()?;
+        let line = |(name, value): (&str, &str)| format!("user_pref(\"{name}\", {value});\n");
+        let lines: String = PREFERENCES.into_iter().map(line).collect();
+        std::fs::write(profile.path().join("user.js"), lines)?;
+        let mut command = Command::new(program);
+        command
+            .args(["--headless", "--no-remote", "--remote-debugging-port=0"])
+            .arg("--profile")
+            .arg(profile.path())
             .arg("about:blank")
+            .envs(environment)
+            // Its cache and its crash reports go where they are swept up.
+            .env("HOME", profile.path());
+        Self::start("Firefox", command, profile, |profile| {
+            let text = std::fs::read(profile.join("WebDriverBiDiServer.json")).ok()?;
+            let told: serde_json::Value = serde_json::from_slice(&text).ok()?;
+            Some(format!(
+                "ws://127.0.0.1:{}/session",
+                told["ws_port"].as_u64()?
+            ))
+        })
+        .await
+    }
+
+    /// Starts a browser and waits until `address` finds in its profile where it listens.
+    async fn start(
+        name: &'static str,
+        mut command: Command,
+        profile: TempDir,
+        address: fn(&Path) -> Option<String>,
+    ) -> anyhow::Result<(Self, String)> {
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             // A group of its own, so that the helpers it forks end with it.
             .process_group(0)
             .spawn()
-            .with_context(|| format!("could not start {}", Path::new(&program).display()))?;
-        let mut process = Self { child, profile };
-        let url = process.devtools().await?;
+            .with_context(|| format!("could not start {name}"))?;
+        let mut process = Self {
+            name,
+            child,
+            profile,
+        };
+        let url = process.address(address).await?;
         Ok((process, url))
     }
 
-    async fn devtools(&mut self) -> anyhow::Result<String> {
-        let file = self.profile.path().join("DevToolsActivePort");
+    async fn address(&mut self, find: fn(&Path) -> Option<String>) -> anyhow::Result<String> {
         let started = Instant::now();
         loop {
-            if let Ok(text) = std::fs::read_to_string(&file)
-                && let Some((port, path)) = text.split_once('\n')
-                && !path.is_empty()
-            {
-                return Ok(format!("ws://127.0.0.1:{port}{}", path.trim_end()));
+            if let Some(url) = find(self.profile.path()) {
+                return Ok(url);
             }
+            let name = self.name;
             if let Some(status) = self.child.try_wait()? {
-                bail!("Chromium ended at once with {status}");
+                bail!("{name} ended at once with {status}");
             }
             if started.elapsed() > START_PATIENCE {
-                bail!("Chromium did not open its DevTools within {START_PATIENCE:?}");
+                bail!("{name} did not open its remote control within {START_PATIENCE:?}");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// Where a browser is: where Debian puts it, or where a variable says.
+fn installed(name: &str, variable: &str, package: &str) -> anyhow::Result<PathBuf> {
+    let program = std::env::var_os(variable)
+        .map_or_else(|| Path::new("/usr/bin").join(package), PathBuf::from);
+    if !program.exists() {
+        bail!(
+            "{name} is not installed at {}: run `apt-get install {package}`, or name another with {variable}=PATH",
+            program.display()
+        );
+    }
+    Ok(program)
 }
 
 impl Drop for Process {

@@ -1,7 +1,7 @@
 // Listens to a tone in a track: which frequency, how pure, and where it was silent.
 //
-// rtcTone.watch(track, hz) starts; .summary() tells so far; .stop() ends. Chromium only
-// (MediaStreamTrackProcessor): it sees every sample the page would play.
+// rtcTone.watch(track, hz) starts; .summary() tells so far; .stop() ends. It sees every sample the page would play, by
+// MediaStreamTrackProcessor in Chromium and by a node of Web Audio elsewhere.
 globalThis.rtcTone ??= (() => {
   const BLOCK_SECONDS = 0.02;
   const SILENT_SHARE = 0.25; // of the median amplitude: below it a block is a gap
@@ -69,24 +69,47 @@ globalThis.rtcTone ??= (() => {
     };
   }
 
-  function watch(track, hz) {
+  /** Gives all samples to `take`, with their rate. What it gives back ends it. */
+  function decoded(track, take, fail) {
     const reader = new MediaStreamTrackProcessor({ track, maxBufferSize: 100 }).readable.getReader();
-    const chunks = [];
-    let rate = 48000;
     let running = true;
-    let fault = null;
     const run = async () => {
       while (running) {
         const { value: data, done } = await reader.read();
         if (done) return;
-        rate = data.sampleRate;
         const samples = new Float32Array(data.numberOfFrames);
         data.copyTo(samples, { planeIndex: 0, format: 'f32-planar' });
+        take(samples, data.sampleRate);
         data.close();
-        if (chunks.length < 100 * 120) chunks.push(samples); // two minutes are enough
       }
     };
-    const ended = run().catch((error) => (fault = String(error)));
+    const ended = run().catch(fail);
+    return async () => {
+      running = false;
+      await reader.cancel();
+      await ended;
+    };
+  }
+
+  /** As `decoded`. */
+  function mixed(track, take) {
+    const context = new AudioContext();
+    const tap = context.createScriptProcessor(1024, 1, 1);
+    tap.onaudioprocess = ({ inputBuffer }) => take(inputBuffer.getChannelData(0).slice(), context.sampleRate);
+    context.createMediaStreamSource(new MediaStream([track])).connect(tap).connect(context.destination);
+    return () => context.close();
+  }
+
+  function watch(track, hz) {
+    const chunks = [];
+    let rate = 48000;
+    let fault = null;
+    const take = (samples, itsRate) => {
+      rate = itsRate;
+      if (chunks.length < 100 * 120) chunks.push(samples); // two minutes are enough
+    };
+    const sound = globalThis.MediaStreamTrackProcessor ? decoded : mixed;
+    const stop = sound(track, take, (error) => (fault = String(error)));
     return {
       /** The last `seconds` of what was heard. */
       summary(seconds = Infinity) {
@@ -99,11 +122,7 @@ globalThis.rtcTone ??= (() => {
         const from = Math.max(0, all.length - Math.floor(Math.min(seconds, all.length / rate) * rate));
         return { ...analyse(all.subarray(from), rate, hz), fault };
       },
-      async stop() {
-        running = false;
-        await reader.cancel();
-        await ended;
-      },
+      stop,
     };
   }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::h264::{self, ParameterSets};
 use super::input::{Input, Problem};
 use super::source::{Demux, Unit};
-use super::{vp8, vp9};
+use super::{av1, vp8, vp9};
+use crate::media::bitstream::av1::without_delimiters;
 use crate::media::capture::VideoItem;
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, VideoCodec};
 
-/// An IVF file of VP8, VP9 or H.264.
+/// An IVF file of VP8, VP9, AV1 or H.264.
 pub(super) struct Ivf {
     input: Input,
     header: u64,
@@ -34,10 +35,11 @@ impl Ivf {
         let codec = match &head[8..12] {
             b"VP80" => VideoCodec::Vp8,
             b"VP90" => VideoCodec::Vp9,
+            b"AV01" => VideoCodec::Av1,
             b"H264" | b"h264" | b"AVC1" | b"avc1" => VideoCodec::H264,
             other => {
                 return Err(Problem::unsupported(format!(
-                    "is IVF of {}, not of VP8, VP9 or H.264; convert it: ffmpeg -i FILE -c:v libvpx out.ivf",
+                    "is IVF of {}, not of VP8, VP9, AV1 or H.264; convert it: ffmpeg -i FILE -c:v libvpx out.ivf",
                     String::from_utf8_lossy(other).escape_default()
                 )));
             }
@@ -95,6 +97,10 @@ impl Demux<VideoItem> for Ivf {
                     let key = vp9::is_key(&data)?;
                     (data, key)
                 }
+                VideoCodec::Av1 => {
+                    let key = av1::is_key(&data)?;
+                    (without_delimiters(&data).into(), key)
+                }
                 VideoCodec::H264 => {
                     let (data, key) = self.sets.access_unit(&h264::units(&data));
                     (data.into(), key)
@@ -130,6 +136,7 @@ impl Demux<VideoItem> for Ivf {
         let codec = match self.codec {
             VideoCodec::Vp8 => "VP8",
             VideoCodec::Vp9 => "VP9",
+            VideoCodec::Av1 => "AV1",
             VideoCodec::H264 => "H.264",
         };
         format!("IVF {codec} {}x{}", self.size.0, self.size.1)

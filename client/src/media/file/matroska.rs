@@ -17,7 +17,7 @@ use super::ebml::{self, Elements, id};
 use super::h264::{self, Avcc};
 use super::input::{Input, Problem};
 use super::source::{Demux, Unit};
-use super::{vp8, vp9};
+use super::{av1, vp8, vp9};
 use crate::media::capture::VideoItem;
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, VideoCodec};
@@ -251,11 +251,12 @@ impl Pictures {
         let found = reader.tracks.iter().find_map(|track| match &track.kind {
             Kind::Vp8 => Some((track, VideoCodec::Vp8, None)),
             Kind::Vp9 => Some((track, VideoCodec::Vp9, None)),
+            Kind::Av1 => Some((track, VideoCodec::Av1, None)),
             Kind::H264(avcc) => Some((track, VideoCodec::H264, Some(avcc.clone()))),
             _ => None,
         });
         let Some((track, codec, avcc)) = found else {
-            let wanted = "VP8, VP9 or H.264";
+            let wanted = "VP8, VP9, AV1 or H.264";
             return Err(tracks::none("picture", wanted, &reader.tracks));
         };
         let name = avcc
@@ -282,6 +283,7 @@ impl Demux<VideoItem> for Pictures {
                 None => {
                     let key = match self.codec {
                         VideoCodec::Vp9 => vp9::is_key(&frame.data)?,
+                        VideoCodec::Av1 => av1::is_key(&frame.data)?,
                         _ => vp8::is_key(&frame.data),
                     };
                     (self.codec, frame.data, key)

@@ -1,4 +1,4 @@
-//! MP4 (ISO/IEC 14496-12), whole and in fragments: H.264, VP8 and Opus.
+//! MP4 (ISO/IEC 14496-12), whole and in fragments: H.264, VP8, VP9, AV1 and Opus.
 //!
 //! Read here: the sample tables of a broken file must end in a word, and the
 //! crates for this index them unchecked.
@@ -14,7 +14,7 @@ use super::input::{Input, Problem};
 use super::opus;
 use super::smooth::Smooth;
 use super::source::{Demux, Unit};
-use super::{vp8, vp9};
+use super::{av1, vp8, vp9};
 use crate::media::capture::{AudioItem, VideoItem};
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, EncodedSound, VideoCodec};
@@ -122,7 +122,8 @@ pub(super) struct Pictures(Reader);
 
 impl Pictures {
     pub(super) fn open(input: Input) -> Result<Self, Problem> {
-        let wanted = |kind: &Kind| matches!(kind, Kind::H264(_) | Kind::Vp8 | Kind::Vp9);
+        let wanted =
+            |kind: &Kind| matches!(kind, Kind::H264(_) | Kind::Vp8 | Kind::Vp9 | Kind::Av1);
         Reader::open(input, "picture", wanted).map(Self)
     }
 }
@@ -138,6 +139,10 @@ impl Demux<VideoItem> for Pictures {
                 Kind::Vp9 => {
                     let key = vp9::is_key(&data)?;
                     (VideoCodec::Vp9, data, key)
+                }
+                Kind::Av1 => {
+                    let key = av1::is_key(&data)?;
+                    (VideoCodec::Av1, data, key)
                 }
                 _ => {
                     let key = vp8::is_key(&data);

@@ -88,6 +88,20 @@ const VP9: &[&str] = &[
     "-g",
     "30",
 ];
+const AV1: &[&str] = &[
+    "-c:v",
+    "libaom-av1",
+    "-pix_fmt",
+    "yuv420p",
+    "-usage",
+    "realtime",
+    "-cpu-used",
+    "8",
+    "-lag-in-frames",
+    "0",
+    "-g",
+    "30",
+];
 const H264: &[&str] = &[
     "-c:v",
     "libx264",
@@ -130,6 +144,9 @@ const RECIPES: &[(&str, &[&[&str]])] = &[
     ("vp9.webm", &[VIDEO_IN, AUDIO_IN, VP9, OPUS]),
     ("vp9.ivf", &[VIDEO_IN, VP9]),
     ("vp9.mp4", &[VIDEO_IN, VP9]),
+    ("av1.webm", &[VIDEO_IN, AUDIO_IN, AV1, OPUS]),
+    ("av1.ivf", &[VIDEO_IN, AV1]),
+    ("av1.mp4", &[VIDEO_IN, AV1]),
     ("h264.mkv", &[VIDEO_IN, AUDIO_IN, H264, OPUS]),
     (
         "pcm.mkv",

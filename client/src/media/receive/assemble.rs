@@ -435,7 +435,7 @@ mod tests {
         fn arbitrary_packets_never_hang_or_panic(
             packets in proptest::collection::vec((any::<u16>(), any::<u32>(), any::<bool>(), proptest::collection::vec(any::<u8>(), 0..8)), 0..200),
         ) {
-            for codec in [VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9] {
+            for codec in [VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9, VideoCodec::Av1] {
                 let mut assembler = Assembler::new(codec);
                 for (i, (sequence, timestamp, marker, payload)) in packets.iter().enumerate() {
                     assembler.push(at(i as u64), Packet {

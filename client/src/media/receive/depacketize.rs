@@ -1,6 +1,6 @@
-//! RTP payloads back into frames: VP8 (RFC 7741), VP9 (RFC 9628), H.264 (RFC 6184). Pure.
+//! RTP payloads back into frames: VP8 (RFC 7741), VP9 (RFC 9628), AV1, H.264 (RFC 6184). Pure.
 
-use super::vp9;
+use super::{av1, vp9};
 use crate::media::frame::VideoCodec;
 
 /// Why a payload is not one of its codec; the packet is then treated as lost.
@@ -45,6 +45,18 @@ pub fn glimpse(codec: VideoCodec, payload: &[u8]) -> Result<Glimpse, PayloadErro
             })?;
             Ok(Glimpse { starts_frame, key })
         }
+        VideoCodec::Av1 => {
+            // Only of key frames a payload tells that it is the first.
+            let key = av1::begins_key(payload).map_err(|problem| PayloadError {
+                codec,
+                size: payload.len(),
+                problem,
+            })?;
+            Ok(Glimpse {
+                starts_frame: key,
+                key,
+            })
+        }
         VideoCodec::H264 => {
             let mut found = Glimpse::default();
             h264_units(payload, |unit| {
@@ -71,6 +83,7 @@ enum Kind {
     Vp8(Vec<u8>),
     H264(Vec<u8>),
     Vp9(vp9::Layers),
+    Av1(av1::TemporalUnit),
 }
 
 impl Pieces {
@@ -81,6 +94,7 @@ impl Pieces {
             VideoCodec::Vp8 => Kind::Vp8(Vec::new()),
             VideoCodec::H264 => Kind::H264(Vec::new()),
             VideoCodec::Vp9 => Kind::Vp9(vp9::Layers::default()),
+            VideoCodec::Av1 => Kind::Av1(av1::TemporalUnit::default()),
         })
     }
 
@@ -113,6 +127,11 @@ impl Pieces {
                 size: payload.len(),
                 problem,
             }),
+            Kind::Av1(unit) => unit.push(payload).map_err(|problem| PayloadError {
+                codec: VideoCodec::Av1,
+                size: payload.len(),
+                problem,
+            }),
         }
     }
 
@@ -122,6 +141,7 @@ impl Pieces {
         match &self.0 {
             Kind::Vp8(frame) | Kind::H264(frame) => frame.len(),
             Kind::Vp9(layers) => layers.len(),
+            Kind::Av1(unit) => unit.len(),
         }
     }
 
@@ -136,6 +156,14 @@ impl Pieces {
                 let size = layers.len();
                 layers.finish().map_err(|problem| PayloadError {
                     codec: VideoCodec::Vp9,
+                    size,
+                    problem,
+                })
+            }
+            Kind::Av1(unit) => {
+                let size = unit.len();
+                unit.finish().map_err(|problem| PayloadError {
+                    codec: VideoCodec::Av1,
                     size,
                     problem,
                 })
@@ -311,11 +339,12 @@ mod tests {
     proptest! {
         #[test]
         fn no_payload_is_ever_more_than_an_error(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
-            for codec in [VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9] {
+            for codec in [VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9, VideoCodec::Av1] {
                 let looked = glimpse(codec, &payload);
                 let taken = Pieces::new(codec).push(&payload);
                 prop_assert!(looked.is_ok() || taken.is_err());
-                prop_assert!(taken.is_ok() || looked.is_err() || codec == VideoCodec::Vp9);
+                let by_itself = matches!(codec, VideoCodec::Vp8 | VideoCodec::H264);
+                prop_assert!(taken.is_ok() || looked.is_err() || !by_itself);
             }
         }
     }

@@ -4,7 +4,7 @@ use super::{
     Format, MAX_BYTES, MAX_LINES, MAX_SECTIONS, Refused, check, choose_video, extension, formats,
     mend, receives, role, section_kinds, sends, username_fragments, with_role,
 };
-use crate::media::frame::VideoCodec::{H264, Vp8, Vp9};
+use crate::media::frame::VideoCodec::{Av1, H264, Vp8, Vp9};
 
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
     m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\na=ice-ufrag:one\r\na=rtpmap:111 opus/48000/2\r\n\
@@ -109,6 +109,19 @@ fn of_vp9_only_the_first_profile_is_ours() {
     assert_eq!(codecs, [Some(Vp9), None, Some(Vp9)]);
     let second = [formats(offer, "video")[1].clone()];
     assert_eq!(choose_video(&second, &[Vp9, Vp8]), None);
+}
+
+#[test]
+fn of_av1_only_the_first_profile_is_ours() {
+    let offer = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 45 46 96\r\n\
+        a=rtpmap:45 AV1/90000\r\na=fmtp:45 level-idx=5;profile=0;tier=0\r\n\
+        a=rtpmap:46 AV1/90000\r\na=fmtp:46 level-idx=5;profile=1;tier=0\r\n\
+        a=rtpmap:96 VP8/90000\r\n";
+    let all = formats(offer, "video");
+    let codecs: Vec<_> = all.iter().map(Format::video_codec).collect();
+    assert_eq!(codecs, [Some(Av1), None, Some(Vp8)]);
+    assert_eq!(choose_video(&all, &[Av1, Vp8]), Some((Av1, false)));
+    assert_eq!(choose_video(&all[1..2], &[Av1, Vp8]), None);
 }
 
 #[test]

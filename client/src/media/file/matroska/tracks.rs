@@ -13,6 +13,7 @@ use crate::media::file::pcm::{Format, Layout};
 pub(super) enum Kind {
     Vp8,
     Vp9,
+    Av1,
     H264(Avcc),
     Opus,
     Pcm(Layout),
@@ -64,6 +65,7 @@ impl Track {
         match &self.kind {
             Kind::Vp8 => "VP8".into(),
             Kind::Vp9 => "VP9".into(),
+            Kind::Av1 => "AV1".into(),
             Kind::H264(_) => "H.264".into(),
             Kind::Opus => "Opus".into(),
             Kind::Pcm(_) => "PCM".into(),
@@ -148,6 +150,7 @@ fn kind(codec: &str, private: &[u8], rate: f64, depth: u64, channels: u64) -> Ki
     let known = match codec {
         "V_VP8" => Some(Kind::Vp8),
         "V_VP9" => Some(Kind::Vp9),
+        "V_AV1" => Some(Kind::Av1),
         "V_MPEG4/ISO/AVC" => Avcc::parse(private).map(Kind::H264),
         "A_OPUS" => Some(Kind::Opus),
         "A_PCM/INT/LIT" => pcm(false, true).map(Kind::Pcm),

@@ -12,6 +12,7 @@ pub(super) enum Kind {
     H264(Avcc),
     Vp8,
     Vp9,
+    Av1,
     Opus,
     /// Known by name alone.
     Other(String),
@@ -23,6 +24,7 @@ impl fmt::Display for Kind {
             Self::H264(avcc) => write!(f, "H.264 {}", avcc.profile()),
             Self::Vp8 => f.write_str("VP8"),
             Self::Vp9 => f.write_str("VP9"),
+            Self::Av1 => f.write_str("AV1"),
             Self::Opus => f.write_str("Opus"),
             Self::Other(name) => f.write_str(name),
         }
@@ -152,6 +154,7 @@ fn description(stsd: &[u8]) -> Option<(Kind, u16, u16)> {
         b"avc1" | b"avc3" => find(inner, b"avcC").and_then(Avcc::parse).map(Kind::H264),
         b"vp08" => Some(Kind::Vp8),
         b"vp09" => Some(Kind::Vp9),
+        b"av01" => Some(Kind::Av1),
         b"Opus" => Some(Kind::Opus),
         _ => None,
     };

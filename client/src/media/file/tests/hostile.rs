@@ -76,7 +76,7 @@ fn other_codecs_are_named() {
 }
 
 #[test]
-fn vp9_that_calls_do_not_use_is_told_at_the_start() {
+fn vp9_and_av1_that_calls_do_not_use_are_told_at_the_start() {
     let dir = folder();
     let full_colour: &[&str] = &["-c:v", "libvpx-vp9", "-pix_fmt", "yuv444p", "-t", "0.1"];
     for name in ["colour.webm", "colour.ivf", "colour.mp4"] {
@@ -86,6 +86,16 @@ fn vp9_that_calls_do_not_use_is_told_at_the_start() {
             Err(error) => error.to_string(),
         };
         assert!(told.contains("profile 1"), "{name}: {told}");
+    }
+    let deep: &[&str] = &["-c:v", "libaom-av1", "-pix_fmt", "yuv420p10le"];
+    let fast: &[&str] = &["-usage", "realtime", "-cpu-used", "8", "-t", "0.1"];
+    for name in ["deep.webm", "deep.ivf", "deep.mp4"] {
+        let path = encode(dir.path(), name, &[VIDEO_IN, deep, fast]);
+        let told = match open_video(&path, FileOptions::default()) {
+            Ok(mut source) => source.next().unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(told.contains("more than eight bits"), "{name}: {told}");
     }
 }
 
@@ -115,7 +125,7 @@ fn a_file_cut_off_anywhere_gives_its_whole_frames_and_ends() {
             }
         }
         // An MP4 has its index at the end, unless it is fragmented.
-        let index_last = ["h264.mp4", "vp9.mp4"].contains(&name);
+        let index_last = ["h264.mp4", "vp9.mp4", "av1.mp4"].contains(&name);
         assert!(longest > 10 || index_last, "{name}: {longest}");
     }
 }

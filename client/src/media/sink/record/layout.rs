@@ -105,10 +105,14 @@ fn entry(entry: &Entry, out: &mut Writer) {
             match codec {
                 VideoCodec::Vp8 => out.text(id::CODEC_ID, "V_VP8"),
                 VideoCodec::Vp9 => out.text(id::CODEC_ID, "V_VP9"),
+                VideoCodec::Av1 => out.text(id::CODEC_ID, "V_AV1"),
                 VideoCodec::H264 => out.text(id::CODEC_ID, "V_MPEG4/ISO/AVC"),
             };
             if let Some(avcc) = &entry.avcc {
                 out.binary(id::CODEC_PRIVATE, &avcc.bytes());
+            }
+            if let Some(av1c) = &entry.av1c {
+                out.binary(id::CODEC_PRIVATE, av1c);
             }
             out.master(id::VIDEO, |video| {
                 video

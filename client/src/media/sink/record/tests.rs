@@ -141,7 +141,7 @@ fn peers_who_come_later_get_tracks_of_their_own_and_every_frame_decodes() {
 
 #[test]
 fn what_goes_in_comes_out_byte_for_byte_and_in_step() {
-    for clip in ["vp8.webm", "vp9.webm", "h264.mkv"] {
+    for clip in ["vp8.webm", "vp9.webm", "av1.webm", "h264.mkv"] {
         let dir = folder();
         let path = dir.path().join("call.mkv");
         let mut recorder = Recorder::create(&path).unwrap();
@@ -169,6 +169,19 @@ fn what_goes_in_comes_out_byte_for_byte_and_in_step() {
             count(&std::fs::read(&path).unwrap()),
             (60, sounds(clip).len())
         );
+    }
+}
+
+#[test]
+fn av1_is_recorded_with_what_players_want_to_know_in_front() {
+    let dir = folder();
+    for name in ["call.mkv", "call.webm"] {
+        let path = dir.path().join(name);
+        let mut recorder = Recorder::create(&path).unwrap();
+        let given = peer(&mut recorder, "Anna", "av1.webm", Duration::ZERO);
+        give(&mut recorder, given);
+        recorder.finish().unwrap();
+        assert_eq!(probe(&path), ["opus|1|101|Anna", "av1|160|90|60|Anna"]);
     }
 }
 
