@@ -251,9 +251,20 @@ pub(crate) struct Media {
     #[arg(long, value_name = "SINK", help_heading = "Sinks")]
     pub(crate) speaker: Option<String>,
 
-    /// Record every peer into a .mkv or .webm file.
+    /// Record the others into a .mkv, .webm or .mp4 file; - is standard output (Matroska).
     #[arg(long, value_name = "PATH", help_heading = "Sinks")]
     pub(crate) record: Option<PathBuf>,
+
+    /// Everybody's own tracks in one file, one file for each, or one picture and one sound of all.
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "LAYOUT",
+        requires = "record",
+        help_heading = "Sinks"
+    )]
+    pub(crate) record_layout: RecordLayout,
 
     /// Touch no device, window or terminal screen: --video test --audio tone --display none --speaker none unless told.
     #[arg(long, help_heading = "Output")]
@@ -386,6 +397,18 @@ pub enum Display {
     Window,
     /// Nowhere.
     None,
+}
+
+/// What a recording holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RecordLayout {
+    /// Everybody's own picture and sound as tracks of one file, as they came.
+    #[default]
+    Tracks,
+    /// A file for each of the others: call-bob.mkv.
+    Files,
+    /// One picture of all in a grid, and one sound.
+    Mixed,
 }
 
 /// How pictures are drawn in the terminal.

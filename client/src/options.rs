@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use rtc_protocol::{AuthToken, Name};
 
+mod record;
+
 use crate::cli::{self, Display, Graphics, Media};
 use crate::e2ee::{Medium, RoomSecret};
 use crate::media::codec::AVAILABLE;
@@ -20,6 +22,7 @@ use crate::media::voice::VoiceSettings;
 use crate::net::impair::Spec;
 use crate::signaling::ServerAddress;
 use crate::trust::Trust;
+pub use record::{RecordLayout, RecordOption, RecordTo};
 
 pub(crate) mod pipes;
 pub mod preview;
@@ -176,7 +179,7 @@ pub struct CallOptions {
     /// As `video_asked`, for the loudspeaker.
     pub speaker_asked: bool,
     /// Recording.
-    pub record: Option<PathBuf>,
+    pub record: Option<RecordOption>,
     /// The terminal.
     pub view: View,
     /// No person sits here: an ending is judged, not forgiven.
@@ -334,14 +337,10 @@ impl CallOptions {
             Some(_) => encryptable(&join.codec)?,
             None => codecs(&join.codec)?,
         };
-        let webm = |path: &PathBuf| path.extension().is_some_and(|e| e == "webm");
-        if join.record.as_ref().is_some_and(webm) && codecs == [VideoCodec::H264] {
-            return Err(OptionError::new(
-                "--record",
-                "*.webm",
-                "WebM holds no H.264; add vp8 to --codec, or record into .mkv",
-            ));
-        }
+        let record = join.record.map(|path| {
+            let layout = join.record_layout;
+            RecordOption::parse(path, layout, view, &codecs)
+        });
         Ok(Self {
             name: match join.name {
                 Some(name) => checked_name("--as", &name)?.to_string(),
@@ -399,7 +398,7 @@ impl CallOptions {
             graphics: join.graphics,
             fullscreen: join.fullscreen,
             speaker,
-            record: join.record.map(record).transpose()?,
+            record: record.transpose()?,
             view,
             headless,
             duration: join.duration,
@@ -676,17 +675,6 @@ fn bitrate(text: &str) -> Result<u32, OptionError> {
         })
 }
 
-fn record(path: PathBuf) -> Result<PathBuf, OptionError> {
-    match path.extension().and_then(|e| e.to_str()) {
-        Some("mkv" | "webm") => Ok(path),
-        _ => Err(OptionError::new(
-            "--record",
-            &path.display().to_string(),
-            "the file's name ends in .mkv or .webm",
-        )),
-    }
-}
-
 fn ice_server(text: &str) -> Result<IceServerOption, OptionError> {
     let mut parts = text.splitn(3, ',').map(str::to_owned);
     let server = IceServerOption {
@@ -847,6 +835,29 @@ mod tests {
     }
 
     #[test]
+    fn a_recording_to_standard_output_leaves_it_to_nobody_else() {
+        let to = |args: &[&str]| parse(args).map(|options| options.record);
+        let piped = to(&["--plain", "--record", "-", "--record-layout", "mixed"]).unwrap();
+        assert_eq!(
+            piped,
+            Some(RecordOption {
+                to: RecordTo::Stdout,
+                layout: RecordLayout::Mixed
+            })
+        );
+        for (args, word) in [
+            (&["--json", "--record", "-"][..], "--json"),
+            (
+                &["--plain", "--record", "-", "--record-layout", "files"],
+                "several",
+            ),
+        ] {
+            let error = to(args).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
     fn wrong_values_are_refused_with_the_flag_and_what_to_write() {
         for args in [
             ["--video", "screensaver"],
@@ -864,6 +875,7 @@ mod tests {
             ["--bitrate", "fast"],
             ["--bitrate", "nan"],
             ["--record", "call.avi"],
+            ["--record", "call"],
             ["--ice-server", "turn:example.org"],
             ["--ice-server", "http://example.org"],
             ["--speaker", "file:"],

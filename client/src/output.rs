@@ -49,6 +49,12 @@ pub enum Action {
     HangUp,
 }
 
+/// Standard output for something that is not text: a recording.
+#[must_use]
+pub fn raw_stdout() -> Box<dyn io::Write + Send> {
+    Box::new(io::stdout())
+}
+
 /// Why nothing can be shown any more.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {

@@ -18,7 +18,7 @@ use crate::media::devices::inventory::Inventory;
 use crate::media::sink::window;
 use crate::media::sink::window::Window;
 use crate::options::preview::PreviewOptions;
-use crate::options::{CallOptions, OptionError, Purpose, View as Style};
+use crate::options::{CallOptions, OptionError, Purpose, RecordTo, View as Style};
 use crate::output::json::Json;
 use crate::output::lines::Lines;
 use crate::output::{self, OutputError, PictureBoard, Screen, ScreenOptions, View};
@@ -141,6 +141,7 @@ fn hold_preview(options: Result<PreviewOptions, OptionError>) -> Ending {
             graphics: options.graphics,
             window: (options.display == Display::Window).then_some(options.fullscreen),
             asks: false,
+            recorded: false,
         };
         let task = |board: PictureBoard, open: Open| async move {
             let ended = preview::run(options, board, open).await;
@@ -226,6 +227,11 @@ where
     runtime.block_on(task(PictureBoard::default(), Box::new(open)))
 }
 
+fn records_to_stdout(options: &CallOptions) -> bool {
+    let record = options.record.as_ref();
+    record.is_some_and(|record| record.to == RecordTo::Stdout)
+}
+
 type Opened = (Vec<Box<dyn View>>, mpsc::Receiver<output::Action>);
 
 /// How it is to be shown.
@@ -237,6 +243,8 @@ struct Wish {
     window: Option<bool>,
     /// Whether somebody is asked to take a call.
     asks: bool,
+    /// Whether standard output is for a recording.
+    recorded: bool,
 }
 
 impl Wish {
@@ -252,6 +260,7 @@ impl Wish {
                     ..
                 }
             ),
+            recorded: records_to_stdout(options),
         }
     }
 }
@@ -262,6 +271,7 @@ fn open_views(wish: Wish, board: &PictureBoard) -> anyhow::Result<Opened> {
     let mut views: Vec<Box<dyn View>> = Vec::new();
     match wish.view {
         Style::Json => views.push(Box::new(Json::stdout())),
+        Style::Lines if wish.recorded => views.push(Box::new(Lines::stderr())),
         Style::Lines => views.push(Box::new(Lines::stdout())),
         Style::Screen => {
             let graphics = match wish.graphics {

@@ -12,6 +12,7 @@ pub(crate) mod local;
 pub mod outcome;
 mod promise;
 mod protection;
+mod recording;
 mod sending;
 mod signals;
 mod sinks;
@@ -23,6 +24,7 @@ use crate::event::{Event, Kind, Summary};
 use crate::exit::Ending;
 use crate::media::capture::SourceError;
 use crate::media::sink::record::RecordError;
+use crate::media::sink::record::mixed::MixedError;
 use crate::media::sink::wav::WavError;
 use crate::options::CallOptions;
 use crate::output::PictureBoard;
@@ -66,6 +68,9 @@ pub enum StartError {
     /// The recording.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// A mixed recording.
+    #[error(transparent)]
+    Mixed(#[from] MixedError),
     /// The file for the others' sound.
     #[error(transparent)]
     Wav(#[from] WavError),
@@ -80,7 +85,9 @@ impl StartError {
     pub fn ending(&self) -> Ending {
         match self {
             Self::Signaling(error) => signals::ending(error),
-            Self::Source(_) | Self::Record(_) | Self::Wav(_) | Self::Thread(_) => Ending::Failed,
+            Self::Source(_) | Self::Record(_) | Self::Mixed(_) | Self::Wav(_) | Self::Thread(_) => {
+                Ending::Failed
+            }
         }
     }
 }

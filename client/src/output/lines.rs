@@ -20,6 +20,16 @@ pub struct Lines<W> {
     reports: HashMap<String, Value>,
 }
 
+impl Lines<io::Stderr> {
+    /// Writes to standard error, where standard output is for something else.
+    #[must_use]
+    pub fn stderr() -> Self {
+        let stderr = io::stderr();
+        let colour = wants_colour(stderr.is_terminal(), |key| std::env::var(key).ok());
+        Self::new(stderr, colour)
+    }
+}
+
 impl Lines<io::Stdout> {
     /// Writes to the standard output, in colour where it is a terminal that wants it.
     #[must_use]

@@ -404,11 +404,7 @@ impl Call {
                 .joined_at
                 .map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64()),
             peers: self.far.values().map(Far::summary).collect(),
-            recording: self
-                .options
-                .record
-                .as_ref()
-                .map(|path| path.display().to_string()),
+            recording: self.options.record.as_ref().map(ToString::to_string),
         };
         tracing::debug!(seconds = started.elapsed().as_secs_f64(), "hanging up");
         let _ = timeout(GOODBYE, self.signaling.leave()).await;

@@ -133,6 +133,7 @@ impl PictureSink for Pictures {
     fn picture(&mut self, picture: &Arc<Picture>, codec: VideoCodec) {
         let now = Timestamp::now();
         self.board.put(&self.peer, Arc::clone(picture));
+        self.sinks.shown(picture);
         let mut meters = lock(&self.seen);
         if !std::mem::replace(&mut meters.first_picture, true) {
             let _ = self.news.try_send(MediaNews::First {

@@ -3,15 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use super::StartError;
+use super::recording::{PeerRecording, Recording};
 use crate::event::PeerRef;
-use crate::media::frame::{EncodedPicture, EncodedSound, Sound, VideoCodec};
-use crate::media::sink::record::{
-    RecordHandle, RecordSink, Recorder, TrackId, TrackInfo, TrackKind,
-};
+use crate::media::frame::{EncodedPicture, EncodedSound, Picture, Sound, VideoCodec};
+use crate::media::sink::record::{FileKind, RecordHandle, TrackId, TrackKind};
 use crate::media::sink::sound_file::{SoundFile, SoundFileInput};
 use crate::media::sink::speaker::{Speaker, SpeakerInput};
 use crate::media::voice::echo::EchoReference;
-use crate::options::{CallOptions, SoundTo};
+use crate::options::{CallOptions, RecordLayout, RecordTo, SoundTo};
 
 /// Errors of the recorder that wait to be told: each kind comes once.
 const ERRORS: usize = 8;
@@ -22,7 +21,7 @@ pub(super) struct Sinks {
     /// That the loudspeaker is gone is told once, and that it is back.
     told: bool,
     sound_file: Option<SoundFile>,
-    record: Option<RecordSink>,
+    record: Option<Recording>,
     record_errors: mpsc::Receiver<String>,
 }
 
@@ -49,12 +48,9 @@ impl Sinks {
             },
         }
         let (tell, record_errors) = mpsc::sync_channel(ERRORS);
-        let record = match &options.record {
-            None => None,
-            Some(path) => Some(RecordSink::start(Recorder::create(path)?, move |error| {
-                let _ = tell.try_send(format!("{error}. The call goes on"));
-            })?),
-        };
+        let record = options.record.as_ref();
+        let record = record.map(|option| Recording::start(option, tell));
+        let record = record.transpose()?;
         let sinks = Self {
             speaker,
             told: false,
@@ -79,11 +75,9 @@ impl Sinks {
                 .ok()
         });
         PeerSinks(Arc::new(Mutex::new(Places {
-            name: who.name.clone(),
             speaker,
             sound_file: self.sound_file.as_ref().map(SoundFile::input),
-            record: self.record.as_ref().map(RecordSink::handle),
-            tracks: Vec::new(),
+            record: self.record.as_ref().map(|record| record.for_peer(who)),
         })))
     }
 
@@ -110,14 +104,8 @@ impl Sinks {
     /// Completes files and closes devices, and tells what went wrong with it. Blocks.
     pub(super) fn finish(mut self) -> Vec<String> {
         let mut notices = self.notices();
-        let record = self.record.take().map(RecordSink::finish);
-        match record {
-            Some(Ok(counts)) if counts.dropped > 0 => notices.push(format!(
-                "{} of {} frames were left out of the recording: the disk was too slow",
-                counts.dropped, counts.given
-            )),
-            Some(Err(error)) => notices.push(error.to_string()),
-            _ => {}
+        if let Some(record) = self.record.take() {
+            notices.extend(record.finish());
         }
         if let Some(Err(error)) = self.sound_file.take().map(SoundFile::finish) {
             notices.push(error.to_string());
@@ -131,27 +119,32 @@ impl Sinks {
 pub(super) struct PeerSinks(Arc<Mutex<Places>>);
 
 struct Places {
-    name: String,
     speaker: Option<SpeakerInput>,
     sound_file: Option<SoundFileInput>,
-    record: Option<RecordHandle>,
-    /// Tracks of the recording, made when their first frame comes; `None` where the
-    /// file does not take it, which was told then.
-    tracks: Vec<(TrackKind, Option<TrackId>)>,
+    record: Option<PeerRecording>,
 }
 
 impl PeerSinks {
+    /// A frame as it came.
     pub(super) fn picture(&self, frame: &EncodedPicture) {
-        let (record, track) = self.track(TrackKind::Video(frame.codec));
-        if let (Some(record), Some(track)) = (record, track) {
+        let place = self.recorded(TrackKind::Video(frame.codec));
+        if let Some((record, track)) = place {
             record.video(track, frame.clone());
         }
     }
 
+    /// A packet of sound as it came.
     pub(super) fn packet(&self, packet: &EncodedSound) {
-        let (record, track) = self.track(TrackKind::Audio { channels: 2 });
-        if let (Some(record), Some(track)) = (record, track) {
+        let place = self.recorded(TrackKind::Audio { channels: 2 });
+        if let Some((record, track)) = place {
             record.audio(track, packet.clone());
+        }
+    }
+
+    /// A picture as it is shown.
+    pub(super) fn shown(&self, picture: &Arc<Picture>) {
+        if let Some(record) = &self.lock().record {
+            record.shown(picture);
         }
     }
 
@@ -163,6 +156,9 @@ impl PeerSinks {
         if let Some(file) = &mut places.sound_file {
             file.push(sound);
         }
+        if let Some(record) = &places.record {
+            record.heard(sound);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
@@ -170,34 +166,21 @@ impl PeerSinks {
     }
 
     /// The recording and this peer's track in it; the lock is not held while a frame waits.
-    fn track(&self, kind: TrackKind) -> (Option<RecordHandle>, Option<TrackId>) {
-        let mut places = self.lock();
-        let Some(record) = places.record.clone() else {
-            return (None, None);
-        };
-        if let Some((_, track)) = places.tracks.iter().find(|(known, _)| *known == kind) {
-            return (Some(record), *track);
-        }
-        let info = TrackInfo {
-            name: places.name.clone(),
-            kind,
-        };
-        let track = record
-            .add_track(info)
-            .inspect_err(|error| tracing::warn!("{error}"))
-            .ok();
-        places.tracks.push((kind, track));
-        (Some(record), track)
+    fn recorded(&self, kind: TrackKind) -> Option<(RecordHandle, TrackId)> {
+        self.lock().record.as_mut()?.track(kind)
     }
 }
 
 /// What a `.webm` file holds beside Opus, so that nothing is negotiated that it refuses.
 #[must_use]
 pub(super) fn recordable(options: &CallOptions) -> Vec<VideoCodec> {
-    let webm = options
-        .record
-        .as_ref()
-        .is_some_and(|path| path.extension().is_some_and(|e| e == "webm"));
+    let webm = options.record.as_ref().is_some_and(|record| {
+        let file = match &record.to {
+            RecordTo::File(path) => FileKind::of(path),
+            RecordTo::Stdout => None,
+        };
+        record.layout != RecordLayout::Mixed && file == Some(FileKind::Webm)
+    });
     let all = options.codecs.iter().copied();
     if webm {
         all.filter(|codec| *codec != VideoCodec::H264).collect()

@@ -286,26 +286,30 @@ fn whole<T>(demux: Result<Box<dyn Demux<T>>, Problem>) -> Vec<Unit<T>> {
 
 /// The pictures of a fixture and their times, for others to test with.
 pub(crate) fn pictures(name: &str) -> Vec<(Duration, EncodedPicture)> {
+    pictures_in(Fixtures::bytes(name))
+}
+
+/// The pictures of a file and their times.
+pub(crate) fn pictures_in(bytes: &[u8]) -> Vec<(Duration, EncodedPicture)> {
     let take = |unit: Unit<VideoItem>| match unit.item {
         VideoItem::Encoded(picture) => (unit.time, picture),
         other => panic!("{other:?}"),
     };
-    whole(video(Fixtures::bytes(name)))
-        .into_iter()
-        .map(take)
-        .collect()
+    whole(video(bytes)).into_iter().map(take).collect()
 }
 
 /// The packets of a fixture and their times.
 pub(crate) fn sounds(name: &str) -> Vec<(Duration, EncodedSound)> {
+    sounds_in(Fixtures::bytes(name))
+}
+
+/// The packets of a file and their times.
+pub(crate) fn sounds_in(bytes: &[u8]) -> Vec<(Duration, EncodedSound)> {
     let take = |unit: Unit<AudioItem>| match unit.item {
         AudioItem::Encoded(sound) => (unit.time, sound),
         other => panic!("{other:?}"),
     };
-    whole(audio(Fixtures::bytes(name)))
-        .into_iter()
-        .map(take)
-        .collect()
+    whole(audio(bytes)).into_iter().map(take).collect()
 }
 
 /// How many pictures or packets our own reader finds in a file.

@@ -1,19 +1,23 @@
-//! Recording of a call into one WebM or MKV file, without transcoding.
+//! Recording of a call into one WebM, MKV or MP4 file, without transcoding.
 //!
-//! Matroska lists its tracks in front, and peers come later. So room is kept behind
+//! All of them list their tracks in front, and peers come later. So room is kept behind
 //! the list of tracks, and the list is written again, in place, whenever a track gets
 //! its first frame. The result is one plain segment in which every track has content:
 //! ffplay and Chromium play it like any other file. Segments one behind the other are
 //! not played by Chromium, several files are not one recording, and tracks reserved
 //! for peers that never come make players search for their content.
 //!
-//! Blocks are gathered into clusters of at most a second, each written whole. So a
+//! Blocks are gathered into clusters (fragments, in MP4) of at most a second, each written whole. So a
 //! killed recorder leaves a file that is read to its last second; at a proper end
 //! it gets its index, duration and size.
 
+mod container;
 mod file;
 mod layout;
+pub mod mixed;
+mod mp4;
 mod queue;
+mod stream;
 mod track;
 
 #[cfg(test)]
@@ -26,7 +30,9 @@ use std::time::Duration;
 
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, EncodedSound, VideoCodec};
-use file::{MatroskaFile, Output};
+use container::{Container, Output};
+use file::MatroskaFile;
+use mp4::Mp4File;
 pub use queue::{RecordCounts, RecordHandle, RecordSink};
 use track::Entry;
 
@@ -68,7 +74,7 @@ pub struct TrackId(usize);
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The name ends in something else.
-    #[error("{}: a recording's name ends in .mkv or .webm; choose one of them", .0.display())]
+    #[error("{}: a recording's name ends in .mkv, .webm or .mp4; choose one of them", .0.display())]
     Name(PathBuf),
     /// The file cannot be made.
     #[error("{}: cannot be created for recording: {source}; choose another place with --record", .path.display())]
@@ -99,12 +105,37 @@ pub enum RecordError {
     },
 }
 
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// Matroska, which holds everything.
+    Mkv,
+    /// Matroska without H.264.
+    Webm,
+    /// MP4 in fragments.
+    Mp4,
+}
+
+impl FileKind {
+    /// The kind that a name's ending tells.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+        match ending.as_str() {
+            "mkv" => Some(Self::Mkv),
+            "webm" => Some(Self::Webm),
+            "mp4" => Some(Self::Mp4),
+            _ => None,
+        }
+    }
+}
+
 /// Writes a recording. Not for the thread that receives: see [`RecordSink`].
 pub struct Recorder {
     path: PathBuf,
-    webm: bool,
+    kind: FileKind,
     /// Gone after a write error.
-    file: Option<MatroskaFile>,
+    file: Option<Box<dyn Container>>,
     tracks: Vec<Entry>,
     /// Time zero of the file: the first frame of all.
     origin: Option<Timestamp>,
@@ -129,29 +160,44 @@ impl Recorder {
     /// Makes the file at once, so that what cannot be recorded fails at the start.
     ///
     /// # Errors
-    /// When the name does not end in `.mkv` or `.webm`, or the file cannot be made.
+    /// When the name does not end in `.mkv`, `.webm` or `.mp4`, or the file cannot be made.
     pub fn create(path: &Path) -> Result<Self, RecordError> {
-        let ending = path.extension().map(|e| e.to_ascii_lowercase());
-        let webm = match ending.as_ref().and_then(|e| e.to_str()) {
-            Some("webm") => true,
-            Some("mkv") => false,
-            _ => return Err(RecordError::Name(path.to_path_buf())),
-        };
+        let kind = FileKind::of(path).ok_or_else(|| RecordError::Name(path.to_path_buf()))?;
         let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .open(path)
             .map_err(|source| create_error(path, source))?;
-        Self::with_output(path, webm, Box::new(file))
+        Self::with_output(path, kind, Box::new(file))
     }
 
-    fn with_output(path: &Path, webm: bool, output: Box<dyn Output>) -> Result<Self, RecordError> {
-        let file =
-            MatroskaFile::create(output, webm).map_err(|source| create_error(path, source))?;
-        Ok(Self {
+    /// Writes Matroska to something that only takes what is appended, as a pipe. Its tracks are those that have a frame within
+    /// the first second; what comes later has no place there, and is told.
+    #[must_use]
+    pub fn stream(output: Box<dyn io::Write + Send>) -> Self {
+        let file = Box::new(stream::MatroskaStream::new(output));
+        Self::with_container(Path::new("-"), FileKind::Mkv, file)
+    }
+
+    fn with_output(
+        path: &Path,
+        kind: FileKind,
+        output: Box<dyn Output>,
+    ) -> Result<Self, RecordError> {
+        let failed = |source| create_error(path, source);
+        let file: Box<dyn Container> = match kind {
+            FileKind::Mkv => Box::new(MatroskaFile::create(output, false).map_err(failed)?),
+            FileKind::Webm => Box::new(MatroskaFile::create(output, true).map_err(failed)?),
+            FileKind::Mp4 => Box::new(Mp4File::create(output).map_err(failed)?),
+        };
+        Ok(Self::with_container(path, kind, file))
+    }
+
+    fn with_container(path: &Path, kind: FileKind, file: Box<dyn Container>) -> Self {
+        Self {
             path: path.to_path_buf(),
-            webm,
+            kind,
             file: Some(file),
             tracks: Vec::new(),
             origin: None,
@@ -159,7 +205,7 @@ impl Recorder {
             pending_bytes: 0,
             pending_since: None,
             end: 0,
-        })
+        }
     }
 
     /// Adds a track, at any time. It appears in the file with its first frame; a
@@ -168,7 +214,7 @@ impl Recorder {
     /// # Errors
     /// When the file does not take this codec, or no more tracks.
     pub fn add_track(&mut self, info: TrackInfo) -> Result<TrackId, RecordError> {
-        if self.webm && info.kind == TrackKind::Video(VideoCodec::H264) {
+        if self.kind == FileKind::Webm && info.kind == TrackKind::Video(VideoCodec::H264) {
             return Err(RecordError::NotInWebm(self.path.clone()));
         }
         if let Some(known) = self.tracks.iter().position(|track| track.info == info) {
@@ -301,15 +347,14 @@ impl Recorder {
         entry.listed = true;
         let mut listed: Vec<&Entry> = self.tracks.iter().filter(|track| track.listed).collect();
         listed.sort_by_key(|track| track.number);
-        let list = layout::tracks(&listed);
-        if !layout::fits(&list) {
+        if !self.file.as_ref().is_none_or(|file| file.fits(&listed)) {
             let entry = &mut self.tracks[track.0];
             entry.listed = false;
             entry.refused = true;
             let name = entry.info.name.clone();
             return Err(self.too_many(name));
         }
-        match self.file.as_mut().map(|file| file.write_tracks(&list)) {
+        match self.file.as_mut().map(|file| file.list(&listed)) {
             Some(Err(source)) => Err(self.stop(source)),
             _ => Ok(()),
         }
@@ -324,7 +369,7 @@ impl Recorder {
         match self
             .file
             .as_mut()
-            .map(|file| file.write_cluster(&blocks, self.end))
+            .map(|file| file.append(&blocks, self.end))
         {
             Some(Err(source)) => Err(self.stop(source)),
             _ => Ok(()),

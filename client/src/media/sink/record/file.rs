@@ -1,23 +1,12 @@
-//! The file under a recording: what is appended, and what is written again in place.
+//! The Matroska file under a recording: what is appended, and what is written again in place.
 
-use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, SeekFrom};
 
 use super::Block;
+use super::container::{Container, Output};
 use super::layout::{self, Cue, Head};
+use super::track::Entry;
 use crate::media::file::ebml;
-
-/// Where a recording goes: a file, or a small disk in a test.
-pub(super) trait Output: Write + Seek + Send {
-    /// Cuts the end off.
-    fn cut(&mut self, len: u64) -> io::Result<()>;
-}
-
-impl Output for File {
-    fn cut(&mut self, len: u64) -> io::Result<()> {
-        self.set_len(len)
-    }
-}
 
 /// A Matroska file being written. Whatever stops it, the file is readable up to
 /// its last whole cluster.
@@ -44,37 +33,12 @@ impl MatroskaFile {
         })
     }
 
-    /// Writes the list of tracks in its place.
-    pub(super) fn write_tracks(&mut self, list: &[u8]) -> io::Result<()> {
-        self.patch(self.head.tracks, &layout::in_room(list))
-    }
-
-    /// Appends a cluster, and notes how long the recording is now.
-    pub(super) fn write_cluster(&mut self, blocks: &[Block], end: u64) -> io::Result<()> {
-        if blocks.is_empty() {
-            return Ok(());
-        }
-        let (bytes, cues) = layout::cluster(blocks, self.end - self.head.segment);
-        self.append(&bytes)?;
-        self.cues.extend(cues);
-        self.write_duration(end)
-    }
-
-    /// Completes the file: index, places, duration, size.
-    pub(super) fn finish(mut self, end: u64) -> io::Result<()> {
-        let result = self.complete(end);
-        if result.is_err() {
-            self.abandon();
-        }
-        result
-    }
-
     fn complete(&mut self, end: u64) -> io::Result<()> {
         let mut cues = None;
         if !self.cues.is_empty() {
             cues = Some(self.end - self.head.segment);
             let bytes = layout::cues(&self.cues);
-            self.append(&bytes)?;
+            self.write_end(&bytes)?;
         }
         let info = self.head.info - self.head.segment;
         let tracks = self.head.tracks - self.head.segment;
@@ -84,14 +48,7 @@ impl MatroskaFile {
         self.patch(self.head.segment_size, &size)
     }
 
-    /// Leaves the file as it was after its last whole cluster.
-    pub(super) fn abandon(mut self) {
-        // Where even that fails, readers stop at the unfinished cluster by themselves.
-        let _ = self.output.cut(self.end);
-        let _ = self.output.flush();
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write_end(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.output.seek(SeekFrom::Start(self.end))?;
         self.output.write_all(bytes)?;
         self.output.flush()?;
@@ -110,5 +67,43 @@ impl MatroskaFile {
         self.output.seek(SeekFrom::Start(at))?;
         self.output.write_all(bytes)?;
         self.output.flush()
+    }
+}
+
+impl Container for MatroskaFile {
+    fn fits(&self, tracks: &[&Entry]) -> bool {
+        layout::fits(&layout::tracks(tracks))
+    }
+
+    fn list(&mut self, tracks: &[&Entry]) -> io::Result<()> {
+        let list = layout::tracks(tracks);
+        self.patch(self.head.tracks, &layout::in_room(&list))
+    }
+
+    /// Appends a cluster, and notes how long the recording is now.
+    fn append(&mut self, blocks: &[Block], end: u64) -> io::Result<()> {
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let (bytes, cues) = layout::cluster(blocks, self.end - self.head.segment);
+        self.write_end(&bytes)?;
+        self.cues.extend(cues);
+        self.write_duration(end)
+    }
+
+    /// Completes the file: index, places, duration, size.
+    fn finish(mut self: Box<Self>, end: u64) -> io::Result<()> {
+        let result = self.complete(end);
+        if result.is_err() {
+            self.abandon();
+        }
+        result
+    }
+
+    /// Leaves the file as it was after its last whole cluster.
+    fn abandon(mut self: Box<Self>) {
+        // Where even that fails, readers stop at the unfinished cluster by themselves.
+        let _ = self.output.cut(self.end);
+        let _ = self.output.flush();
     }
 }

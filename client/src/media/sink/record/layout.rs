@@ -35,27 +35,14 @@ pub(super) struct Head {
 /// The head of a file without tracks, of unknown size and duration.
 pub(super) fn head(webm: bool) -> Head {
     let mut out = Writer::default();
-    out.master(id::EBML, |ebml| {
-        ebml.uint(id::EBML_VERSION, 1)
-            .uint(id::EBML_READ_VERSION, 1)
-            .uint(id::EBML_MAX_ID_LENGTH, 4)
-            .uint(id::EBML_MAX_SIZE_LENGTH, 8)
-            .text(id::DOC_TYPE, if webm { "webm" } else { "matroska" })
-            .uint(id::DOC_TYPE_VERSION, 4)
-            .uint(id::DOC_TYPE_READ_VERSION, 2);
-    });
+    ebml_head(&mut out, webm);
     out.id(id::SEGMENT);
     let segment_size = out.0.len() as u64;
     out.0.extend_from_slice(&UNKNOWN_SIZE);
     let segment = out.0.len() as u64;
     out.void(SEEK_ROOM);
     let info = out.0.len() as u64;
-    out.master(id::INFO, |info| {
-        info.uint(id::TIMESTAMP_SCALE, 1_000_000)
-            .text(id::MUXING_APP, NAME)
-            .text(id::WRITING_APP, NAME)
-            .float(id::DURATION, 1.0);
-    });
+    self::info(&mut out, true);
     // The duration is the last thing in Info.
     let duration = out.0.len() as u64 - 8;
     let tracks = out.0.len() as u64;
@@ -68,6 +55,40 @@ pub(super) fn head(webm: bool) -> Head {
         duration,
         tracks,
     }
+}
+
+/// The head of a stream with these tracks, which nothing is written into later.
+pub(super) fn stream_head(tracks: &[u8]) -> Vec<u8> {
+    let mut out = Writer::default();
+    ebml_head(&mut out, false);
+    out.id(id::SEGMENT);
+    out.0.extend_from_slice(&UNKNOWN_SIZE);
+    info(&mut out, false);
+    out.0.extend_from_slice(tracks);
+    out.0
+}
+
+fn ebml_head(out: &mut Writer, webm: bool) {
+    out.master(id::EBML, |ebml| {
+        ebml.uint(id::EBML_VERSION, 1)
+            .uint(id::EBML_READ_VERSION, 1)
+            .uint(id::EBML_MAX_ID_LENGTH, 4)
+            .uint(id::EBML_MAX_SIZE_LENGTH, 8)
+            .text(id::DOC_TYPE, if webm { "webm" } else { "matroska" })
+            .uint(id::DOC_TYPE_VERSION, 4)
+            .uint(id::DOC_TYPE_READ_VERSION, 2);
+    });
+}
+
+fn info(out: &mut Writer, duration: bool) {
+    out.master(id::INFO, |info| {
+        info.uint(id::TIMESTAMP_SCALE, 1_000_000)
+            .text(id::MUXING_APP, NAME)
+            .text(id::WRITING_APP, NAME);
+        if duration {
+            info.float(id::DURATION, 1.0);
+        }
+    });
 }
 
 /// Whether a list of tracks fits into its room, with a void behind it.

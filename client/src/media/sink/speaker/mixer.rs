@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 /// What a voice must have gathered before it starts to sound, and to which an overfull one is cut.
-const TARGET_MS: usize = 40;
+pub(in crate::media::sink) const TARGET_MS: usize = 40;
 /// What a voice holds at most.
 const CAPACITY_MS: usize = 200;
 /// A voice that had more than this beyond its target left over, for a whole [`WINDOW_MS`], lags for nothing.
@@ -89,6 +89,12 @@ impl Mixer {
             buffered: (voice.samples.len() / 2) as u64,
             ..voice.stats
         })
+    }
+
+    /// How much waits of the voice of which most does, in frames; `None` where none sounds.
+    pub(in crate::media::sink) fn longest(&self) -> Option<usize> {
+        let sounding = self.voices.iter().filter(|voice| voice.sounding);
+        sounding.map(|voice| voice.samples.len() / 2).max()
     }
 
     /// Adds sound of a voice. One that would hold too much is cut to its target: it crackles

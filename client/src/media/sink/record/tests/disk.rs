@@ -60,7 +60,7 @@ impl Output for SmallDisk {
 fn a_full_disk_is_told_once_and_what_was_written_stays_readable() {
     let whole = SmallDisk::new(usize::MAX);
     let path = Path::new("call.mkv");
-    let mut recorder = Recorder::with_output(path, false, Box::new(whole.clone())).unwrap();
+    let mut recorder = Recorder::with_output(path, FileKind::Mkv, Box::new(whole.clone())).unwrap();
     let given = peer(&mut recorder, "Anna", "vp8.webm", Duration::ZERO);
     give(&mut recorder, given);
     recorder.finish().unwrap();
@@ -68,7 +68,8 @@ fn a_full_disk_is_told_once_and_what_was_written_stays_readable() {
     // Wherever it fills: in the head, in a cluster, in the index.
     for room in (100..all).step_by(all / 25) {
         let disk = SmallDisk::new(room);
-        let mut recorder = match Recorder::with_output(path, false, Box::new(disk.clone())) {
+        let mut recorder = match Recorder::with_output(path, FileKind::Mkv, Box::new(disk.clone()))
+        {
             Ok(recorder) => recorder,
             Err(error) => {
                 assert!(error.to_string().contains("call.mkv"), "{error}");
@@ -139,7 +140,8 @@ fn a_disk_that_hangs_costs_counted_frames_and_pictures_go_on_at_a_key_frame() {
         go: held,
         writes: 0,
     };
-    let recorder = Recorder::with_output(Path::new("call.mkv"), false, Box::new(slow)).unwrap();
+    let recorder =
+        Recorder::with_output(Path::new("call.mkv"), FileKind::Mkv, Box::new(slow)).unwrap();
     let none = |error| panic!("{error}");
     let sink = RecordSink::with_bounds(recorder, none, 8, Duration::ZERO).unwrap();
     let handle = sink.handle();
