@@ -167,6 +167,9 @@ pub enum Event {
         peer: PeerRef,
         /// `RTCStatsReport`: id to dictionary.
         report: serde_json::Value,
+        /// How far apart the peer's picture and sound are here, where both are the test source's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lip_sync: Option<LipSyncSummary>,
     },
     /// A peer is gone.
     PeerLeft {
@@ -298,6 +301,8 @@ pub struct PeerSummary {
     pub marks: Option<MarksSummary>,
     /// What the tone told, if sound came.
     pub tone: Option<ToneSummary>,
+    /// How far apart picture and sound were, where both were the test source's.
+    pub lip_sync: Option<LipSyncSummary>,
 }
 
 /// What the numbers in a received test picture told.
@@ -342,4 +347,19 @@ pub struct ToneSummary {
     /// Capture to hearing, 99th percentile, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms_p99: Option<f64>,
+}
+
+/// How far apart a peer's picture and sound are where they are seen and heard, as the marks in the test picture and the beats
+/// of the tone tell. Above zero the sound is late.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LipSyncSummary {
+    /// How often it was measured: once for each second of an unbroken tone.
+    pub measured: u64,
+    /// The last one, milliseconds.
+    pub latest_ms: f64,
+    /// Of all, the median, whole milliseconds.
+    pub median_ms: f64,
+    /// The furthest from zero, milliseconds. The first seconds count: until the sender's first reports nothing is known.
+    pub worst_ms: f64,
 }

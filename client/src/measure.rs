@@ -2,6 +2,7 @@
 
 pub mod audio;
 pub mod histogram;
+pub mod lips;
 pub mod marks;
 pub mod quality;
 pub mod speech;

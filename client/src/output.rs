@@ -83,6 +83,7 @@ impl From<io::Error> for OutputError {
 pub(crate) mod testing {
     //! Events to try views on.
 
+    use crate::event::LipSyncSummary;
     use crate::event::{
         Event, Kind, MarksSummary, PeerRef, PeerSummary, Preview, PreviewAudio, PreviewVideo,
         Summary, ToneSummary, Undecryptable,
@@ -158,6 +159,7 @@ pub(crate) mod testing {
             Event::Stats {
                 peer: who.clone(),
                 report: report(&text),
+                lip_sync: None,
             },
             Event::PeerLeft {
                 peer: who,
@@ -205,6 +207,12 @@ pub(crate) mod testing {
                     tone: Some(ToneSummary {
                         frequency_hz: 440.0,
                         ..ToneSummary::default()
+                    }),
+                    lip_sync: Some(LipSyncSummary {
+                        measured: 9,
+                        latest_ms: 11.5,
+                        median_ms: 12.0,
+                        worst_ms: -30.0,
                     }),
                 }],
                 recording: Some(text),

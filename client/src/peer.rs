@@ -9,6 +9,7 @@
 //! - `tone_names`: names of codecs that the engine would mix up, pure
 //! - `packetize`: encoded frames to RTP payloads, pure
 //! - `setup`: codecs, extensions, interceptors, sockets of the engine
+//! - `rtp_clock`: RTP and NTP time of what is sent, from one clock, pure
 //! - `rtx`, `rtcp`, `stats`: what the engine's interceptors leave to be mended
 //! - `engine`: the engine's connection and its callbacks
 //! - `actor`: performs what `negotiation` says; `send` and `receive` move media
@@ -23,6 +24,7 @@ mod negotiation;
 mod packetize;
 mod receive;
 mod rtcp;
+mod rtp_clock;
 mod rtx;
 mod sdp;
 mod send;
@@ -36,7 +38,7 @@ use tokio::task::JoinHandle;
 pub use config::{IceServer, PeerConfig, SoundOffer};
 pub use event::{
     ConnectionState, Counter, KeyFrameRequest, PeerEvent, RemoteCodec, RemoteTrack, RtpPacket,
-    VideoFormat,
+    SenderReport, SenderReports, VideoFormat,
 };
 pub use local::{LocalAudio, LocalVideo};
 pub use packetize::MAX_PAYLOAD;

@@ -14,6 +14,7 @@ use rtc_client::media::convert::Rotation;
 use rtc_client::media::frame::{EncodedPicture, EncodedSound, Picture, Sound, VideoCodec};
 use rtc_client::media::layers::Scalability;
 use rtc_client::media::receive::audio::{AudioReceive, SoundSink};
+use rtc_client::media::receive::sync::PeerSync;
 use rtc_client::media::receive::video::{PictureSink, VideoReceive};
 use rtc_client::media::send::adapt::Degradation;
 use rtc_client::media::send::audio::{AudioSend, AudioSettings};
@@ -28,7 +29,7 @@ struct Seen(Arc<Mutex<(VideoMeter, u64)>>);
 impl PictureSink for Seen {
     fn encoded(&mut self, _: &EncodedPicture) {}
     fn picture(&mut self, picture: &Arc<Picture>, _: VideoCodec) {
-        self.0.lock().unwrap().0.see(Timestamp::now(), picture);
+        let _taken = self.0.lock().unwrap().0.see(Timestamp::now(), picture);
     }
 }
 
@@ -76,6 +77,7 @@ async fn call(codec: VideoCodec, frames: u64) -> (MarksSummary, u64) {
     )
     .unwrap();
     let seen = Seen::default();
+    let sync = PeerSync::default();
     let mut receivers = (Vec::new(), Vec::new());
     let (mut format, mut connected) = (None, false);
     a.negotiate().await;
@@ -93,9 +95,9 @@ async fn call(codec: VideoCodec, frames: u64) -> (MarksSummary, u64) {
                 Some(event) = b_events.recv() => match event {
                     PeerEvent::Signal(signal) => a.handle_signal(signal).await,
                     PeerEvent::Track(track) if track.kind == Kind::Video =>
-                        receivers.0.push(VideoReceive::start(track, None, Box::new(seen.clone())).unwrap()),
+                        receivers.0.push(VideoReceive::start(track, None, sync.side(Kind::Video), Box::new(seen.clone())).unwrap()),
                     PeerEvent::Track(track) =>
-                        receivers.1.push(AudioReceive::start(track, None, Box::new(seen.clone())).unwrap()),
+                        receivers.1.push(AudioReceive::start(track, None, sync.side(Kind::Audio), Box::new(seen.clone())).unwrap()),
                     _ => {}
                 },
                 _ = tick.tick() => {

@@ -332,7 +332,9 @@ async fn a_canvas_of_a_browser_is_shown_in_its_colours() {
                 }
                 PeerEvent::Track(track) => {
                     let sink = Box::new(shown.clone());
-                    receivers.push(VideoReceive::start(track, None, sink).unwrap());
+                    let side =
+                        rtc_client::media::receive::sync::PeerSync::default().side(track.kind);
+                    receivers.push(VideoReceive::start(track, None, side, sink).unwrap());
                 }
                 _ => {}
             }

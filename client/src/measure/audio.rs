@@ -1,5 +1,7 @@
 //! What received sound tells about a call.
 
+use std::time::Duration;
+
 use super::histogram::Histogram;
 use super::tone::ToneMeter;
 use crate::event::ToneSummary;
@@ -15,12 +17,15 @@ pub struct AudioMeter {
 }
 
 impl AudioMeter {
-    /// Takes in sound whose first sample was heard, or would have been, at `now`.
-    pub fn hear(&mut self, now: Timestamp, sound: &Sound) {
+    /// Takes in sound whose first sample was heard, or would have been, at `now`. Gives how late each second of it
+    /// was that ended here, modulo a second: exactly, or to a few milliseconds where it had gaps.
+    pub fn hear(&mut self, now: Timestamp, sound: &Sound) -> Vec<Duration> {
         self.heard |= !sound.samples.is_empty();
-        for delay in self.tone.push(now, sound) {
-            self.latency.add(delay);
+        let delays = self.tone.push(now, sound);
+        for delay in &delays {
+            self.latency.add(*delay);
         }
+        delays.into_iter().chain(self.tone.rough()).collect()
     }
 
     /// What came of it so far; `None` until sound came.
@@ -51,8 +56,6 @@ impl AudioMeter {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-    use std::time::Duration;
-
     use super::*;
     use crate::media::capture::tone::render;
     use crate::media::codec::opus::{Content, OpusDecoder, OpusEncoder};

@@ -62,6 +62,14 @@ impl ToneMeter {
         delays
     }
 
+    /// The delays of seconds that had gaps or were stretched, to a few milliseconds; each is given once. None of
+    /// them is among those that [`Self::push`] gives.
+    pub fn rough(&mut self) -> Vec<Duration> {
+        self.follower
+            .as_mut()
+            .map_or_else(Vec::new, Follower::rough)
+    }
+
     /// The strongest frequency and its share of the power.
     #[must_use]
     pub fn peak(&self) -> Peak {

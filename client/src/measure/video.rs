@@ -30,11 +30,11 @@ pub struct VideoMeter {
 }
 
 impl VideoMeter {
-    /// Takes in a picture that was shown, or would have been, at `now`.
-    pub fn see(&mut self, now: Timestamp, picture: &Picture) {
+    /// Takes in a picture that was shown, or would have been, at `now`. Gives when it was taken, where it has a mark.
+    pub fn see(&mut self, now: Timestamp, picture: &Picture) -> Option<Timestamp> {
         let Some(mark) = marks::read(picture) else {
             self.unreadable += 1;
-            return;
+            return None;
         };
         self.latency.add(now.since(mark.at));
         if self.read.is_multiple_of(COMPARE_EVERY) {
@@ -49,6 +49,7 @@ impl VideoMeter {
                 Order::Again => self.repeated += 1,
             },
         }
+        Some(mark.at)
     }
 
     /// What came of it so far; `None` until a mark was read.

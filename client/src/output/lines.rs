@@ -64,7 +64,7 @@ impl<W: Write> Lines<W> {
     /// [`OutputError::Closed`] where nobody reads any more.
     pub fn write(&mut self, event: &Event) -> Result<(), OutputError> {
         let text = match event {
-            Event::Stats { peer, report } => {
+            Event::Stats { peer, report, .. } => {
                 let before = self.reports.insert(peer.id.clone(), report.clone());
                 format!(
                     "{}: {}",
@@ -193,7 +193,7 @@ pub fn words(event: &Event) -> String {
         }
         Event::Chat { from, text, .. } => format!("<{}> {}", who(from), clean(text)),
         Event::Broadcast { data } => format!("the administrator says: {}", said(data)),
-        Event::Stats { peer, report } => {
+        Event::Stats { peer, report, .. } => {
             format!("{}: {}", who(peer), Quality::of(report, None).words())
         }
         Event::PeerLeft { peer, reason } => format!("{} is gone ({})", who(peer), clean(reason)),
@@ -297,6 +297,13 @@ fn peer_words(peer: &PeerSummary) -> String {
             tone.frequency_hz, tone.gaps
         );
     }
+    if let Some(lips) = &peer.lip_sync {
+        let _ = write!(
+            text,
+            "; sound {:+.0} ms from its picture, {:+.0} ms at worst",
+            lips.median_ms, lips.worst_ms
+        );
+    }
     text
 }
 
@@ -348,7 +355,7 @@ Bob: 640x360, 29.5 fps, 2 dropped, 1 broken; Bob: -18 dB, peak -12 dB
 left: Bob
 Bob after 10.0 s, exit code 0
   Bob: connected after 42 ms, first picture after 61 ms, 300 pictures, last 640x360; \
-marks: 300 read, 0 missing, 0.0 ms late, PSNR 38.5 dB; tone: 440 Hz, 0 gaps
+marks: 300 read, 0 missing, 0.0 ms late, PSNR 38.5 dB; tone: 440 Hz, 0 gaps; sound +12 ms from its picture, -30 ms at worst
   recorded to Bob
 "
         );
@@ -362,6 +369,7 @@ marks: 300 read, 0 missing, 0.0 ms late, PSNR 38.5 dB; tone: 440 Hz, 0 gaps
         let stats = |report| Event::Stats {
             peer: peer("abc", "Bob"),
             report,
+            lip_sync: None,
         };
         let text = shown(&[stats(report("x")), stats(later)], false);
         assert!(

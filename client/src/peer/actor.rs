@@ -153,6 +153,7 @@ impl Actor {
                 track,
                 self.audio_sending.subscribe(),
                 self.news.0.clone(),
+                self.engine.feedback.clone(),
             ));
             self.audio_sender = Some(Sender { engine, ids });
         }
@@ -166,6 +167,7 @@ impl Actor {
                 track,
                 self.video_sending.subscribe(),
                 self.news.0.clone(),
+                self.engine.feedback.clone(),
             ));
             self.video_sender = Some(Sender { engine, ids });
         }
@@ -317,6 +319,7 @@ impl Actor {
                 self.tasks.spawn(receive::drain(
                     track,
                     self.offered.clone(),
+                    self.engine.feedback.clone(),
                     self.news.0.clone(),
                 ));
             }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::rtcp::Feedback;
 use crate::event::Kind;
 use crate::media::clock::Timestamp;
 use crate::media::convert::{Colours, Rotation};
@@ -133,6 +134,8 @@ pub struct RemoteTrack {
     pub dropped: Counter,
     /// Asks the far side for a key frame.
     pub key_frame: KeyFrameRequest,
+    /// What its sender says about its clock.
+    pub reports: SenderReports,
 }
 
 impl RemoteTrack {
@@ -195,5 +198,35 @@ impl KeyFrameRequest {
     /// Asks now. Asking again before the first question has left asks once.
     pub fn ask(&self) {
         let _ = self.0.try_send(());
+    }
+}
+
+/// What a sender report says about the clock behind a stream (RFC 3550, section 6.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SenderReport {
+    /// Its sender's wall clock, microseconds since 1970.
+    pub wall: i64,
+    /// The RTP time of that moment.
+    pub timestamp: u32,
+    /// How many reports there were with this one.
+    pub number: u64,
+}
+
+/// Looks up the newest sender report about a stream; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SenderReports {
+    feedback: Feedback,
+    ssrc: u32,
+}
+
+impl SenderReports {
+    pub(super) const fn new(feedback: Feedback, ssrc: u32) -> Self {
+        Self { feedback, ssrc }
+    }
+
+    /// The newest one; `None` before the first.
+    #[must_use]
+    pub fn newest(&self) -> Option<SenderReport> {
+        self.feedback.newest_report(self.ssrc)
     }
 }

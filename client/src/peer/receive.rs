@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 
 use super::actor::News;
-use super::event::{Counter, KeyFrameRequest, RemoteCodec, RemoteTrack, RtpPacket};
+use super::event::{Counter, KeyFrameRequest, RemoteCodec, RemoteTrack, RtpPacket, SenderReports};
+use super::rtcp::Feedback;
 use crate::event::Kind;
 use crate::media::clock::Timestamp;
 use crate::media::convert::{Colours, Rotation};
@@ -31,7 +32,12 @@ pub(super) struct Offered {
 }
 
 /// Announces a track with its first packet and forwards its packets until it ends.
-pub(super) async fn drain(track: Arc<dyn TrackRemote>, offered: Offered, news: mpsc::Sender<News>) {
+pub(super) async fn drain(
+    track: Arc<dyn TrackRemote>,
+    offered: Offered,
+    feedback: Feedback,
+    news: mpsc::Sender<News>,
+) {
     let kind = match track.kind().await {
         RtpCodecKind::Audio => Kind::Audio,
         RtpCodecKind::Video => Kind::Video,
@@ -82,6 +88,7 @@ pub(super) async fn drain(track: Arc<dyn TrackRemote>, offered: Offered, news: m
                 rtp,
                 dropped: dropped.clone(),
                 key_frame: KeyFrameRequest(ask),
+                reports: SenderReports::new(feedback.clone(), ssrc),
             };
             if news.send(News::Track(track)).await.is_err() {
                 return;

@@ -19,6 +19,10 @@ use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 use tokio::sync::watch;
 
+use super::event;
+use super::rtp_clock::{self, RtpClock};
+use crate::media::clock::Timestamp;
+
 /// Sender reports of one stream whose echo may still come.
 const REPORTS: usize = 16;
 
@@ -53,6 +57,8 @@ pub(super) struct Sent {
     pub(super) packets: u32,
     pub(super) octets: u32,
     pub(super) reports: u64,
+    /// The clock, as the last report that knew one tells it.
+    pub(super) clock: Option<event::SenderReport>,
 }
 
 /// All that RTCP told so far.
@@ -68,6 +74,8 @@ pub(super) struct Ledger {
     pub(super) senders: HashMap<u32, Sent>,
     /// Ticks a second by SSRC, of all streams.
     pub(super) clock_rates: HashMap<u32, u32>,
+    /// What our streams tell the time by, by SSRC.
+    clocks: HashMap<u32, RtpClock>,
     /// When our reports left, by SSRC: middle bits of their NTP time, and when.
     reports: HashMap<u32, VecDeque<(u32, Instant)>>,
 }
@@ -89,6 +97,14 @@ impl Ledger {
                     sent.packets = report.packet_count;
                     sent.octets = report.octet_count;
                     sent.reports += 1;
+                    // Zero: the sender knows no wall clock (RFC 3550 section 6.4.1).
+                    if report.ntp_time != 0 {
+                        sent.clock = Some(event::SenderReport {
+                            wall: rtp_clock::unix_micros(report.ntp_time),
+                            timestamp: report.rtp_time,
+                            number: sent.reports,
+                        });
+                    }
                 }
                 self.receptions(now, &report.reports);
             } else if let Some(report) = packet.downcast_ref::<ReceiverReport>() {
@@ -100,6 +116,25 @@ impl Ledger {
             }
         }
         demand
+    }
+
+    /// Puts the time at which the report leaves into our reports, by the clock that stamps what they are about. The engine takes
+    /// a frame's departure for its capture, which is off by what encoding and queueing took, and differently for
+    /// picture and sound.
+    fn tell_time(&self, now: Instant, packets: &mut [Box<dyn rtcp::Packet>]) {
+        let now = Timestamp::at(now);
+        for packet in packets {
+            let Some(report) = packet.as_any().downcast_ref::<SenderReport>() else {
+                continue;
+            };
+            if let Some(clock) = self.clocks.get(&report.ssrc) {
+                *packet = Box::new(SenderReport {
+                    ntp_time: rtp_clock::ntp(now),
+                    rtp_time: clock.at(now),
+                    ..report.clone()
+                });
+            }
+        }
     }
 
     fn say(&mut self, now: Instant, packets: &[Box<dyn rtcp::Packet>]) {
@@ -222,6 +257,19 @@ impl Feedback {
     pub(super) fn ledger(&self) -> Ledger {
         self.lock().clone()
     }
+
+    /// A stream of ours tells the time by this clock.
+    pub(super) fn keeps_time(&self, ssrc: u32, clock: RtpClock) {
+        let clocks = &mut self.lock().clocks;
+        if clocks.len() < STREAMS || clocks.contains_key(&ssrc) {
+            clocks.insert(ssrc, clock);
+        }
+    }
+
+    /// What was told last about the clock behind a stream of the far side.
+    pub(super) fn newest_report(&self, ssrc: u32) -> Option<event::SenderReport> {
+        self.lock().senders.get(&ssrc)?.clock
+    }
 }
 
 /// Reads RTCP both ways and passes it on.
@@ -277,9 +325,11 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for ReadRtcp {
         self.reads.pop_front()
     }
 
-    fn handle_write(&mut self, message: TaggedPacket) -> Result<(), Error> {
-        if let Packet::Rtcp(packets) = &message.message.packet {
-            self.feedback.lock().say(message.now, packets);
+    fn handle_write(&mut self, mut message: TaggedPacket) -> Result<(), Error> {
+        if let Packet::Rtcp(packets) = &mut message.message.packet {
+            let mut ledger = self.feedback.lock();
+            ledger.tell_time(message.now, packets);
+            ledger.say(message.now, packets);
         }
         self.writes.push_back(message);
         Ok(())

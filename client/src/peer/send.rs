@@ -1,7 +1,6 @@
 //! From the queues of encoded media to the engine's tracks.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use rtc::media_stream::MediaStreamTrack;
@@ -18,6 +17,8 @@ use super::actor::News;
 use super::event::VideoFormat;
 use super::local::LocalVideo;
 use super::packetize::{self, MAX_PAYLOAD};
+use super::rtcp::Feedback;
+use super::rtp_clock::RtpClock;
 use crate::event::Kind;
 use crate::media::clock::Timestamp;
 use crate::media::frame::VideoCodec;
@@ -102,32 +103,6 @@ impl VideoSending {
     }
 }
 
-/// RTP time of a capture time: a clock with a random start (RFC 3550 section 5.1).
-#[derive(Clone, Copy, Debug)]
-struct RtpClock {
-    hz: u64,
-    offset: u32,
-    start: Timestamp,
-}
-
-impl RtpClock {
-    fn new(hz: u64) -> Self {
-        Self {
-            hz,
-            offset: rand::random(),
-            start: Timestamp::now() - Duration::from_secs(60),
-        }
-    }
-
-    /// The RTP timestamp of a moment; wraps.
-    fn at(self, moment: Timestamp) -> u32 {
-        let micros = moment.since(self.start).as_micros();
-        let ticks = micros * u128::from(self.hz) / 1_000_000;
-        #[expect(clippy::cast_possible_truncation, reason = "RTP time wraps")]
-        self.offset.wrapping_add(ticks as u32)
-    }
-}
-
 /// Numbers the packets of one stream.
 struct Stream {
     clock: RtpClock,
@@ -174,6 +149,7 @@ pub(super) async fn video(
     track: Arc<TrackLocalStaticRTP>,
     sending: watch::Receiver<Option<VideoSending>>,
     news: mpsc::Sender<News>,
+    feedback: Feedback,
 ) {
     let mut stream = Stream::new(90_000);
     let mut vp8 = packetize::Vp8::new(rand::random());
@@ -189,6 +165,7 @@ pub(super) async fn video(
         let Some(sending) = *sending.borrow() else {
             continue;
         };
+        feedback.keeps_time(sending.ssrc, stream.clock);
         if picture.codec != sending.codec {
             // An encoder of the format before this one; the next picture will fit.
             continue;
@@ -227,34 +204,6 @@ pub(super) async fn video(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rtp_time_follows_capture_time() {
-        let clock = RtpClock::new(90_000);
-        let start = Timestamp::now();
-        let first = clock.at(start);
-        for (millis, ticks) in [(0, 0), (10, 900), (33, 2970), (1000, 90_000)] {
-            let later = clock.at(start + Duration::from_millis(millis));
-            // Whole ticks: the fraction of the first one may add one.
-            let passed = later.wrapping_sub(first);
-            assert!(
-                (ticks..=ticks + 1).contains(&passed),
-                "{millis} ms: {passed}"
-            );
-        }
-    }
-
-    #[test]
-    fn rtp_time_wraps_after_half_a_day() {
-        let clock = RtpClock::new(90_000);
-        let start = Timestamp::now();
-        let period = Duration::from_micros((1_u64 << 32) * 100 / 9);
-        let passed = clock
-            .at(start + period)
-            .wrapping_sub(clock.at(start))
-            .cast_signed();
-        assert!((-1..=1).contains(&passed), "{passed}");
-    }
 
     #[test]
     fn packets_are_numbered_without_gaps_across_the_wrap() {

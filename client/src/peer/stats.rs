@@ -122,6 +122,9 @@ fn remote_outbound(local: &Value, ssrc: u32, ledger: &Ledger) -> Option<(String,
     remote["packetsSent"] = json!(sent.packets);
     remote["bytesSent"] = json!(sent.octets);
     remote["reportsSent"] = json!(sent.reports);
+    if let Some(clock) = sent.clock {
+        remote["remoteTimestamp"] = json!(clock.wall as f64 / 1000.0);
+    }
     Some((id, remote))
 }
 

@@ -349,6 +349,15 @@ impl Call {
         for notice in self.sinks.notices() {
             self.notice(notice);
         }
+        let stuck = self.far.values_mut().filter_map(|far| {
+            let stuck = far.link.as_mut()?.is_newly_stuck();
+            stuck.then(|| far.who.name.clone())
+        });
+        for name in stuck.collect::<Vec<_>>() {
+            self.notice(format!(
+                "the picture of {name} cannot be shown: it sends no key frame that can be decoded, though it is asked for one; it is shown as soon as one comes"
+            ));
+        }
         // A report that is still out is not asked for again.
         if self.stats.is_empty() {
             for (id, far) in &self.far {
@@ -381,12 +390,17 @@ impl Call {
             link.peer.audio().set_redundant(redundant);
         }
         let peer = far.who.clone();
+        let lip_sync = far.media.seen().lip_sync;
         if let Some(audio) = &self.audio {
             let losses = self.far.values().filter(|far| far.link.is_some());
             let worst = losses.map(|far| far.expected_loss.percent()).max();
             audio.set_expected_loss(worst.unwrap_or(0));
         }
-        self.tell(Event::Stats { peer, report });
+        self.tell(Event::Stats {
+            peer,
+            report,
+            lip_sync,
+        });
     }
 
     // --- the end ---

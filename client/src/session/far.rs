@@ -1,12 +1,14 @@
 //! What is done with one far peer's picture and sound: shown, heard, measured, recorded.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::sinks::{PeerSinks, Sinks};
-use crate::event::{Kind, MarksSummary, PeerRef, ToneSummary};
+use crate::event::{Kind, LipSyncSummary, MarksSummary, PeerRef, ToneSummary};
 use crate::measure::audio::AudioMeter;
+use crate::measure::lips::LipMeter;
 use crate::measure::video::VideoMeter;
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, EncodedSound, Picture, Sound, VideoCodec};
@@ -48,6 +50,7 @@ pub(super) struct FarMedia {
 struct Meters {
     video: VideoMeter,
     audio: AudioMeter,
+    lips: LipMeter,
     frames: u64,
     size: (u32, u32),
     first_picture: bool,
@@ -61,6 +64,7 @@ pub(super) struct Seen {
     pub(super) frame_height: u32,
     pub(super) marks: Option<MarksSummary>,
     pub(super) tone: Option<ToneSummary>,
+    pub(super) lip_sync: Option<LipSyncSummary>,
 }
 
 impl FarMedia {
@@ -109,6 +113,7 @@ impl FarMedia {
             frame_height: meters.size.1,
             marks: meters.video.summary(),
             tone: meters.audio.summary(),
+            lip_sync: meters.lips.summary(),
         }
     }
 }
@@ -144,7 +149,9 @@ impl PictureSink for Pictures {
         }
         meters.frames += 1;
         meters.size = (picture.width, picture.height);
-        meters.video.see(now, picture);
+        if let Some(taken) = meters.video.see(now, picture) {
+            meters.lips.see(now, taken);
+        }
     }
 }
 
@@ -162,6 +169,7 @@ impl SoundSink for Sounds {
     }
 
     fn sound(&mut self, sound: &Sound) {
+        let latency = self.sinks.latency();
         self.sinks.sound(sound);
         self.board.level(&self.peer, level_dbfs(&sound.samples));
         let mut meters = lock(&self.seen);
@@ -172,7 +180,15 @@ impl SoundSink for Sounds {
                 codec: "audio/opus",
             });
         }
-        meters.audio.hear(sound.at, sound);
+        let heard = sound.at + latency;
+        for late in meters.audio.hear(heard, sound) {
+            let late = i64::try_from(late.as_micros()).unwrap_or(0);
+            meters.lips.hear(late);
+        }
+    }
+
+    fn latency(&self) -> Duration {
+        self.sinks.latency()
     }
 
     fn tone(&mut self, heard: Heard) {

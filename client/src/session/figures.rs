@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::media::frame::SAMPLE_RATE;
 use crate::media::receive::freeze::Freezes;
+use crate::media::receive::pictures::BufferCounts;
 use crate::media::receive::playout::AudioCounts;
 
 /// Puts what became of a peer's sound into a report about it: the sum over its tracks, the level of the newest.
@@ -20,6 +21,7 @@ pub(super) fn put_audio(stream: &mut Map<String, Value>, each: impl Iterator<Ite
         all.emitted += counts.emitted;
         all.delay += counts.delay;
         all.target_delay += counts.target_delay;
+        all.minimum_delay += counts.minimum_delay;
         all.energy += counts.energy;
         all.level = counts.level;
     }
@@ -37,8 +39,7 @@ pub(super) fn put_audio(stream: &mut Map<String, Value>, each: impl Iterator<Ite
         ("removedSamplesForAcceleration", all.removed.into()),
         ("jitterBufferDelay", all.delay.into()),
         ("jitterBufferTargetDelay", all.target_delay.into()),
-        // Nothing but the network makes us wait: pictures do not.
-        ("jitterBufferMinimumDelay", all.target_delay.into()),
+        ("jitterBufferMinimumDelay", all.minimum_delay.into()),
         ("jitterBufferEmittedCount", all.emitted.into()),
     ] {
         stream.insert(name.to_owned(), value);
@@ -66,6 +67,38 @@ impl ExpectedLoss {
 
     pub(super) fn percent(self) -> u32 {
         (self.0 * 100.0).round() as u32
+    }
+}
+
+/// Puts how long a peer's frames waited for their turn into a report about them: the sum over its tracks.
+pub(super) fn put_buffer(
+    stream: &mut Map<String, Value>,
+    each: impl Iterator<Item = BufferCounts>,
+) {
+    let mut all = BufferCounts::default();
+    for counts in each {
+        all.emitted += counts.emitted;
+        all.delay += counts.delay;
+        all.target += counts.target;
+        all.minimum += counts.minimum;
+    }
+    for (name, value) in [
+        ("jitterBufferDelay", Value::from(all.delay.as_secs_f64())),
+        ("jitterBufferTargetDelay", all.target.as_secs_f64().into()),
+        ("jitterBufferMinimumDelay", all.minimum.as_secs_f64().into()),
+        ("jitterBufferEmittedCount", all.emitted.into()),
+    ] {
+        stream.insert(name.to_owned(), value);
+    }
+}
+
+/// Puts when what is shown or played now was taken by the sender's clock (microseconds since 1970) into a report: milliseconds
+/// since 1900, where NTP begins, as browsers tell it.
+pub(super) fn put_playout(stream: &mut Map<String, Value>, taken: Option<i64>) {
+    const NTP_TO_UNIX_MS: f64 = 2_208_988_800_000.0;
+    if let Some(taken) = taken {
+        let told = taken as f64 / 1000.0 + NTP_TO_UNIX_MS;
+        stream.insert("estimatedPlayoutTimestamp".to_owned(), told.into());
     }
 }
 

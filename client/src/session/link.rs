@@ -16,7 +16,9 @@ use super::outcome::PeerFacts;
 use super::promise::Promise;
 use crate::e2ee::Incoming;
 use crate::event::{Kind, PeerRef, PeerSummary, Undecryptable};
+use crate::media::clock::Timestamp;
 use crate::media::receive::audio::AudioReceive;
+use crate::media::receive::sync::PeerSync;
 use crate::media::receive::video::{VideoCounts, VideoReceive};
 use crate::peer::{ConnectionState, Peer, PeerConfig, PeerError, PeerEvent, VideoFormat};
 
@@ -31,6 +33,9 @@ pub(super) struct News {
     pub(super) event: PeerEvent,
 }
 
+/// A picture that waits longer than this for a key frame is not merely slow.
+const STUCK: Duration = Duration::from_secs(5);
+
 pub(super) struct Link {
     /// Tells this link from an earlier one to the same peer.
     pub(super) number: u64,
@@ -41,7 +46,11 @@ pub(super) struct Link {
     pub(super) promise: Promise,
     pub(super) video: Vec<VideoReceive>,
     pub(super) audio: Vec<AudioReceive>,
+    /// Keeps its picture and sound together.
+    pub(super) sync: PeerSync,
     pub(super) chat_open: bool,
+    /// That its pictures wait for a key frame was told.
+    stuck: bool,
     /// When an unwell connection turned so.
     pub(super) unwell_since: Option<Instant>,
     /// When frames were last counted, and how many there were.
@@ -76,11 +85,23 @@ impl Link {
             promise: Promise::default(),
             video: Vec::new(),
             audio: Vec::new(),
+            sync: PeerSync::default(),
             chat_open: false,
+            stuck: false,
             unwell_since: None,
             rated: None,
             _forward: AbortOnDropHandle::new(forward),
         })
+    }
+
+    /// Whether its pictures have waited for a key frame for so long that a person should know; told once for each time.
+    pub(super) fn is_newly_stuck(&mut self) -> bool {
+        let longest = self.video.iter().map(|video| {
+            let counts = video.counts();
+            counts.stuck_ms.load(Ordering::Relaxed)
+        });
+        let stuck = longest.max().unwrap_or(0) > STUCK.as_millis() as u64;
+        !std::mem::replace(&mut self.stuck, stuck) && stuck
     }
 
     /// Ends the connection and waits until nothing of it is left.
@@ -111,6 +132,9 @@ impl Link {
                         let failed = incoming.failed(Kind::Video);
                         stream.insert("framesUndecryptable".into(), failed.into());
                     }
+                    let playout = self.sync.playout(Timestamp::now(), Kind::Video);
+                    figures::put_playout(stream, playout);
+                    figures::put_buffer(stream, self.video.iter().map(VideoReceive::buffer));
                     figures::put_freezes(stream, self.video.iter().map(VideoReceive::freezes));
                     if seconds > 0.0 {
                         let fps = decoded.saturating_sub(before) as f64 / seconds;
@@ -128,6 +152,8 @@ impl Link {
                         let failed = incoming.failed(Kind::Audio);
                         stream.insert("framesUndecryptable".into(), failed.into());
                     }
+                    let playout = self.sync.playout(Timestamp::now(), Kind::Audio);
+                    figures::put_playout(stream, playout);
                     let each = self.audio.iter().map(AudioReceive::counts);
                     figures::put_audio(stream, each);
                 }
@@ -250,6 +276,7 @@ impl Far {
             frame_height: seen.frame_height,
             marks: seen.marks,
             tone: seen.tone,
+            lip_sync: seen.lip_sync,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Where far sound and recordings go; pictures go to the board, which views look at.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
 use super::StartError;
 use super::recording::{PeerRecording, Recording};
@@ -159,6 +160,13 @@ impl PeerSinks {
         if let Some(record) = &places.record {
             record.heard(sound);
         }
+    }
+
+    /// How much later than given sound is heard.
+    pub(super) fn latency(&self) -> Duration {
+        let places = self.lock();
+        let speaker = places.speaker.as_ref();
+        speaker.map_or(Duration::ZERO, SpeakerInput::latency)
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {

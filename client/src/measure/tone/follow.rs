@@ -17,6 +17,10 @@ const GAP: usize = SAMPLE_RATE as usize / 200;
 /// A window has the tone if it has this share of its usual amplitude.
 const PRESENT: f64 = 0.3;
 
+/// The two beats tell times that differ by this at most, in seconds: more, and the quick one may have been taken
+/// for the one before or after it.
+const AGREE: f64 = 0.012;
+
 /// Measures amplitude and phase of one frequency in short windows, each a quarter of a
 /// window after the one before.
 pub(super) struct Follower {
@@ -31,6 +35,7 @@ pub(super) struct Follower {
     missing: usize,
     gaps: u64,
     second: Second,
+    rough: Vec<Duration>,
 }
 
 impl Follower {
@@ -56,11 +61,17 @@ impl Follower {
             missing: 0,
             gaps: 0,
             second: Second::default(),
+            rough: Vec::new(),
         }
     }
 
     pub(super) fn gaps(&self) -> u64 {
         self.gaps
+    }
+
+    /// The delays of seconds that had gaps or were stretched, to a few milliseconds; each is given once.
+    pub(super) fn rough(&mut self) -> Vec<Duration> {
+        std::mem::take(&mut self.rough)
     }
 
     pub(super) fn push(&mut self, now: Timestamp, samples: &[f64]) -> Vec<Duration> {
@@ -72,9 +83,15 @@ impl Follower {
         while let Some(window) = waiting.get(from..from + self.basis.len()) {
             let tone = self.fit(window);
             self.judge(tone.norm());
-            self.second.add(self.hz, tone, self.hop, self.missing > 0);
+            let missing = (self.missing > 0).then_some(self.usual);
+            self.second.add(self.hz, tone, self.hop, missing);
             if self.second.position >= SAMPLE_RATE as usize {
-                delays.extend(self.second.delay(self.hz));
+                match self.second.told(self.hz) {
+                    Some(told) => delays.push(self.second.late(told)),
+                    None => self
+                        .rough
+                        .extend(self.second.roughly().map(|told| self.second.late(told))),
+                }
                 self.second = self.second.next();
             }
             from += self.hop;
@@ -115,7 +132,8 @@ impl Follower {
 struct Second {
     /// Samples since its first.
     position: usize,
-    broken: bool,
+    /// Windows without the tone.
+    lost: usize,
     amplitudes: f64,
     beats: [Complex64; BEATS.len()],
     tone: Complex64,
@@ -132,17 +150,18 @@ impl Second {
         self.starts.push(i128::from(now.as_micros()) - place);
     }
 
-    fn add(&mut self, hz: f64, tone: Complex64, hop: usize, missing: bool) {
+    /// Takes a window, with the usual amplitude where the tone is `missing`: silence would look like a beat.
+    fn add(&mut self, hz: f64, tone: Complex64, hop: usize, missing: Option<f64>) {
         let at = self.position as f64 / RATE;
         // The window's amplitude is that of its middle, two hops after its first sample.
         let middle = at + 2.0 * hop as f64 / RATE;
-        let amplitude = tone.norm();
+        let amplitude = missing.unwrap_or_else(|| tone.norm());
         self.amplitudes += amplitude;
         for (sum, beat) in self.beats.iter_mut().zip(BEATS) {
             *sum += Complex64::from_polar(amplitude, -TAU * f64::from(beat) * middle);
         }
         self.tone += tone * Complex64::from_polar(1.0, -TAU * hz * at);
-        self.broken |= missing;
+        self.lost += usize::from(missing.is_some());
         self.windows += 1;
         self.position += hop;
     }
@@ -162,27 +181,17 @@ impl Second {
         }
     }
 
-    /// How much later than its sine tells the second was heard, modulo a second.
-    fn delay(&self, hz: f64) -> Option<Duration> {
-        let told = self.told(hz)?;
+    /// How much later than `told` the second was heard, modulo a second.
+    fn late(&self, told: f64) -> Duration {
         let heard = self.starts.iter().sum::<i128>() / self.starts.len().max(1) as i128;
         let late = heard - (told * 1e6).round() as i128;
-        u64::try_from(late.rem_euclid(1_000_000))
-            .ok()
-            .map(Duration::from_micros)
+        Duration::from_micros(late.rem_euclid(1_000_000) as u64)
     }
 
     /// Which part of a second it was taken at, in seconds; `None` where it does not have
     /// the beats of our tone. Each finer wave settles what the one before leaves open.
     fn told(&self, hz: f64) -> Option<f64> {
-        if self.broken || self.amplitudes <= 0.0 {
-            return None;
-        }
-        let deep = |beat: &Complex64| {
-            let depth = 2.0 * beat.norm() / self.amplitudes;
-            (BEAT_DEPTH / 2.0..BEAT_DEPTH * 2.0).contains(&depth)
-        };
-        if !self.beats.iter().all(deep) {
+        if self.lost > 0 || !self.has_beats() {
             return None;
         }
         // A tone that slips in phase adds up to less than its amplitudes do.
@@ -192,6 +201,26 @@ impl Second {
         let waves = self.beats.iter().zip(BEATS.map(f64::from));
         let told = waves.fold(0.5, |near, (beat, hz)| nearest(near, beat.arg(), hz));
         Some(nearest(told, self.tone.arg(), hz))
+    }
+
+    /// As [`Self::told`], by the beats alone, which survive a gap or a stretch that the tone's own phase does not;
+    /// `None` where much is missing, or the two beats tell different times.
+    fn roughly(&self) -> Option<f64> {
+        if self.lost * 10 > self.windows || !self.has_beats() {
+            return None;
+        }
+        let [slow, quick] = BEATS.map(f64::from);
+        let near = nearest(0.5, self.beats[0].arg(), slow);
+        let told = nearest(near, self.beats[1].arg(), quick);
+        ((told - near).abs() < AGREE).then_some(told)
+    }
+
+    fn has_beats(&self) -> bool {
+        let deep = |beat: &Complex64| {
+            let depth = 2.0 * beat.norm() / self.amplitudes;
+            (BEAT_DEPTH / 2.0..BEAT_DEPTH * 2.0).contains(&depth)
+        };
+        self.amplitudes > 0.0 && self.beats.iter().all(deep)
     }
 }
 

@@ -166,6 +166,32 @@ fn a_tone_that_jumps_in_time_tells_none_for_that_second() {
 }
 
 #[test]
+fn a_tone_with_gaps_tells_its_time_roughly() {
+    for (gap, cut) in [(960, 0), (0, 7), (480, 3)] {
+        let mut meter = ToneMeter::default();
+        let (mut exact, mut rough) = (Vec::new(), Vec::new());
+        let mut skipped = Duration::ZERO;
+        for block in 0..500u32 {
+            let heard = START + Duration::from_millis(20) * block;
+            let mut sound = render(440, heard + skipped);
+            if block % 20 == 7 {
+                // Silence, and a sender that is heard a little earlier from here on.
+                sound.samples[..gap].fill(0);
+                skipped += Duration::from_millis(cut);
+            }
+            let late = Duration::from_millis(400);
+            exact.extend(meter.push(heard + late, &sound));
+            rough.extend(meter.rough().into_iter().map(|told| (told, late - skipped)));
+        }
+        assert!(exact.len() + rough.len() >= 7, "{exact:?} {rough:?}");
+        for (told, truth) in rough {
+            let off = told.as_micros().abs_diff(truth.as_micros());
+            assert!(off < 20_000, "{gap} {cut}: {told:?} for {truth:?}");
+        }
+    }
+}
+
+#[test]
 fn a_plain_sine_tells_no_time() {
     let samples = sine(440.0, 0.25, 240_000);
     let mut meter = ToneMeter::default();

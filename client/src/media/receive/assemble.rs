@@ -20,8 +20,10 @@ const CAPACITY: usize = 2048;
 /// How long a hole may wait for its retransmission.
 pub const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How long an asked key frame may take before it is asked for again.
+/// How long an asked key frame may take before it is asked for again; half as long again after each question ...
 const KEY_FRAME_RETRY: Duration = Duration::from_millis(300);
+/// ... up to this: who sends none is not asked three times a second for ever.
+const KEY_FRAME_RETRY_LONGEST: Duration = Duration::from_secs(3);
 
 /// A frame bigger than this is not assembled: no encoder of a call makes one.
 const FRAME_LIMIT: usize = 4 << 20;
@@ -48,6 +50,8 @@ pub struct Frame {
     pub key: bool,
     /// RTP time stamp.
     pub timestamp: u32,
+    /// When the first of its packets came.
+    pub arrived: Timestamp,
 }
 
 /// What the assembler wants done.
@@ -60,6 +64,7 @@ pub enum Output {
 }
 
 struct Held {
+    arrived: Timestamp,
     timestamp: u32,
     marker: bool,
     payload: Bytes,
@@ -78,6 +83,12 @@ pub struct Assembler {
     /// When the beginning of a key frame came that is not whole yet.
     arriving_since: Option<Timestamp>,
     asked: Option<Timestamp>,
+    /// How long the next question waits for its answer.
+    retry: Duration,
+    /// When the decoder refused a frame, lately.
+    refused: Option<Timestamp>,
+    /// Since when nothing can be decoded though packets come.
+    stuck_since: Option<Timestamp>,
 }
 
 impl Assembler {
@@ -92,6 +103,9 @@ impl Assembler {
             hole_since: None,
             arriving_since: None,
             asked: None,
+            retry: KEY_FRAME_RETRY,
+            refused: None,
+            stuck_since: None,
         }
     }
 
@@ -110,6 +124,7 @@ impl Assembler {
             self.held.insert(
                 index,
                 Held {
+                    arrived: now,
                     timestamp: packet.timestamp,
                     marker: packet.marker,
                     payload: packet.payload,
@@ -132,7 +147,15 @@ impl Assembler {
     /// The decoder could not use a frame: nothing but a key frame helps.
     pub fn broken(&mut self, now: Timestamp) -> Vec<Output> {
         self.next = None;
+        self.refused = Some(now);
         self.advance(now)
+    }
+
+    /// How long it has waited for a key frame by now.
+    #[must_use]
+    pub fn stuck(&self, now: Timestamp) -> Duration {
+        self.stuck_since
+            .map_or(Duration::ZERO, |since| now.since(since))
     }
 
     fn extend(&mut self, sequence: u16) -> u64 {
@@ -158,14 +181,26 @@ impl Assembler {
                 break;
             }
         }
+        let answered = self
+            .asked
+            .is_none_or(|asked| now.since(asked) >= self.retry);
         if self.next.is_some() || self.newest.is_none() {
-            self.asked = None;
             self.arriving_since = None;
-        } else if !self.key_frame_arrives(now)
-            && self
-                .asked
-                .is_none_or(|asked| now.since(asked) >= KEY_FRAME_RETRY)
-        {
+            // Key frames that the decoder refuses are not asked for as fast as they come.
+            let well = |refused: Timestamp| now.since(refused) >= self.retry;
+            if self.refused.is_none_or(well) {
+                self.asked = None;
+                self.retry = KEY_FRAME_RETRY;
+                self.refused = None;
+                self.stuck_since = None;
+            }
+            return out;
+        }
+        self.stuck_since.get_or_insert(now);
+        if answered && !self.key_frame_arrives(now) {
+            if self.asked.is_some() {
+                self.retry = (self.retry * 3 / 2).min(KEY_FRAME_RETRY_LONGEST);
+            }
             self.asked = Some(now);
             out.push(Output::WantKeyFrame);
         }
@@ -194,6 +229,7 @@ impl Assembler {
         let mut key = false;
         let mut pieces = Pieces::new(self.codec);
         let mut timestamp = 0;
+        let mut arrived = None;
         let mut fits = true;
         for index in start..=end {
             let Some(held) = self.held.remove(&index) else {
@@ -201,6 +237,8 @@ impl Assembler {
             };
             key |= held.glimpse.key;
             timestamp = held.timestamp;
+            arrived =
+                Some(arrived.map_or(held.arrived, |first: Timestamp| first.min(held.arrived)));
             if !held.payload.is_empty() && fits {
                 fits = pieces.push(&held.payload).is_ok() && pieces.size() < FRAME_LIMIT;
             }
@@ -214,6 +252,7 @@ impl Assembler {
             data: data.into(),
             key,
             timestamp,
+            arrived: arrived.unwrap_or_default(),
         }))
     }
 
@@ -318,7 +357,8 @@ mod tests {
             [Output::Frame(Frame {
                 data: Bytes::from_static(&[0, 1, 0, 2]),
                 key: true,
-                timestamp: 0
+                timestamp: 0,
+                arrived: at(0),
             })]
         );
     }
@@ -337,6 +377,37 @@ mod tests {
             "asked again"
         );
         assert_eq!(frames(a.push(at(410), vp8(4, 3, true, true, true))), [3]);
+    }
+
+    /// How often a key frame is asked for in a minute of pictures, of which `refuses` says what the decoder does not take.
+    /// And whether it was stuck in the end.
+    fn asked_in_a_minute(key: impl Fn(u64) -> bool, refuses: bool) -> (usize, bool) {
+        let mut a = Assembler::new(VideoCodec::Vp8);
+        let mut asked = 0;
+        for n in 0..1_800_u64 {
+            let now = at(n * 33);
+            let out = a.push(now, vp8(n as u16, n as u32, true, true, key(n)));
+            let frame = out.iter().any(|o| matches!(o, Output::Frame(_)));
+            asked += out.iter().filter(|o| **o == Output::WantKeyFrame).count();
+            if frame && refuses {
+                let out = a.broken(now);
+                asked += out.iter().filter(|o| **o == Output::WantKeyFrame).count();
+            }
+        }
+        (asked, a.stuck(at(59_400)) > Duration::from_secs(58))
+    }
+
+    #[test]
+    fn who_never_sends_a_key_frame_is_asked_less_and_less_and_for_ever() {
+        let (asked, stuck) = asked_in_a_minute(|_| false, false);
+        assert!(stuck && (20..=30).contains(&asked), "{asked}");
+        assert_eq!(asked_in_a_minute(|n| n == 0, false), (0, false));
+    }
+
+    #[test]
+    fn key_frames_that_the_decoder_refuses_are_not_asked_for_as_fast_as_they_come() {
+        let (asked, stuck) = asked_in_a_minute(|_| true, true);
+        assert!(stuck && (15..=30).contains(&asked), "{asked}");
     }
 
     #[test]

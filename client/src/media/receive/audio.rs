@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::clock::MediaClock;
 use super::jitter::opus_duration;
 pub use super::playout::AudioCounts;
 use super::playout::{CHANNELS, Decode, Next, Playout};
+use super::sync::{Side, StreamClock};
 use crate::e2ee::{Incoming, Medium};
 use crate::media::clock::Timestamp;
 use crate::media::codec::CodecError;
@@ -19,7 +19,11 @@ use crate::media::codec::opus::OpusDecoder;
 use crate::media::frame::{EncodedSound, SAMPLE_RATE, Sound};
 use crate::media::red;
 use crate::media::tones::receive::{Heard, ToneReceiver};
-use crate::peer::{RemoteCodec, RemoteTrack, RtpPacket};
+use crate::peer::{RemoteCodec, RemoteTrack, RtpPacket, SenderReports};
+
+/// What comes out of a decoder was taken so much earlier than its packet's time stamp says: encoders look ahead, and count that only
+/// in files (RFC 7845, section 4.2). libopus, which nearly everybody uses, by 312 samples, microseconds.
+const LOOK_AHEAD: i64 = 6_500;
 
 /// What is done with a far peer's sound; must not block.
 pub trait SoundSink: Send {
@@ -29,6 +33,10 @@ pub trait SoundSink: Send {
     fn sound(&mut self, sound: &Sound);
     /// The far side pressed a key of a telephone.
     fn tone(&mut self, heard: Heard);
+    /// How much later than given what is given now will be heard.
+    fn latency(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Receives until dropped or until the track ends.
@@ -38,20 +46,24 @@ pub struct AudioReceive {
 }
 
 impl AudioReceive {
-    /// Starts on a track, whose packets `opener` decrypts where there is one; needs a running tokio runtime.
+    /// Starts on a track, whose packets `opener` decrypts where there is one, and which is played in time with the
+    /// rest of `side`; needs a running tokio runtime.
     ///
     /// # Errors
     /// When the decoder does not start.
     pub fn start(
         track: RemoteTrack,
         opener: Option<Arc<Incoming>>,
+        side: Side,
         sink: Box<dyn SoundSink>,
     ) -> Result<Self, CodecError> {
         let counts = Arc::new(Mutex::new(AudioCounts::default()));
         let player = Player {
             playout: Playout::new(OpusDecoder::new(CHANNELS as u16)?),
-            clock: MediaClock::new(SAMPLE_RATE),
             tones: ToneReceiver::default(),
+            clock: StreamClock::new(SAMPLE_RATE, side),
+            reports: track.reports.clone(),
+            heard_later: 0,
             counts: Arc::clone(&counts),
             opener,
             sink,
@@ -85,8 +97,11 @@ impl Decode for OpusDecoder {
 
 struct Player {
     playout: Playout<OpusDecoder>,
-    clock: MediaClock,
     tones: ToneReceiver,
+    clock: StreamClock,
+    reports: SenderReports,
+    /// How much later than given to the sink sound is heard, smoothed, microseconds.
+    heard_later: i64,
     counts: Arc<Mutex<AudioCounts>>,
     opener: Option<Arc<Incoming>>,
     sink: Box<dyn SoundSink>,
@@ -158,7 +173,7 @@ impl Player {
             let timestamp = packet.timestamp.wrapping_sub(block.age);
             let payload = block.payload.clone();
             if self.playout.push_again(packet.arrived, timestamp, payload) {
-                self.tell(timestamp, &block.payload);
+                self.tell(packet.arrived, timestamp, &block.payload);
             }
         }
     }
@@ -171,17 +186,30 @@ impl Player {
                 None => return,
             }
         }
-        self.clock.observe(packet.arrived, packet.timestamp);
-        if !self.playout.has(packet.timestamp) {
-            self.tell(packet.timestamp, &packet.payload);
+        let (arrived, timestamp) = (packet.arrived, packet.timestamp);
+        self.clock
+            .observe(arrived, timestamp, self.reports.newest());
+        if !self.playout.has(timestamp) {
+            self.tell(arrived, timestamp, &packet.payload);
         }
-        self.playout
-            .push(packet.arrived, packet.timestamp, packet.payload);
+        self.playout.push(arrived, timestamp, packet.payload);
+        // A device takes what waits for it in pieces, so that it goes up and down.
+        let latency = i64::try_from(self.sink.latency().as_micros()).unwrap_or(0);
+        self.heard_later += (latency - self.heard_later) / 32;
+        let wait = self.playout.newest().and_then(|(newest, played)| {
+            self.clock
+                .wait(arrived, newest, played + LOOK_AHEAD + self.heard_later)
+        });
+        if let Some(wait) = wait {
+            self.playout.wait(wait);
+        }
     }
 
     /// Hands a packet on as it came.
-    fn tell(&mut self, timestamp: u32, payload: &Bytes) {
-        if let (Some(ticks), Some(at)) = (opus_duration(payload), self.clock.at(timestamp)) {
+    fn tell(&mut self, arrived: Timestamp, timestamp: u32, payload: &Bytes) {
+        if let (Some(ticks), Some(at)) =
+            (opus_duration(payload), self.clock.taken(arrived, timestamp))
+        {
             self.sink.encoded(&EncodedSound {
                 level: None,
                 data: payload.clone(),

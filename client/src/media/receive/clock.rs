@@ -1,5 +1,7 @@
 //! RTP time stamps on the process's clock. Pure.
 
+use super::delay::micros;
+use super::timeline::Timeline;
 use crate::media::clock::Timestamp;
 
 /// Tells when a frame was taken, as far as its arrival shows.
@@ -8,8 +10,7 @@ use crate::media::clock::Timestamp;
 /// network adds to the others does not move their pictures and sounds against each other.
 #[derive(Debug)]
 pub struct MediaClock {
-    rate: u64,
-    newest: Option<u64>,
+    line: Timeline,
     /// Arrival minus RTP time of the quickest packet, microseconds.
     offset: Option<i64>,
 }
@@ -19,50 +20,24 @@ impl MediaClock {
     #[must_use]
     pub const fn new(rate: u32) -> Self {
         Self {
-            rate: rate as u64,
-            newest: None,
+            line: Timeline::new(rate),
             offset: None,
         }
     }
 
-    /// Learns from one packet.
-    pub fn observe(&mut self, arrived: Timestamp, timestamp: u32) {
-        let time = self.extend(timestamp);
-        let newest = self.newest.unwrap_or(time);
-        let transit = self.transit(arrived, time);
-        if time.abs_diff(newest) > self.rate * 10 {
-            // A new source behind the same stream.
-            self.newest = Some(time);
-            self.offset = Some(transit);
-            return;
-        }
-        self.newest = Some(newest.max(time));
-        self.offset = Some(self.offset.map_or(transit, |offset| offset.min(transit)));
+    /// Learns from one packet; true where a new source begins behind the same stream.
+    pub fn observe(&mut self, arrived: Timestamp, timestamp: u32) -> bool {
+        let place = self.line.observe(arrived, timestamp);
+        let transit = micros(arrived).saturating_sub(self.line.micros(place.time));
+        let quickest = self.offset.filter(|_| !place.anew);
+        self.offset = Some(quickest.map_or(transit, |offset| offset.min(transit)));
+        place.anew
     }
 
-    /// The moment of an RTP time stamp; `None` before the first packet.
+    /// The moment of an RTP time stamp, microseconds; `None` before the first packet.
     #[must_use]
-    pub fn at(&self, timestamp: u32) -> Option<Timestamp> {
-        let micros = self.micros(self.extend(timestamp)) + self.offset?;
-        Some(Timestamp::from_micros(u64::try_from(micros).unwrap_or(0)))
-    }
-
-    fn extend(&self, timestamp: u32) -> u64 {
-        match self.newest {
-            None => (1 << 33) | u64::from(timestamp),
-            Some(newest) => {
-                let ahead = timestamp.wrapping_sub((newest & 0xffff_ffff) as u32) as i32;
-                newest.saturating_add_signed(i64::from(ahead))
-            }
-        }
-    }
-
-    fn transit(&self, arrived: Timestamp, time: u64) -> i64 {
-        i64::try_from(arrived.as_micros()).unwrap_or(i64::MAX) - self.micros(time)
-    }
-
-    fn micros(&self, time: u64) -> i64 {
-        i64::try_from(u128::from(time) * 1_000_000 / u128::from(self.rate)).unwrap_or(i64::MAX)
+    pub fn at(&self, timestamp: u32) -> Option<i64> {
+        Some(self.line.micros(self.line.extend(timestamp)) + self.offset?)
     }
 }
 
@@ -80,8 +55,11 @@ mod tests {
         clock.observe(at(0), u32::MAX - 1499);
         clock.observe(at(80), 1500);
         clock.observe(at(66), 4500);
-        assert_eq!(clock.at(4500), Some(at(66)));
-        assert_eq!(clock.at(1500).map(|t| t.since(at(0)).as_millis()), Some(32));
+        assert_eq!(clock.at(4500), Some(micros(at(66))));
+        assert_eq!(
+            clock.at(1500).map(|t| (t - micros(at(0))) / 1_000),
+            Some(32)
+        );
     }
 
     #[test]
@@ -89,7 +67,7 @@ mod tests {
         let mut clock = MediaClock::new(48_000);
         clock.observe(at(50), 0);
         clock.observe(at(60), 960);
-        assert_eq!(clock.at(0), Some(at(40)));
+        assert_eq!(clock.at(0), Some(micros(at(40))));
     }
 
     #[test]
@@ -97,6 +75,6 @@ mod tests {
         let mut clock = MediaClock::new(48_000);
         clock.observe(at(0), 0);
         clock.observe(at(20), 1 << 30);
-        assert_eq!(clock.at(1 << 30), Some(at(20)));
+        assert_eq!(clock.at(1 << 30), Some(micros(at(20))));
     }
 }

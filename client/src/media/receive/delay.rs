@@ -1,30 +1,60 @@
-//! How long sound has to wait so that late packets are in time. Pure.
+//! How long sound and pictures have to wait so that late ones are in time. Pure.
 //!
 //! A packet's transit is its arrival minus its RTP time; the quickest of the last seconds is the base, and what
 //! the others lag behind it is the network's jitter. Sound is played so long after its RTP time that 97 of a
-//! hundred packets are there. As everything is counted from arrivals, a sender whose clock is faster or slower
-//! than ours moves the moment with it.
+//! hundred packets are there; pictures are shown so that 95 of a hundred are. As everything is counted from
+//! arrivals, a sender whose clock is faster or slower than ours moves the moment with it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::media::clock::Timestamp;
 
-/// Packets remembered: five seconds at 20 ms.
-const WINDOW: usize = 250;
+/// How a delay follows the jitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Packets (frames) remembered.
+    window: usize,
+    /// So many of a hundred are waited for.
+    share: usize,
+    /// Added to what is waited, microseconds; below nothing nothing is waited.
+    margin: i64,
+    /// The most that is waited, microseconds.
+    limit: i64,
+    /// How much earlier the next may be due than this one, microseconds: the delay grows at once and shrinks slowly ...
+    earlier: i64,
+    /// ... by this part of what is too much, where that is more.
+    part: i64,
+}
 
-/// Added to the jitter: sound is taken in blocks of 10 ms, and our own threads are late at times.
-const MARGIN: i64 = 15_000;
+/// For packets of sound: five seconds at 20 ms. Sound is taken in blocks of 10 ms, and our own threads are late at
+/// times, hence the margin. A conversation suffers more from a longer delay than from loss, hence the limit. It is
+/// stretched where it is played earlier or later, so that goes slowly.
+pub const SOUND: Rule = Rule {
+    window: 250,
+    share: 97,
+    margin: 15_000,
+    limit: 400_000,
+    earlier: 1_000,
+    part: i64::MAX,
+};
 
-/// A conversation suffers more from a longer delay than from loss.
-const LIMIT: i64 = 400_000;
-
-/// How much earlier sound may be due with each packet: the delay grows at once and shrinks slowly.
-const EARLIER: i64 = 1_000;
+/// For pictures: five seconds at 30 a second. Nobody sees that one comes five milliseconds late, a third of what
+/// a screen shows it for, so that much is not waited for: on a good network pictures are shown as they come. A late
+/// picture is still shown, so fewer are waited for.
+pub const PICTURES: Rule = Rule {
+    window: 150,
+    share: 95,
+    margin: -5_000,
+    limit: 400_000,
+    earlier: 500,
+    part: 8,
+};
 
 /// See the module. Times are microseconds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PlayoutDelay {
+    rule: Rule,
     /// Oldest first.
     transits: VecDeque<i64>,
     /// The same, smallest first.
@@ -33,10 +63,21 @@ pub struct PlayoutDelay {
 }
 
 impl PlayoutDelay {
+    /// Knows nothing before the first packet.
+    #[must_use]
+    pub const fn new(rule: Rule) -> Self {
+        Self {
+            rule,
+            transits: VecDeque::new(),
+            sorted: Vec::new(),
+            offset: None,
+        }
+    }
+
     /// Learns from a packet whose RTP time is `time`.
     pub fn observe(&mut self, arrived: Timestamp, time: i64) {
         let transit = micros(arrived) - time;
-        if self.transits.len() == WINDOW
+        if self.transits.len() == self.rule.window
             && let Some(oldest) = self.transits.pop_front()
             && let Ok(at) = self.sorted.binary_search(&oldest)
         {
@@ -45,11 +86,15 @@ impl PlayoutDelay {
         self.transits.push_back(transit);
         let at = self.sorted.partition_point(|known| *known < transit);
         self.sorted.insert(at, transit);
-        let late = self.sorted[(self.sorted.len() - 1) * 97 / 100];
-        let wanted = late.min(self.sorted[0] + LIMIT - MARGIN) + MARGIN;
+        let (base, most) = (self.sorted[0], self.sorted[0] + self.rule.limit);
+        let late = self.sorted[(self.sorted.len() - 1) * self.rule.share / 100];
+        let wanted = late.saturating_add(self.rule.margin).clamp(base, most);
         self.offset = Some(match self.offset {
             None => wanted,
-            Some(offset) => wanted.max(offset - EARLIER),
+            Some(offset) => {
+                let step = ((offset - wanted) / self.rule.part).max(self.rule.earlier);
+                wanted.max(offset - step).min(most)
+            }
         });
     }
 
@@ -74,7 +119,7 @@ impl PlayoutDelay {
 
     /// Begins anew: another source behind the same stream.
     pub fn reset(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.rule);
     }
 }
 
@@ -96,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_steady_stream_waits_for_the_margin_alone() {
-        let mut delay = PlayoutDelay::default();
+        let mut delay = PlayoutDelay::new(SOUND);
         assert_eq!(
             after(&mut delay, 500, |n| n * 20_000),
             Duration::from_millis(15)
@@ -105,30 +150,53 @@ mod tests {
 
     #[test]
     fn jitter_is_waited_for_and_forgotten_when_it_ends() {
-        let mut delay = PlayoutDelay::default();
+        let mut delay = PlayoutDelay::new(SOUND);
         let late = |n: i64| n * 20_000 + if n < 300 && n % 3 == 0 { 45_000 } else { 0 };
         assert_eq!(after(&mut delay, 300, late), Duration::from_millis(60));
-        let mut delay = PlayoutDelay::default();
+        let mut delay = PlayoutDelay::new(SOUND);
         assert_eq!(after(&mut delay, 700, late), Duration::from_millis(15));
     }
 
     #[test]
     fn one_straggler_in_a_hundred_is_not_waited_for() {
-        let mut delay = PlayoutDelay::default();
+        let mut delay = PlayoutDelay::new(SOUND);
         let late = |n: i64| n * 20_000 + if n % 100 == 50 { 300_000 } else { 0 };
         assert!(after(&mut delay, 1_000, late) <= Duration::from_millis(16));
     }
 
     #[test]
     fn the_delay_has_a_limit() {
-        let mut delay = PlayoutDelay::default();
+        let mut delay = PlayoutDelay::new(SOUND);
         let late = |n: i64| n * 20_000 + (n % 2) * 3_000_000;
         assert_eq!(after(&mut delay, 1_000, late), Duration::from_millis(400));
     }
 
     #[test]
+    fn pictures_on_a_good_network_do_not_wait() {
+        let mut delay = PlayoutDelay::new(PICTURES);
+        let waits = after(&mut delay, 500, |n| n * 20_000 + n % 5 * 1_200);
+        assert_eq!(waits, Duration::ZERO);
+    }
+
+    #[test]
+    fn pictures_wait_for_the_jitter_less_what_nobody_sees() {
+        let mut delay = PlayoutDelay::new(PICTURES);
+        let late = |n: i64| n * 20_000 + if n < 300 { n % 11 * 3_000 } else { 0 };
+        assert_eq!(after(&mut delay, 300, late), Duration::from_millis(25));
+        let mut delay = PlayoutDelay::new(PICTURES);
+        assert_eq!(after(&mut delay, 600, late), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_first_picture_that_came_late_is_soon_forgotten() {
+        let mut delay = PlayoutDelay::new(PICTURES);
+        let late = |n: i64| n * 20_000 + if n == 0 { 200_000 } else { 0 };
+        assert!(after(&mut delay, 30, late) < Duration::from_millis(6));
+    }
+
+    #[test]
     fn a_sender_whose_clock_is_slow_moves_the_moment_and_not_the_delay() {
-        let mut delay = PlayoutDelay::default();
+        let mut delay = PlayoutDelay::new(SOUND);
         // 200 in a million for an hour: 720 ms in all.
         let target = after(&mut delay, 180_000, |n| n * 20_004);
         assert!((15..=17).contains(&target.as_millis()), "{target:?}");

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::delay::PlayoutDelay;
+use super::delay::{PlayoutDelay, SOUND};
+use super::timeline::Timeline;
 use crate::media::clock::Timestamp;
 use crate::media::frame::SAMPLE_RATE;
 
-/// Packets held at most: two seconds at 20 ms; beyond that the oldest go.
-const CAPACITY: usize = 100;
+/// Packets held at most: five seconds at 20 ms, for sound may wait a second for its picture; beyond that the oldest go.
+const CAPACITY: usize = 250;
 
 /// How long nothing may come before the stream counts as paused: five times what Opus leaves out between the
 /// packets of a silence (RFC 6716, section 2.1.9).
@@ -55,11 +56,10 @@ pub enum Play {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct AudioJitter {
     held: BTreeMap<u64, Held>,
-    /// Last packet's extended RTP time.
-    newest: Option<u64>,
+    line: Timeline,
     /// RTP time of what is decoded next.
     cursor: Option<u64>,
     /// RTP times of the packets played last.
@@ -88,13 +88,36 @@ pub struct PacketCounts {
     pub late: u64,
 }
 
+impl Default for AudioJitter {
+    fn default() -> Self {
+        Self {
+            held: BTreeMap::new(),
+            line: Timeline::new(SAMPLE_RATE),
+            cursor: None,
+            played: VecDeque::new(),
+            starved: 0,
+            delay: PlayoutDelay::new(SOUND),
+            counts: PacketCounts::default(),
+        }
+    }
+}
+
 impl AudioJitter {
     /// Takes a packet as it arrives.
     pub fn push(&mut self, now: Timestamp, timestamp: u32, payload: Bytes) {
         let Some(duration) = opus_duration(&payload) else {
             return;
         };
-        let time = self.extend(timestamp);
+        let place = self.line.observe(now, timestamp);
+        if place.anew {
+            // What was to be played before has nothing to do with what comes.
+            self.held.clear();
+            self.played.clear();
+            self.delay.reset();
+            self.cursor = None;
+            self.starved = 0;
+        }
+        let time = place.time;
         self.delay.observe(now, rtp_micros(time));
         // A loss that this packet recovers came with it.
         let before = time.checked_sub(duration).filter(|_| recovers(&payload));
@@ -143,9 +166,9 @@ impl AudioJitter {
         if self.has(timestamp) || self.played.is_empty() {
             return false;
         }
-        let time = self.extend(timestamp);
-        // The sender began anew.
-        if self.cursor.is_none() {
+        let time = self.line.extend(timestamp);
+        // Of another life of the sender.
+        if !self.line.reaches(time) {
             return false;
         }
         self.delay.observe(now, rtp_micros(time));
@@ -164,7 +187,7 @@ impl AudioJitter {
     /// Whether the packet of this time has come, as far as that is remembered.
     #[must_use]
     pub fn has(&self, timestamp: u32) -> bool {
-        let time = self.place(timestamp);
+        let time = self.line.extend(timestamp);
         self.held.contains_key(&time) || self.played.contains(&time)
     }
 
@@ -288,37 +311,20 @@ impl AudioJitter {
         &self.delay
     }
 
+    /// The newest packet's RTP time and when it is to be played; `None` before the first.
+    #[must_use]
+    pub fn newest(&self) -> Option<(u32, i64)> {
+        let newest = self.line.newest()?;
+        Some((
+            (newest & 0xffff_ffff) as u32,
+            rtp_micros(newest) + self.delay.offset()?,
+        ))
+    }
+
     /// What became of the packets so far.
     #[must_use]
     pub const fn counts(&self) -> PacketCounts {
         self.counts
-    }
-
-    /// An RTP time without its wraps.
-    fn place(&self, timestamp: u32) -> u64 {
-        match self.newest {
-            None => (1 << 33) | u64::from(timestamp),
-            Some(newest) => {
-                let ahead = timestamp.wrapping_sub((newest & 0xffff_ffff) as u32) as i32;
-                newest.saturating_add_signed(i64::from(ahead))
-            }
-        }
-    }
-
-    fn extend(&mut self, timestamp: u32) -> u64 {
-        let time = self.place(timestamp);
-        let newest = self.newest.unwrap_or(time);
-        // A jump of more than ten seconds is a new source behind the same stream.
-        if time.abs_diff(newest) > 10 * u64::from(SAMPLE_RATE) {
-            self.held.clear();
-            self.delay.reset();
-            self.cursor = None;
-            self.starved = 0;
-            self.newest = Some(time);
-        } else {
-            self.newest = Some(newest.max(time));
-        }
-        time
     }
 }
 

@@ -87,6 +87,8 @@ pub struct Playout<D> {
     astray: Option<i64>,
     /// How long nothing but concealment was heard.
     concealed: Duration,
+    /// How long sound waits for its picture.
+    wait: Duration,
     counting: Counting,
 }
 
@@ -100,6 +102,7 @@ impl<D: Decode> Playout<D> {
             due: None,
             astray: None,
             concealed: Duration::ZERO,
+            wait: Duration::ZERO,
             counting: Counting::default(),
         }
     }
@@ -120,6 +123,23 @@ impl<D: Decode> Playout<D> {
         self.jitter.has(timestamp)
     }
 
+    /// How long sound is to wait for its picture.
+    pub const fn wait(&mut self, wait: Duration) {
+        self.wait = wait;
+    }
+
+    /// The newest packet's RTP time and when it is played if it does not wait for its picture; `None` before the first.
+    #[must_use]
+    pub fn newest(&self) -> Option<(u32, i64)> {
+        self.jitter.newest()
+    }
+
+    /// From RTP time to the moment of playing.
+    fn offset(&self) -> Option<i64> {
+        let wait = i64::try_from(self.wait.as_micros()).unwrap_or(0);
+        Some(self.jitter.delay().offset()? + wait)
+    }
+
     /// What to play at `now`.
     pub fn next(&mut self, now: Timestamp) -> Next {
         let now = micros(now);
@@ -129,7 +149,7 @@ impl<D: Decode> Playout<D> {
             None => {
                 let (Some(position), Some(offset), false) = (
                     self.jitter.position(),
-                    self.jitter.delay().offset(),
+                    self.offset(),
                     self.jitter.is_empty(),
                 ) else {
                     return Next::Idle;
@@ -159,7 +179,7 @@ impl<D: Decode> Playout<D> {
     /// Decodes what comes next; false where nothing comes.
     fn more(&mut self, due: i64) -> bool {
         if self.behind(due).is_some_and(|behind| behind > SKIP)
-            && let Some(offset) = self.jitter.delay().offset()
+            && let Some(offset) = self.offset()
         {
             self.jitter.skip_to(due - offset);
         }
@@ -184,7 +204,8 @@ impl<D: Decode> Playout<D> {
             Play::Packet { arrived, .. } => {
                 self.concealed = Duration::ZERO;
                 let target = self.jitter.delay().target();
-                self.counting.played(frames, due - micros(arrived), target);
+                self.counting
+                    .played(frames, due - micros(arrived), target, self.wait);
                 self.keep_pace(due);
             }
             Play::Recover { .. } => {
@@ -226,7 +247,7 @@ impl<D: Decode> Playout<D> {
     /// How much later than it should the next sample is played.
     fn behind(&self, due: i64) -> Option<i64> {
         let pending = (self.pending.len() / CHANNELS) as i64 * 1_000_000 / i64::from(SAMPLE_RATE);
-        Some(due - (self.jitter.position()? - pending) - self.jitter.delay().offset()?)
+        Some(due - (self.jitter.position()? - pending) - self.offset()?)
     }
 
     /// What became of packets and samples so far.

@@ -2,6 +2,7 @@
 
 pub(super) mod mixer;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ struct Shared {
     mixer: Mutex<Mixer>,
     reference: EchoReference,
     failed: Mutex<Option<cpal::Error>>,
+    /// How much later the device sounds than it asks, microseconds.
+    device_latency: AtomicU64,
 }
 
 impl Shared {
@@ -168,6 +171,18 @@ impl SpeakerInput {
         &self.peer
     }
 
+    /// How much later than now what is added now will be heard.
+    #[must_use]
+    pub fn latency(&self) -> Duration {
+        let device = self.shared.device_latency.load(Ordering::Relaxed);
+        let before = self.stats().buffered * 1_000_000 / u64::from(self.rate());
+        Duration::from_micros(device + before)
+    }
+
+    fn rate(&self) -> u32 {
+        self.shared.rate.max(1)
+    }
+
     /// What became of the sound so far.
     #[must_use]
     pub fn stats(&self) -> InputStats {
@@ -216,6 +231,7 @@ fn start(
             mixer: Mutex::new(Mixer::new(rate)),
             reference: EchoReference::new(rate),
             failed: Mutex::new(None),
+            device_latency: AtomicU64::new(0),
         })
     });
     if shared.rate != rate {
@@ -258,7 +274,12 @@ fn build(
             playing.mixer().fill(&mut mix);
             let stamp = info.timestamp();
             let heard_after = stamp.playback.saturating_duration_since(stamp.callback);
-            playing.reference.play(&mix, heard_after.min(LATENCY_LIMIT));
+            let heard_after = heard_after.min(LATENCY_LIMIT);
+            playing.device_latency.store(
+                u64::try_from(heard_after.as_micros()).unwrap_or(0),
+                Ordering::Relaxed,
+            );
+            playing.reference.play(&mix, heard_after);
             if channels == usize::from(CHANNELS) {
                 samples::write(&mix, data);
             } else {

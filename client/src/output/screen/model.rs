@@ -158,7 +158,7 @@ impl ScreenModel {
                     text: clean(text),
                 });
             }
-            Event::Stats { peer, report } => {
+            Event::Stats { peer, report, .. } => {
                 let member = self.member(peer);
                 member.quality = Quality::of(report, member.report.as_ref());
                 member.report = Some(report.clone());

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::time::{Duration, Instant};
 
 use rtc::rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
@@ -7,7 +9,9 @@ use rtc::rtcp::reception_report::ReceptionReport;
 use rtc::rtcp::sender_report::SenderReport;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 
-use super::{Ledger, Reception, Requests, STREAMS};
+use super::super::rtp_clock::{self, RtpClock};
+use super::{Feedback, Ledger, Reception, Requests, STREAMS};
+use crate::media::clock::Timestamp;
 
 fn our_report(ssrc: u32, ntp_time: u64) -> Box<SenderReport> {
     Box::new(SenderReport {
@@ -140,4 +144,45 @@ fn a_far_side_cannot_make_the_books_grow_without_end() {
         ledger.hear(Instant::now(), &[Box::new(pli)]);
     }
     assert_eq!(ledger.received.len(), STREAMS);
+}
+
+#[test]
+fn our_reports_tell_the_capture_clock_of_both_streams_at_one_moment() {
+    let feedback = Feedback::default();
+    let (sound, pictures) = (RtpClock::new(48_000), RtpClock::new(90_000));
+    feedback.keeps_time(7, sound);
+    feedback.keeps_time(8, pictures);
+    let now = Instant::now();
+    let unknown = our_report(9, 5);
+    let mut packets: Vec<Box<dyn rtc::rtcp::Packet>> =
+        vec![our_report(7, 1), our_report(8, 2), unknown.clone()];
+    feedback.lock().tell_time(now, &mut packets);
+    let told = |n: usize| -> SenderReport {
+        packets[n]
+            .as_any()
+            .downcast_ref::<SenderReport>()
+            .unwrap()
+            .clone()
+    };
+    let moment = Timestamp::at(now);
+    assert_eq!(told(0).rtp_time, sound.at(moment));
+    assert_eq!(told(1).rtp_time, pictures.at(moment));
+    assert_eq!(told(0).ntp_time, told(1).ntp_time);
+    assert_eq!(told(0).ntp_time, rtp_clock::ntp(moment));
+    assert_eq!(told(2), *unknown, "not ours to tell");
+}
+
+#[test]
+fn the_newest_report_that_knows_a_clock_is_kept() {
+    let feedback = Feedback::default();
+    assert_eq!(feedback.newest_report(7), None);
+    let moment = Timestamp::from_micros(1_790_000_000_123_456);
+    let mut report = our_report(7, rtp_clock::ntp(moment));
+    report.rtp_time = 960;
+    let now = Instant::now();
+    feedback.lock().hear(now, &[report]);
+    feedback.lock().hear(now, &[our_report(7, 0)]);
+    let newest = feedback.newest_report(7).expect("a report");
+    assert_eq!(newest.wall, 1_790_000_000_123_456);
+    assert_eq!((newest.timestamp, newest.number), (960, 1));
 }

@@ -11,6 +11,7 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
 use super::super::actor::News;
 use super::super::local::LocalAudio;
+use super::super::rtcp::Feedback;
 use super::Stream;
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedSound, SAMPLE_RATE};
@@ -49,6 +50,7 @@ pub(in crate::peer) async fn audio(
     track: Arc<TrackLocalStaticRTP>,
     sending: watch::Receiver<Option<AudioSending>>,
     news: mpsc::Sender<News>,
+    feedback: Feedback,
 ) {
     let mut out = Sounds {
         track,
@@ -68,6 +70,7 @@ pub(in crate::peer) async fn audio(
         tokio::select! {
             sound = queue.next() => {
                 let Some(how) = *sending.borrow() else { continue };
+                feedback.keeps_time(how.ssrc, out.stream.clock);
                 if !out.tones.holds_back(sound.at) {
                     out.sound(how, sound, queue.redundant()).await;
                 }

@@ -56,6 +56,7 @@ fn ledger() -> Ledger {
             packets: 10,
             octets: 800,
             reports: 1,
+            clock: None,
         },
     );
     ledger

@@ -215,11 +215,12 @@ impl Call {
             return;
         };
         let Some(link) = &mut far.link else { return };
+        let side = link.sync.side(track.kind);
         let started = match track.kind {
-            Kind::Video => VideoReceive::start(track, opened, far.media.pictures())
+            Kind::Video => VideoReceive::start(track, opened, side, far.media.pictures())
                 .map(|receive| link.video.push(receive))
                 .map_err(|e| e.to_string()),
-            Kind::Audio => AudioReceive::start(track, opened, far.media.sounds())
+            Kind::Audio => AudioReceive::start(track, opened, side, far.media.sounds())
                 .map(|receive| link.audio.push(receive))
                 .map_err(|e| e.to_string()),
         };

@@ -33,6 +33,8 @@ pub struct AudioCounts {
     pub delay: f64,
     /// `jitterBufferTargetDelay`: the same, had each waited as long as was aimed at.
     pub target_delay: f64,
+    /// `jitterBufferMinimumDelay`: the same, had none waited for their picture.
+    pub minimum_delay: f64,
     /// `audioLevel`: 0 to 1, over the last tenth of a second.
     pub level: f64,
     /// `totalAudioEnergy`
@@ -70,10 +72,17 @@ impl Counting {
         self.counts.level = 0.0;
     }
 
-    pub(super) fn played(&mut self, frames: usize, waited_micros: i64, target: Duration) {
+    pub(super) fn played(
+        &mut self,
+        frames: usize,
+        waited_micros: i64,
+        minimum: Duration,
+        wait: Duration,
+    ) {
         self.concealing = false;
         self.counts.emitted += frames as u64;
-        self.counts.target_delay += target.as_secs_f64() * frames as f64;
+        self.counts.minimum_delay += minimum.as_secs_f64() * frames as f64;
+        self.counts.target_delay += (minimum + wait).as_secs_f64() * frames as f64;
         self.counts.delay += waited_micros.max(0) as f64 / 1e6 * frames as f64;
     }
 

@@ -33,6 +33,8 @@ struct Call {
     /// Packets on their way, by arrival and number.
     coming: BTreeMap<(u64, u64), ()>,
     sent: u64,
+    /// The RTP time of packet `n`.
+    stamp: Box<dyn Fn(u64) -> u32>,
     /// Longest and shortest wait of a sample behind the quickest packet, microseconds.
     waits: (i64, i64),
 }
@@ -46,6 +48,7 @@ impl Call {
             now: 0,
             coming: BTreeMap::new(),
             sent: 0,
+            stamp: Box::new(|n| (n * 960) as u32),
             waits: (i64::MIN, i64::MAX),
         }
     }
@@ -70,7 +73,7 @@ impl Call {
                 let ((arrived, n), ()) = first.remove_entry();
                 let at = Timestamp::from_micros(START + arrived);
                 self.playout
-                    .push(at, (n * 960) as u32, Bytes::from_static(&[31 << 3, 1]));
+                    .push(at, (self.stamp)(n), Bytes::from_static(&[31 << 3, 1]));
             }
             let now = Timestamp::from_micros(START + self.now);
             while let Next::Block(block) = self.playout.next(now) {
@@ -210,6 +213,57 @@ fn a_network_that_stood_still_is_caught_up_with() {
     );
     call.run(35.0, 20_000.0, stall);
     assert!(call.waits.0 < 60_000, "{:?}", call.waits);
+}
+
+#[test]
+fn time_stamps_that_leap_or_wrap_silence_nobody_for_long() {
+    for leap_ms in [-40_000_i64, -5_000, -1_200, -300, 300, 1_200, 5_000, 40_000] {
+        let mut call = Call::new();
+        call.stamp = Box::new(move |n| {
+            let leapt = if n < 500 { 0 } else { leap_ms * 48 };
+            (n as i64 * 960 + leapt - 300_000) as u32
+        });
+        call.run(10.0, 20_000.0, |_| Some(30_000));
+        let before = call.playout.counts();
+        call.run(14.0, 20_000.0, |_| Some(30_000));
+        let after = call.playout.counts();
+        let played = (after.emitted - before.emitted) as f64 / 48_000.0;
+        assert!(played > 3.3, "{leap_ms} ms: {played} s of 4 were heard");
+        // A small leap looks like jitter, which is forgotten after five seconds.
+        call.run(20.0, 20_000.0, |_| Some(30_000));
+        call.forget_waits();
+        call.run(24.0, 20_000.0, |_| Some(30_000));
+        let healed = call.playout.counts();
+        assert!(call.waits.0 <= 70_000, "{leap_ms} ms: {:?}", call.waits);
+        let played = (healed.emitted - after.emitted) as f64 / 48_000.0;
+        assert!(played > 9.8, "{leap_ms} ms: {played} s of 10 were heard");
+    }
+}
+
+#[test]
+fn sound_waits_for_its_picture_and_catches_up_again() {
+    let mut call = Call::new();
+    call.run(5.0, 20_000.0, |_| Some(30_000));
+    let begun = call.forget_waits();
+    // As slowly as the rule of lip sync lets it.
+    for tenth in 0..80_u64 {
+        let waits = if tenth < 10 { tenth * 10 } else { 100 };
+        call.playout.wait(Duration::from_millis(waits));
+        call.run(5.1 + tenth as f64 / 10.0, 20_000.0, |_| Some(30_000));
+    }
+    let waiting = call.playout.counts();
+    assert!(waiting.inserted > 48 * 80, "{waiting:?}");
+    assert_eq!(
+        waiting.concealed, begun.concealed,
+        "stretched, not silenced"
+    );
+    let behind = call
+        .playout
+        .behind(micros(Timestamp::from_micros(START + call.now)));
+    assert!(behind.is_some_and(|b| b.abs() < 15_000), "{behind:?}");
+    call.playout.wait(Duration::ZERO);
+    call.run(25.0, 20_000.0, |_| Some(30_000));
+    assert!(call.playout.counts().removed > 48 * 80);
 }
 
 #[test]

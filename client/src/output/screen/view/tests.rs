@@ -144,6 +144,7 @@ fn details_carry_the_names_of_w3c() {
         &Event::Stats {
             peer: peer("b", "bob"),
             report: report("libvpx"),
+            lip_sync: None,
         },
     );
     model.panel = Panel::Details;
