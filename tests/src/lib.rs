@@ -8,6 +8,7 @@ pub mod deployed;
 pub mod display;
 pub mod process;
 pub mod server;
+pub mod soak;
 pub mod socketio;
 pub mod sound;
 pub mod tone;
