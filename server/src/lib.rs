@@ -13,6 +13,7 @@
 //! - [`spans`]: what is traced, for who asks
 //! - `transport`: what else peers come by: Socket.IO, and HTTP alone for publishers and players
 //! - `tls`: certificates
+//! - [`turn`]: STUN and TURN
 //! - [`testing`]: servers for tests
 //!
 //! Invariants: the hub knows no socket, task or clock; every queue is bounded; a peer that
@@ -42,6 +43,7 @@ mod switchboard;
 pub mod testing;
 pub mod tls;
 mod transport;
+pub mod turn;
 
 use std::net::SocketAddr;
 use std::pin::pin;

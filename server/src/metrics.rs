@@ -98,6 +98,18 @@ counters! {
     peer_queue_highest_bytes: Highest,
     /// 1 while the server drains, else 0.
     draining: Level,
+    /// Allocations that the relay made; those there now are opened - ended.
+    turn_allocations_opened: Counter,
+    /// Allocations that ended: given up by their client, or run out.
+    turn_allocations_ended: Counter,
+    /// Requests that the relay refused; each client's first one, which asks for a nonce, is among them.
+    turn_requests_refused: Counter,
+    /// Bytes relayed from clients to peers.
+    turn_bytes_to_peers: Counter,
+    /// Bytes relayed from peers to clients.
+    turn_bytes_from_peers: Counter,
+    /// Datagrams not relayed: there was no permission, or no rate left.
+    turn_dropped: Counter,
 }
 
 /// The server's counters; cheap to clone.
