@@ -7,6 +7,7 @@ mod tls;
 mod token;
 #[cfg(feature = "otel")]
 mod traces;
+mod turn;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,12 +26,14 @@ use tls::TlsFlags;
 use token::TokenFlags;
 #[cfg(feature = "otel")]
 pub use traces::Collector;
+use turn::TurnFlags;
 
 const EXAMPLES: &str = "\
 Examples:
   rtc-server                                   listen at 127.0.0.1:8080
   rtc-server --listen 0.0.0.0:8080             for other machines, too
   rtc-server --ice-server stun:stun.example.org:3478
+  rtc-server --listen 0.0.0.0:8080 --turn 0.0.0.0:3478    STUN and TURN, too
   rtc-server --root DIR --listen 127.0.0.1:8080 --listen 127.0.0.1:8181
                                                pages of one's own, where they look for their server
   rtc-server --config /etc/rtc-server.toml     settings from a file
@@ -102,6 +105,9 @@ pub struct Cli {
 
     #[command(flatten)]
     tls: TlsFlags,
+
+    #[command(flatten)]
+    turn: TurnFlags,
 
     #[cfg(feature = "otel")]
     #[command(flatten)]
@@ -203,6 +209,7 @@ impl Cli {
             drain_url: self.drain_url,
             access: self.access.access(),
             root: self.root,
+            turn: self.turn.config(),
             ..self.limits.config()
         }
     }

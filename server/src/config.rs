@@ -11,6 +11,7 @@ use crate::hub::HubConfig;
 use crate::listener::Network;
 use crate::tls::Tls;
 use crate::transport::whip::WhipConfig;
+use crate::turn::TurnConfig;
 
 /// The port where nothing else is said.
 pub const DEFAULT_PORT: u16 = 8080;
@@ -82,6 +83,8 @@ pub struct Config {
     pub root: Option<Folder>,
     /// What publishers and players by HTTP are held to.
     pub whip: WhipConfig,
+    /// STUN and TURN.
+    pub turn: Option<TurnConfig>,
 }
 
 impl Default for Config {
@@ -121,6 +124,7 @@ impl Default for Config {
             allow_origins: Vec::new(),
             root: None,
             whip: WhipConfig::default(),
+            turn: None,
         }
     }
 }
@@ -151,6 +155,7 @@ impl Config {
             resume_window: self.resume_window,
             heartbeat: self.heartbeat,
             ice_servers: self.ice_servers.clone(),
+            relay: None,
             ring: self.ring,
             ringing_calls: self.ringing_calls,
             calls_per_peer: self.calls_per_peer,

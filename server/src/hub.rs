@@ -30,6 +30,7 @@ pub use report::RoomReport;
 
 use crate::access::{Denied, Rights};
 use crate::metrics::{Begun, Limit, Metrics};
+use crate::turn::Handout;
 use agenda::Agenda;
 use call::Calls;
 use names::Names;
@@ -120,6 +121,8 @@ pub struct HubConfig {
     pub heartbeat: Duration,
     /// Handed out in the welcome.
     pub ice_servers: Vec<IceServer>,
+    /// As those, made for each peer.
+    pub relay: Option<Handout>,
     /// How long a call rings.
     pub ring: Duration,
     /// Calls that may ring at one peer.
@@ -194,6 +197,18 @@ impl Hub {
     pub(crate) fn counting(mut self, metrics: Metrics) -> Self {
         self.metrics = metrics;
         self
+    }
+
+    /// Those that everybody is told, and the relay's.
+    fn ice_servers(&self, peer: &PeerId) -> Vec<IceServer> {
+        let mut servers = self.config.ice_servers.clone();
+        let relay = self.config.relay.as_ref();
+        servers.extend(
+            relay
+                .into_iter()
+                .flat_map(|relay| relay.servers(self.now, peer)),
+        );
+        servers
     }
 
     /// Counts of what is there.
@@ -286,7 +301,7 @@ impl Hub {
             resumed,
             resume_window_ms: millis(self.config.resume_window),
             heartbeat_ms: millis(self.config.heartbeat),
-            ice_servers: self.config.ice_servers.clone(),
+            ice_servers: self.ice_servers(&peer),
             limits: self.config.limits,
             server: concat!("rtc-server/", env!("CARGO_PKG_VERSION")).into(),
         };

@@ -61,6 +61,7 @@ pub use listener::{Network, NetworkError};
 pub use transport::whip::WhipConfig;
 
 use http::Shared;
+use hub::HubConfig;
 use listener::{Listener, Places, Rules};
 use metrics::Metrics;
 use rate::{Addresses, Rate, Rates};
@@ -68,6 +69,7 @@ use switchboard::Switchboard;
 use tls::Tls;
 use transport::socketio::{self, SocketIo};
 use transport::whip::Sessions;
+use turn::{Bound, Turn};
 
 /// How often the progress of a drain is told.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -95,6 +97,7 @@ pub struct BindError {
 pub struct Server {
     config: Config,
     listeners: Vec<TcpListener>,
+    turn: Option<Bound>,
 }
 
 impl Server {
@@ -108,7 +111,15 @@ impl Server {
             let listener = listen(address).map_err(|source| BindError { address, source })?;
             listeners.push(listener);
         }
-        Ok(Self { config, listeners })
+        let turn = match config.turn.clone() {
+            Some(turn) => Some(Bound::take(turn).await?),
+            None => None,
+        };
+        Ok(Self {
+            config,
+            listeners,
+            turn,
+        })
     }
 
     /// Where it listens, with the ports that the system chose.
@@ -118,14 +129,25 @@ impl Server {
         addresses.filter_map(Result::ok).collect()
     }
 
+    /// Where it relays by UDP and TCP, and where by TLS.
+    #[must_use]
+    pub fn turn_addrs(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
+        let turn = self.turn.as_ref();
+        turn.map(|turn| (turn.addresses(), turn.tls_addresses()))
+            .unwrap_or_default()
+    }
+
     /// Serves from now on; needs a running tokio runtime.
     #[must_use]
     pub fn start(self) -> Running {
         let listening = self.local_addrs();
         let config = Arc::new(self.config);
+        let hub = HubConfig {
+            relay: self.turn.as_ref().map(Bound::handout),
+            ..config.hub()
+        };
         let metrics = Metrics::default();
-        let (switchboard, task) =
-            Switchboard::new(config.hub(), config.queue_bytes, metrics.clone());
+        let (switchboard, task) = Switchboard::new(hub, config.queue_bytes, metrics.clone());
         let connections = TaskTracker::new();
         let rates = Rates {
             arrivals: Rate::of(
@@ -180,8 +202,13 @@ impl Server {
         let listeners = listeners
             .map(|listener| AbortOnDropHandle::new(tokio::spawn(listener.run())))
             .collect();
+        let acceptor = config.tls.as_ref().map(Tls::acceptor);
+        let turn = self
+            .turn
+            .and_then(|turn| turn.start(acceptor, &places, metrics.clone()));
         let keep_up = config.tls.clone().map(|tls| tokio::spawn(tls.keep_up()));
         Running {
+            _turn: turn,
             _keep_up: keep_up.map(AbortOnDropHandle::new),
             addresses: listening,
             switchboard,
@@ -220,6 +247,7 @@ pub struct Running {
     _stop_at_the_end: DropGuard,
     listeners: Vec<AbortOnDropHandle<()>>,
     _switchboard: AbortOnDropHandle<()>,
+    _turn: Option<Turn>,
     /// Reads certificates again.
     _keep_up: Option<AbortOnDropHandle<()>>,
 }

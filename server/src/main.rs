@@ -131,6 +131,20 @@ fn tell(addresses: &[SocketAddr], tls: Option<&Tls>, open: bool, json: bool) {
     }
 }
 
+/// Says where the relay is.
+fn tell_relay((plain, tls): &(Vec<SocketAddr>, Vec<SocketAddr>), json: bool) {
+    let mut stderr = std::io::stderr();
+    for (scheme, addresses) in [("turn", plain), ("turns", tls)] {
+        for address in addresses {
+            if json {
+                tracing::info!(scheme, %address, "relaying");
+            } else {
+                let _ = writeln!(stderr, "relaying at {scheme}:{address}");
+            }
+        }
+    }
+}
+
 async fn serve(cli: Cli) -> anyhow::Result<()> {
     // Listened for before anybody can know that we are here, so that no signal ends us in disorder.
     let mut signals = Signals::listen().context("the system gives no signals")?;
@@ -141,12 +155,21 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
         tls: tls.clone(),
         ..cli.config()
     };
+    let relays_by_tls = config
+        .turn
+        .as_ref()
+        .is_some_and(|turn| !turn.listen_tls.is_empty());
+    anyhow::ensure!(
+        tls.is_some() || !relays_by_tls,
+        "--turn-tls needs a certificate: give --tls-cert and --tls-key, or --tls-self-signed"
+    );
     let open = config.access.is_open();
     let bound = Server::bind(config).await;
     let server = bound.map_err(|error| {
         anyhow::anyhow!("{error}; choose another address with --listen, or stop what is there")
     })?;
     tell(&server.local_addrs(), tls.as_ref(), open, json);
+    tell_relay(&server.turn_addrs(), json);
     let running = server.start();
     tokio::select! {
         () = signals.next() => {}

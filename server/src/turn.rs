@@ -1,6 +1,7 @@
 //! STUN and TURN (RFC 8489, RFC 8656), so that one binary is all that peers behind NATs need.
 //!
 //! - [`credentials`]: who may relay, and for how long
+//! - [`handout`]: what peers are told of it
 //! - [`policy`]: whom one may relay to
 //! - `rules`: allocations, permissions and channels, as pure rules
 //! - `framing`: messages out of a stream of bytes
@@ -10,6 +11,7 @@
 
 pub mod credentials;
 mod framing;
+pub mod handout;
 mod nonce;
 pub mod policy;
 mod rules;
@@ -19,15 +21,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-pub use credentials::{Keys, User};
+pub use credentials::{Keys, Secret, User};
+pub use handout::Handout;
 pub use policy::Peers;
 pub(crate) use sockets::{Bound, Turn};
-
-/// Where peers look for a server of this kind (RFC 8656, section 3).
-pub const PORT: u16 = 3478;
-
-/// As [`PORT`], over TLS.
-pub const TLS_PORT: u16 = 5349;
 
 /// What a relay is set up with.
 #[derive(Clone, Debug)]
@@ -56,6 +53,6 @@ pub struct TurnConfig {
     pub allocations: usize,
     /// Bytes a second that one allocation may relay, both directions together; none is no limit.
     pub rate: Option<u32>,
-    /// How clients find it: host and port without scheme; none is where they found the server.
-    pub public: Option<String>,
+    /// The host by which clients find it; none is the addresses it listens at.
+    pub host: Option<String>,
 }

@@ -149,6 +149,7 @@ fn hub_config() -> HubConfig {
         resume_window: Duration::from_secs(30),
         heartbeat: Duration::from_secs(15),
         ice_servers: Vec::new(),
+        relay: None,
         ring: Duration::from_secs(60),
         ringing_calls: 2,
         calls_per_peer: 4,

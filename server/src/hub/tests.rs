@@ -43,6 +43,7 @@ fn config() -> HubConfig {
         resume_window: Duration::from_secs(30),
         heartbeat: Duration::from_secs(15),
         ice_servers: Vec::new(),
+        relay: None,
         ring: Duration::from_secs(60),
         ringing_calls: 2,
         calls_per_peer: 4,

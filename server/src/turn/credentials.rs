@@ -13,6 +13,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
+use crate::access::{KeyError, secret_text};
+
+/// Shortest secret: as long as the hash.
+const SECRET_BYTES: usize = 20;
+
 /// Somebody with a name and a password that do not expire.
 #[derive(Clone, PartialEq, Eq)]
 pub struct User {
@@ -49,28 +54,58 @@ impl FromStr for User {
     }
 }
 
-/// Whom a relay serves.
-#[derive(Clone, Default)]
-pub struct Keys {
-    secret: Option<hmac::Key>,
-    users: Vec<User>,
+/// What short-lived credentials are made with.
+#[derive(Clone)]
+pub struct Secret(hmac::Key);
+
+impl Secret {
+    /// Of these bytes.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, bytes))
+    }
+
+    /// One that nobody knows.
+    #[must_use]
+    pub fn random() -> Self {
+        Self::new(&rand::random::<[u8; 32]>())
+    }
+
+    /// Reads `--turn-secret`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is too short.
+    pub fn read(from: &str) -> Result<Self, KeyError> {
+        let text = secret_text(from)?;
+        if text.len() < SECRET_BYTES {
+            return Err(KeyError::Short {
+                what: "secret of the relay",
+                found: text.len(),
+                least: SECRET_BYTES,
+            });
+        }
+        Ok(Self::new(text.as_bytes()))
+    }
 }
 
-impl fmt::Debug for Keys {
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keys")
-            .field("secret", &self.secret.is_some())
-            .field("users", &self.users)
-            .finish()
+        f.write_str("Secret")
     }
+}
+
+/// Whom a relay serves.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    secret: Option<Secret>,
+    users: Vec<User>,
 }
 
 impl Keys {
     /// Whoever has a credential made with `secret`, and `users`.
     #[must_use]
-    pub fn new(secret: Option<&[u8]>, users: Vec<User>) -> Self {
-        let secret =
-            secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret));
+    pub fn new(secret: Option<&Secret>, users: Vec<User>) -> Self {
+        let secret = secret.cloned();
         Self { secret, users }
     }
 
@@ -98,8 +133,8 @@ impl Keys {
     }
 }
 
-fn password(secret: &hmac::Key, name: &str) -> String {
-    STANDARD.encode(hmac::sign(secret, name.as_bytes()))
+fn password(secret: &Secret, name: &str) -> String {
+    STANDARD.encode(hmac::sign(&secret.0, name.as_bytes()))
 }
 
 #[cfg(test)]
@@ -112,14 +147,14 @@ mod tests {
 
     #[test]
     fn a_credential_serves_until_its_end_and_under_its_own_secret_alone() {
-        let keys = Keys::new(Some(b"north"), Vec::new());
+        let keys = Keys::new(Some(&Secret::new(b"north")), Vec::new());
         let user = keys.mint(NOON, HOUR, "p7wq2n5z").unwrap();
         assert_eq!(user.name, "1700003600:p7wq2n5z");
         assert_eq!(keys.password(NOON, &user.name), Some(user.password.clone()));
         let last = NOON + HOUR - Duration::from_secs(1);
         assert_eq!(keys.password(last, &user.name), Some(user.password.clone()));
         assert_eq!(keys.password(NOON + HOUR, &user.name), None);
-        let other = Keys::new(Some(b"south"), Vec::new());
+        let other = Keys::new(Some(&Secret::new(b"south")), Vec::new());
         assert_ne!(other.password(NOON, &user.name), Some(user.password));
         assert_eq!(Keys::default().password(NOON, &user.name), None);
         assert_eq!(Keys::default().mint(NOON, HOUR, "x"), None);
@@ -128,7 +163,7 @@ mod tests {
     /// Made with `printf 1700003600:ann | openssl dgst -sha1 -hmac north -binary | base64`.
     #[test]
     fn the_password_is_the_one_that_others_make() {
-        let keys = Keys::new(Some(b"north"), Vec::new());
+        let keys = Keys::new(Some(&Secret::new(b"north")), Vec::new());
         let password = keys.password(NOON, "1700003600:ann").unwrap();
         assert_eq!(password, "TwqKCcbzejRFa1sgGqGS7SEzCGg=");
     }
@@ -146,7 +181,7 @@ mod tests {
 
     #[test]
     fn names_of_nonsense_have_no_password() {
-        let keys = Keys::new(Some(b"north"), Vec::new());
+        let keys = Keys::new(Some(&Secret::new(b"north")), Vec::new());
         for name in ["", ":", "x:ann", "-1:ann", "99999999999999999999999:ann"] {
             assert_eq!(keys.password(NOON, name), None, "{name}");
         }

@@ -73,14 +73,44 @@ mod tests {
     fn what_lies_behind_the_server_is_refused_and_the_world_is_not() {
         let peers = Peers::default();
         for no in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "0.1.2.3",
-            "224.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1", "240.0.0.1", "::1", "::", "fe80::1", "fd00::1",
-            "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:db8::1",
-            "::127.0.0.1", "2001::1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "224.0.0.1",
+            "255.255.255.255",
+            "192.0.2.1",
+            "198.18.0.1",
+            "240.0.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "fc00::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "::127.0.0.1",
+            "2001::1",
         ] {
             assert!(!peers.may(no.parse().unwrap()), "{no}");
         }
-        for yes in ["1.1.1.1", "203.0.112.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "64:ff9b::101:101", "2a00::1"] {
+        for yes in [
+            "1.1.1.1",
+            "203.0.112.1",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "64:ff9b::101:101",
+            "2a00::1",
+        ] {
             assert!(peers.may(yes.parse().unwrap()), "{yes}");
         }
     }
@@ -88,7 +118,10 @@ mod tests {
     #[test]
     fn networks_are_allowed_and_denied_by_name() {
         let peers = Peers {
-            allowed: vec!["10.0.0.0/8".parse().unwrap(), "127.0.0.0/8".parse().unwrap()],
+            allowed: vec![
+                "10.0.0.0/8".parse().unwrap(),
+                "127.0.0.0/8".parse().unwrap(),
+            ],
             denied: vec!["10.9.0.0/16".parse().unwrap(), "1.1.1.1".parse().unwrap()],
         };
         for (address, may) in [
@@ -101,7 +134,13 @@ mod tests {
         ] {
             assert_eq!(peers.may(address.parse().unwrap()), may, "{address}");
         }
-        let all = Peers { allowed: vec!["0.0.0.0/0".parse().unwrap()], denied: Vec::new() };
-        assert!(!all.may("224.0.0.1".parse().unwrap()), "a group is nobody's peer");
+        let all = Peers {
+            allowed: vec!["0.0.0.0/0".parse().unwrap()],
+            denied: Vec::new(),
+        };
+        assert!(
+            !all.may("224.0.0.1".parse().unwrap()),
+            "a group is nobody's peer"
+        );
     }
 }

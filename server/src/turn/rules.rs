@@ -16,8 +16,8 @@ use stun_types::message::{Message, MessageClass};
 use turn_types::channel::ChannelData;
 use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH, SEND};
 
-use super::TurnConfig;
 use super::nonce::Nonces;
+use super::{TurnConfig, framing};
 use allocation::{Allocation, State};
 use message::{Problem, Request};
 
@@ -158,6 +158,11 @@ impl Rules {
     pub(super) fn said(&mut self, now: Now, path: Path, bytes: &[u8]) -> Option<Output> {
         match bytes.first()? >> 6 {
             0b00 => {
+                // The proof covers what the length covers, so nothing may come after it.
+                framing::first(bytes)
+                    .ok()
+                    .flatten()
+                    .filter(|(_, length)| *length == bytes.len())?;
                 let message = Message::from_bytes(bytes).ok()?;
                 match message.class() {
                     MessageClass::Request => self.asked(now, path, &message),
@@ -188,7 +193,8 @@ impl Rules {
     ) -> Option<Path> {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let allocation = self.allocations.get_mut(&id)?;
-        if !allocation.permits(peer.ip(), now.instant) || !allocation.affords(data.len(), now.instant)
+        if !allocation.permits(peer.ip(), now.instant)
+            || !allocation.affords(data.len(), now.instant)
         {
             self.counts.dropped += 1;
             return None;
@@ -203,7 +209,12 @@ impl Rules {
     }
 
     /// The socket that [`Output::Open`] asked for is there, or could not be had. Gives what the client is told.
-    pub(super) fn opened(&mut self, now: Now, id: Id, socket: Option<Opened>) -> Option<(Path, Vec<u8>)> {
+    pub(super) fn opened(
+        &mut self,
+        now: Now,
+        id: Id,
+        socket: Option<Opened>,
+    ) -> Option<(Path, Vec<u8>)> {
         let allocation = self.allocations.get_mut(&id)?;
         let path = allocation.path;
         let Some(opened) = socket else {
@@ -289,7 +300,12 @@ impl Rules {
     }
 
     /// RFC 8489, section 9.2.4, with SHA-1: no security feature is offered that would let clients choose another.
-    fn authenticated(&self, now: Now, path: Path, message: &Message<'_>) -> Result<Request, Vec<u8>> {
+    fn authenticated(
+        &self,
+        now: Now,
+        path: Path,
+        message: &Message<'_>,
+    ) -> Result<Request, Vec<u8>> {
         let nonce = || self.nonces.make(now.unix, path.client.ip());
         let challenge = |code| message::challenge(message, code, &self.config.realm, &nonce());
         let Some(claim) = message::claim(message) else {
@@ -307,8 +323,18 @@ impl Rules {
         request.ok_or_else(|| challenge(ErrorCode::UNAUTHORIZED))
     }
 
-    fn allocate(&mut self, now: Now, path: Path, message: &Message<'_>, request: &Request) -> Result<Option<Output>, Problem> {
-        if let Some(allocation) = self.paths.get(&path).and_then(|id| self.allocations.get(id)) {
+    fn allocate(
+        &mut self,
+        now: Now,
+        path: Path,
+        message: &Message<'_>,
+        request: &Request,
+    ) -> Result<Option<Output>, Problem> {
+        if let Some(allocation) = self
+            .paths
+            .get(&path)
+            .and_then(|id| self.allocations.get(id))
+        {
             if allocation.request.transaction != request.transaction {
                 return Err(Problem::Code(ErrorCode::ALLOCATION_MISMATCH));
             }
@@ -340,15 +366,32 @@ impl Rules {
         self.last += 1;
         let id = Id(self.last);
         let until = now.instant + span(wish.lifetime);
-        let allocation = Allocation::new(path, request.clone(), ipv6, until, self.config.rate, now.instant);
+        let allocation = Allocation::new(
+            path,
+            request.clone(),
+            ipv6,
+            until,
+            self.config.rate,
+            now.instant,
+        );
         *self.users.entry(request.user.clone()).or_default() += 1;
         self.paths.insert(path, id);
         self.ends.insert((until, id));
         self.allocations.insert(id, allocation);
-        Ok(Some(Output::Open { id, ipv6, port: wish.port }))
+        Ok(Some(Output::Open {
+            id,
+            ipv6,
+            port: wish.port,
+        }))
     }
 
-    fn refresh(&mut self, now: Now, path: Path, message: &Message<'_>, request: &Request) -> Result<Option<Output>, Problem> {
+    fn refresh(
+        &mut self,
+        now: Now,
+        path: Path,
+        message: &Message<'_>,
+        request: &Request,
+    ) -> Result<Option<Output>, Problem> {
         let id = self.owned(path, request)?;
         let wish = message::lifetime(message)?;
         let Some(allocation) = self.allocations.get_mut(&id) else {
@@ -359,7 +402,10 @@ impl Rules {
         }
         if wish.lifetime == Some(Duration::ZERO) {
             self.remove(id);
-            return Ok(Some(Output::Farewell(message::refreshed(request, Duration::ZERO), id)));
+            return Ok(Some(Output::Farewell(
+                message::refreshed(request, Duration::ZERO),
+                id,
+            )));
         }
         let lifetime = span(wish.lifetime);
         self.ends.remove(&(allocation.until, id));
@@ -368,7 +414,13 @@ impl Rules {
         Ok(Some(Output::Answer(message::refreshed(request, lifetime))))
     }
 
-    fn permit(&mut self, now: Now, path: Path, message: &Message<'_>, request: &Request) -> Result<Option<Output>, Problem> {
+    fn permit(
+        &mut self,
+        now: Now,
+        path: Path,
+        message: &Message<'_>,
+        request: &Request,
+    ) -> Result<Option<Output>, Problem> {
         let id = self.owned(path, request)?;
         let peers = message::peers(message)?;
         for peer in &peers {
@@ -384,7 +436,13 @@ impl Rules {
         Ok(Some(Output::Answer(message::done(request))))
     }
 
-    fn bind(&mut self, now: Now, path: Path, message: &Message<'_>, request: &Request) -> Result<Option<Output>, Problem> {
+    fn bind(
+        &mut self,
+        now: Now,
+        path: Path,
+        message: &Message<'_>,
+        request: &Request,
+    ) -> Result<Option<Output>, Problem> {
         let id = self.owned(path, request)?;
         let (number, peer) = message::binding_of(message)?;
         self.may(id, peer.ip())?;
@@ -403,7 +461,13 @@ impl Rules {
         self.relay(now, id, Some(peer), data)
     }
 
-    fn relay(&mut self, now: Now, id: Id, to: Option<SocketAddr>, data: Range<usize>) -> Option<Output> {
+    fn relay(
+        &mut self,
+        now: Now,
+        id: Id,
+        to: Option<SocketAddr>,
+        data: Range<usize>,
+    ) -> Option<Output> {
         let allocation = self.allocations.get_mut(&id)?;
         let open = matches!(allocation.state, State::Open { .. });
         let Some(to) = to.filter(|to| open && allocation.permits(to.ip(), now.instant)) else {
@@ -421,7 +485,8 @@ impl Rules {
     /// The allocation of a path, which must be the asker's (RFC 8656, section 5).
     fn owned(&self, path: Path, request: &Request) -> Result<Id, Problem> {
         let id = self.paths.get(&path).copied();
-        let Some((id, allocation)) = id.and_then(|id| Some((id, self.allocations.get(&id)?))) else {
+        let Some((id, allocation)) = id.and_then(|id| Some((id, self.allocations.get(&id)?)))
+        else {
             return Err(Problem::Code(ErrorCode::ALLOCATION_MISMATCH));
         };
         if allocation.user != request.user {
@@ -432,7 +497,10 @@ impl Rules {
 
     /// Whether an allocation may have to do with this peer.
     fn may(&self, id: Id, peer: IpAddr) -> Result<(), Problem> {
-        let ipv6 = self.allocations.get(&id).is_some_and(|allocation| allocation.ipv6);
+        let ipv6 = self
+            .allocations
+            .get(&id)
+            .is_some_and(|allocation| allocation.ipv6);
         if peer.is_ipv6() != ipv6 {
             return Err(Problem::Code(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH));
         }

@@ -18,9 +18,9 @@ use tokio::time::MissedTickBehavior;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::TurnConfig;
 use super::nonce::Nonces;
 use super::rules::{Carrier, Counts, Ended, Id, Now, Opened, Output, Path, Port, Rules};
+use super::{Handout, TurnConfig};
 use crate::listener::Places;
 use crate::metrics::Metrics;
 use crate::{BindError, listen};
@@ -55,7 +55,12 @@ impl Bound {
         for &address in &config.listen_tls {
             tls.push(listen(address).map_err(failed(address))?);
         }
-        Ok(Self { config, udp, tcp, tls })
+        Ok(Self {
+            config,
+            udp,
+            tcp,
+            tls,
+        })
     }
 
     /// Where UDP and TCP are listened to.
@@ -70,8 +75,38 @@ impl Bound {
         addresses.filter_map(Result::ok).collect()
     }
 
+    /// What peers are told of it.
+    pub(crate) fn handout(&self) -> Handout {
+        let reached = |all: Vec<SocketAddr>| -> Vec<SocketAddr> {
+            let own = &self.config.relay;
+            let outside = |ip: IpAddr| {
+                let same = |one: &&IpAddr| one.is_ipv4() == ip.is_ipv4();
+                let own = own.iter().find(same).copied();
+                self.config.external.iter().find(same).copied().or(own)
+            };
+            let named = |address: SocketAddr| match outside(address.ip()) {
+                Some(ip) if address.ip().is_unspecified() => SocketAddr::new(ip, address.port()),
+                _ => address,
+            };
+            all.into_iter().map(named).collect()
+        };
+        let now = now();
+        Handout::new(
+            self.config.host.as_deref(),
+            &reached(self.addresses()),
+            &reached(self.tls_addresses()),
+            (self.config.keys.clone(), self.config.credential_lifetime),
+            (now.instant, now.unix),
+        )
+    }
+
     /// Serves from now on. None where the system has no randomness.
-    pub(crate) fn start(self, tls: Option<TlsAcceptor>, places: &Arc<Places>, metrics: Metrics) -> Option<Turn> {
+    pub(crate) fn start(
+        self,
+        tls: Option<TlsAcceptor>,
+        places: &Arc<Places>,
+        metrics: Metrics,
+    ) -> Option<Turn> {
         let core = Arc::new(Core {
             relay: self.config.relay.clone(),
             external: self.config.external.clone(),
@@ -85,11 +120,19 @@ impl Bound {
             tasks.push(tokio::spawn(datagrams(Arc::clone(&core), Arc::new(socket))));
         }
         for socket in self.tcp {
-            let streams = stream::Streams::new(Arc::clone(&core), Carrier::Tcp, None, Arc::clone(places));
+            let streams =
+                stream::Streams::new(Arc::clone(&core), Carrier::Tcp, None, Arc::clone(places));
             tasks.push(tokio::spawn(streams.accept(socket)));
         }
-        for socket in self.tls {
-            let streams = stream::Streams::new(Arc::clone(&core), Carrier::Tls, tls.clone(), Arc::clone(places));
+        // Without a certificate nobody is served there, least of all in the clear.
+        for (socket, tls) in self.tls.into_iter().zip(std::iter::repeat(tls)) {
+            let Some(tls) = tls else { continue };
+            let streams = stream::Streams::new(
+                Arc::clone(&core),
+                Carrier::Tls,
+                Some(tls),
+                Arc::clone(places),
+            );
             tasks.push(tokio::spawn(streams.accept(socket)));
         }
         tasks.push(tokio::spawn(look(core, metrics)));
@@ -165,7 +208,9 @@ impl Core {
                 }
             }
             Some(Output::Relay { id, to, data }) => {
-                let socket = locked(&self.sockets).get(&id).map(|relay| Arc::clone(&relay.socket));
+                let socket = locked(&self.sockets)
+                    .get(&id)
+                    .map(|relay| Arc::clone(&relay.socket));
                 if let (Some(socket), Some(data)) = (socket, bytes.get(data)) {
                     drop(socket.try_send_to(data, to));
                 }
@@ -176,17 +221,25 @@ impl Core {
     fn open(self: &Arc<Self>, id: Id, ipv6: bool, port: Port, way: &Way) -> Option<Opened> {
         let own = *self.relay.iter().find(|own| own.is_ipv6() == ipv6)?;
         let taken = match port {
-            Port::Kept(token) => locked(&self.kept).remove(&token).map(|socket| (socket, None)),
+            Port::Kept(token) => locked(&self.kept)
+                .remove(&token)
+                .map(|socket| (socket, None)),
             Port::Pair => ports::pair(own, &self.ports).map(|(one, two)| (one, Some(two))),
             Port::Even => ports::one(own, &self.ports, 2).map(|socket| (socket, None)),
             Port::Any => ports::one(own, &self.ports, 1).map(|socket| (socket, None)),
         };
         let Some((socket, second)) = taken else {
-            tracing::warn!("no port of {:?} is free at {own} for another allocation", self.ports);
+            tracing::warn!(
+                "no port of {:?} is free at {own} for another allocation",
+                self.ports
+            );
             return None;
         };
         let local = socket.local_addr().ok()?;
-        let outside = self.external.iter().find(|outside| outside.is_ipv6() == ipv6);
+        let outside = self
+            .external
+            .iter()
+            .find(|outside| outside.is_ipv6() == ipv6);
         let relayed = SocketAddr::new(outside.copied().unwrap_or(own), local.port());
         let token = second.map(|second| {
             let token = rand::random();
@@ -194,8 +247,16 @@ impl Core {
             token
         });
         let socket = Arc::new(socket);
-        let task = tokio::spawn(peers(Arc::clone(self), id, Arc::clone(&socket), way.clone()));
-        let relay = Relay { socket, _task: AbortOnDropHandle::new(task) };
+        let task = tokio::spawn(peers(
+            Arc::clone(self),
+            id,
+            Arc::clone(&socket),
+            way.clone(),
+        ));
+        let relay = Relay {
+            socket,
+            _task: AbortOnDropHandle::new(task),
+        };
         locked(&self.sockets).insert(id, relay);
         Some(Opened { relayed, token })
     }
@@ -222,7 +283,11 @@ async fn datagrams(core: Arc<Core>, socket: Arc<UdpSocket>) {
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((length, client)) => {
-                let path = Path { carrier: Carrier::Udp, server, client };
+                let path = Path {
+                    carrier: Carrier::Udp,
+                    server,
+                    client,
+                };
                 let way = Way::Udp(Arc::clone(&socket), client);
                 core.said(path, &way, &buffer[..length]);
             }
@@ -238,7 +303,9 @@ async fn peers(core: Arc<Core>, id: Id, socket: Arc<UdpSocket>, way: Way) {
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((length, peer)) => {
-                let path = core.rules().heard(now(), id, peer, &buffer[..length], &mut out);
+                let path = core
+                    .rules()
+                    .heard(now(), id, peer, &buffer[..length], &mut out);
                 if path.is_some() {
                     way.send(&out);
                 }
@@ -273,11 +340,21 @@ async fn look(core: Arc<Core>, metrics: Metrics) {
                 Ended::Reservation(token) => drop(locked(&core.kept).remove(&token)),
             }
         }
-        metrics.turn_allocations_opened.inc_by(counts.opened - told.opened);
-        metrics.turn_allocations_ended.inc_by(counts.ended - told.ended);
-        metrics.turn_requests_refused.inc_by(counts.refused - told.refused);
-        metrics.turn_bytes_to_peers.inc_by(counts.bytes_out - told.bytes_out);
-        metrics.turn_bytes_from_peers.inc_by(counts.bytes_in - told.bytes_in);
+        metrics
+            .turn_allocations_opened
+            .inc_by(counts.opened - told.opened);
+        metrics
+            .turn_allocations_ended
+            .inc_by(counts.ended - told.ended);
+        metrics
+            .turn_requests_refused
+            .inc_by(counts.refused - told.refused);
+        metrics
+            .turn_bytes_to_peers
+            .inc_by(counts.bytes_out - told.bytes_out);
+        metrics
+            .turn_bytes_from_peers
+            .inc_by(counts.bytes_in - told.bytes_in);
         metrics.turn_dropped.inc_by(counts.dropped - told.dropped);
         told = counts;
     }

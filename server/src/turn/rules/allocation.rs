@@ -44,7 +44,14 @@ pub(super) struct Allocation {
 }
 
 impl Allocation {
-    pub(super) fn new(path: Path, request: Request, ipv6: bool, until: Instant, rate: Option<u32>, now: Instant) -> Self {
+    pub(super) fn new(
+        path: Path,
+        request: Request,
+        ipv6: bool,
+        until: Instant,
+        rate: Option<u32>,
+        now: Instant,
+    ) -> Self {
         Self {
             path,
             user: request.user.clone(),
@@ -73,14 +80,25 @@ impl Allocation {
 
     /// Whether it may have to do with this address.
     pub(super) fn permits(&self, peer: IpAddr, now: Instant) -> bool {
-        self.permissions.get(&peer).is_some_and(|until| *until > now)
+        self.permissions
+            .get(&peer)
+            .is_some_and(|until| *until > now)
     }
 
     /// Gives a peer a number; neither may have another (RFC 8656, section 12.2).
-    pub(super) fn bind(&mut self, number: u16, peer: SocketAddr, now: Instant) -> Result<(), Problem> {
+    pub(super) fn bind(
+        &mut self,
+        number: u16,
+        peer: SocketAddr,
+        now: Instant,
+    ) -> Result<(), Problem> {
         self.channels.retain(|_, (_, until)| *until > now);
-        self.numbers.retain(|_, number| self.channels.contains_key(number));
-        let there = self.channels.get(&number).is_none_or(|(bound, _)| *bound == peer);
+        self.numbers
+            .retain(|_, number| self.channels.contains_key(number));
+        let there = self
+            .channels
+            .get(&number)
+            .is_none_or(|(bound, _)| *bound == peer);
         let here = self.numbers.get(&peer).is_none_or(|bound| *bound == number);
         if !there || !here {
             return Err(Problem::Code(ErrorCode::BAD_REQUEST));
@@ -108,7 +126,9 @@ impl Allocation {
 
     /// Whether so many bytes may be relayed now; they count if so.
     pub(super) fn affords(&mut self, bytes: usize, now: Instant) -> bool {
-        self.allowance.as_mut().is_none_or(|allowance| allowance.take(bytes, now))
+        self.allowance
+            .as_mut()
+            .is_none_or(|allowance| allowance.take(bytes, now))
     }
 }
 
@@ -123,7 +143,11 @@ struct Allowance {
 impl Allowance {
     fn new(rate: u32, now: Instant) -> Self {
         let rate = f64::from(rate);
-        Self { rate, left: rate, filled: now }
+        Self {
+            rate,
+            left: rate,
+            filled: now,
+        }
     }
 
     fn take(&mut self, bytes: usize, now: Instant) -> bool {

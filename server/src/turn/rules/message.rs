@@ -4,11 +4,20 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use stun_types::attribute::{AttributeType, ErrorCode, MessageIntegrity, MessageIntegritySha256, Nonce, Realm, Software, UnknownAttributes, Username, XorMappedAddress};
-use stun_types::message::{IntegrityAlgorithm, IntegrityKey, LongTermKeyCredentials, Message, MessageClass, MessageType, MessageWriteVec, Method, TransactionId};
+use stun_types::attribute::{
+    AttributeType, ErrorCode, MessageIntegrity, MessageIntegritySha256, Nonce, Realm, Software,
+    UnknownAttributes, Username, XorMappedAddress,
+};
+use stun_types::message::{
+    IntegrityAlgorithm, IntegrityKey, LongTermKeyCredentials, Message, MessageClass, MessageType,
+    MessageWriteVec, Method, TransactionId,
+};
 use stun_types::prelude::*;
 use turn_types::AddressFamily;
-use turn_types::attribute::{AdditionalAddressFamily, ChannelNumber, Data, EvenPort, Lifetime, RequestedAddressFamily, RequestedTransport, ReservationToken, XorPeerAddress, XorRelayedAddress};
+use turn_types::attribute::{
+    AdditionalAddressFamily, ChannelNumber, Data, EvenPort, Lifetime, RequestedAddressFamily,
+    RequestedTransport, ReservationToken, XorPeerAddress, XorRelayedAddress,
+};
 use turn_types::message::DATA;
 
 use super::{Carrier, Opened, Port};
@@ -74,7 +83,8 @@ impl Claim {
 
 /// Who a message says it is from: none where it does not try to prove anything.
 pub(super) fn claim(message: &Message<'_>) -> Option<Result<Claim, Problem>> {
-    let tries = message.has_attribute(MessageIntegrity::TYPE) || message.has_attribute(MessageIntegritySha256::TYPE);
+    let tries = message.has_attribute(MessageIntegrity::TYPE)
+        || message.has_attribute(MessageIntegritySha256::TYPE);
     tries.then(|| {
         let claim = || {
             Some(Claim {
@@ -108,7 +118,9 @@ pub(super) fn wish(message: &Message<'_>) -> Result<Wish, Problem> {
     let more = attribute::<AdditionalAddressFamily>(message)?;
     let even = attribute::<EvenPort>(message)?;
     let kept = attribute::<ReservationToken>(message)?;
-    if more.as_ref().is_some_and(|more| more.family() != AddressFamily::IPV6 || family.is_some() || even.is_some()) {
+    if more.as_ref().is_some_and(|more| {
+        more.family() != AddressFamily::IPV6 || family.is_some() || even.is_some()
+    }) {
         return Err(BAD);
     }
     let port = match (even, kept) {
@@ -146,7 +158,11 @@ pub(super) fn peers(message: &Message<'_>) -> Result<Vec<SocketAddr>, Problem> {
             peers.push(plain(peer.addr(message.transaction_id())));
         }
     }
-    if peers.is_empty() { Err(BAD) } else { Ok(peers) }
+    if peers.is_empty() {
+        Err(BAD)
+    } else {
+        Ok(peers)
+    }
 }
 
 /// What a ChannelBind joins.
@@ -166,13 +182,18 @@ pub(super) fn send(message: &Message<'_>) -> Option<(SocketAddr, Range<usize>)> 
     let peer = message.attribute::<XorPeerAddress>().ok()?;
     let (offset, data) = message.raw_attribute_and_offset(Data::TYPE)?;
     let start = offset + 4;
-    Some((plain(peer.addr(message.transaction_id())), start..start + data.value.len()))
+    Some((
+        plain(peer.addr(message.transaction_id())),
+        start..start + data.value.len(),
+    ))
 }
 
 const BAD: Problem = Problem::Code(ErrorCode::BAD_REQUEST);
 
 /// An attribute that may be absent and must not be broken.
-fn attribute<'a, A: AttributeFromRaw<'a> + AttributeStaticType>(message: &'a Message<'_>) -> Result<Option<A>, Problem> {
+fn attribute<'a, A: AttributeFromRaw<'a> + AttributeStaticType>(
+    message: &'a Message<'_>,
+) -> Result<Option<A>, Problem> {
     if !message.has_attribute(A::TYPE) {
         return Ok(None);
     }
@@ -184,11 +205,22 @@ fn understood(message: &Message<'_>, known: &[AttributeType]) -> Result<(), Prob
     let foreign = |kind: &AttributeType| {
         kind.comprehension_required()
             && !known.contains(kind)
-            && ![Username::TYPE, Realm::TYPE, Nonce::TYPE, MessageIntegrity::TYPE, MessageIntegritySha256::TYPE].contains(kind)
+            && ![
+                Username::TYPE,
+                Realm::TYPE,
+                Nonce::TYPE,
+                MessageIntegrity::TYPE,
+                MessageIntegritySha256::TYPE,
+            ]
+            .contains(kind)
     };
     let all = message.iter_attributes().map(|(_, raw)| raw.get_type());
     let foreign: Vec<AttributeType> = all.filter(foreign).collect();
-    if foreign.is_empty() { Ok(()) } else { Err(Problem::Unknown(foreign)) }
+    if foreign.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::Unknown(foreign))
+    }
 }
 
 fn seconds(lifetime: Lifetime) -> Duration {
@@ -207,14 +239,21 @@ pub(super) fn binding(message: &Message<'_>, client: SocketAddr) -> Vec<u8> {
         Err(problem) => error(message.method(), message.transaction_id(), &problem),
     };
     if answer.has_class(MessageClass::Success) {
-        put(&mut answer, &XorMappedAddress::new(plain(client), message.transaction_id()));
+        put(
+            &mut answer,
+            &XorMappedAddress::new(plain(client), message.transaction_id()),
+        );
     }
     sealed(answer, None)
 }
 
 /// An answer that says how to prove who one is.
 pub(super) fn challenge(message: &Message<'_>, code: u16, realm: &str, nonce: &str) -> Vec<u8> {
-    let mut answer = error(message.method(), message.transaction_id(), &Problem::Code(code));
+    let mut answer = error(
+        message.method(),
+        message.transaction_id(),
+        &Problem::Code(code),
+    );
     if let (Ok(realm), Ok(nonce)) = (Realm::new(realm), Nonce::new(nonce)) {
         put(&mut answer, &realm);
         put(&mut answer, &nonce);
@@ -224,19 +263,40 @@ pub(super) fn challenge(message: &Message<'_>, code: u16, realm: &str, nonce: &s
 
 /// A refusal to whom is not known.
 pub(super) fn unsigned(message: &Message<'_>, code: u16) -> Vec<u8> {
-    sealed(error(message.method(), message.transaction_id(), &Problem::Code(code)), None)
+    sealed(
+        error(
+            message.method(),
+            message.transaction_id(),
+            &Problem::Code(code),
+        ),
+        None,
+    )
 }
 
 /// A refusal of a request that was proven.
 pub(super) fn refused(request: &Request, problem: &Problem) -> Vec<u8> {
-    sealed(error(request.method, request.transaction, problem), Some(request))
+    sealed(
+        error(request.method, request.transaction, problem),
+        Some(request),
+    )
 }
 
-pub(super) fn allocated(request: &Request, opened: Opened, lifetime: Duration, client: SocketAddr) -> Vec<u8> {
+pub(super) fn allocated(
+    request: &Request,
+    opened: Opened,
+    lifetime: Duration,
+    client: SocketAddr,
+) -> Vec<u8> {
     let mut answer = success(request);
-    put(&mut answer, &XorRelayedAddress::new(opened.relayed, request.transaction));
+    put(
+        &mut answer,
+        &XorRelayedAddress::new(opened.relayed, request.transaction),
+    );
     put(&mut answer, &lifetime_of(lifetime));
-    put(&mut answer, &XorMappedAddress::new(plain(client), request.transaction));
+    put(
+        &mut answer,
+        &XorMappedAddress::new(plain(client), request.transaction),
+    );
     if let Some(token) = opened.token {
         put(&mut answer, &ReservationToken::new(token));
     }
@@ -268,9 +328,12 @@ pub(super) fn channel(number: u16, data: &[u8], carrier: Carrier, out: &mut Vec<
 
 /// A peer's bytes for a client that has not.
 pub(super) fn indication(peer: SocketAddr, data: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let mut message = Message::builder_indication(DATA, MessageWriteVec::with_capacity(data.len() + 64));
+    let mut message =
+        Message::builder_indication(DATA, MessageWriteVec::with_capacity(data.len() + 64));
     let transaction = message.transaction_id();
-    message.add_attribute(&XorPeerAddress::new(peer, transaction)).ok()?;
+    message
+        .add_attribute(&XorPeerAddress::new(peer, transaction))
+        .ok()?;
     message.add_attribute(&Data::new(data)).ok()?;
     out.extend(message.finish());
     Some(())
@@ -284,7 +347,11 @@ fn lifetime_of(lifetime: Duration) -> Lifetime {
 
 fn success(request: &Request) -> MessageWriteVec {
     let kind = MessageType::from_class_method(MessageClass::Success, request.method);
-    Message::builder(kind, request.transaction, MessageWriteVec::with_capacity(160))
+    Message::builder(
+        kind,
+        request.transaction,
+        MessageWriteVec::with_capacity(160),
+    )
 }
 
 fn error(method: Method, transaction: TransactionId, problem: &Problem) -> MessageWriteVec {

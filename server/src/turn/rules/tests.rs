@@ -4,10 +4,16 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use stun_types::attribute::{Nonce, Realm, UnknownAttributes, Username, XorMappedAddress};
-use stun_types::message::{BINDING, IntegrityAlgorithm, LongTermKeyCredentials, MessageIntegrityCredentials, MessageWriteVec, Method};
+use stun_types::message::{
+    BINDING, IntegrityAlgorithm, LongTermKeyCredentials, MessageIntegrityCredentials,
+    MessageWriteVec, Method,
+};
 use stun_types::prelude::*;
 use turn_types::AddressFamily;
-use turn_types::attribute::{ChannelNumber, Data, DontFragment, EvenPort, Lifetime, RequestedAddressFamily, RequestedTransport, ReservationToken, XorPeerAddress, XorRelayedAddress};
+use turn_types::attribute::{
+    ChannelNumber, Data, DontFragment, EvenPort, Lifetime, RequestedAddressFamily,
+    RequestedTransport, ReservationToken, XorPeerAddress, XorRelayedAddress,
+};
 
 use super::super::{Keys, Peers};
 use super::*;
@@ -51,7 +57,7 @@ impl Stage {
             per_user: 2,
             allocations: 3,
             rate: None,
-            public: None,
+            host: None,
         };
         change(&mut config);
         let mut stage = Self {
@@ -93,10 +99,16 @@ impl Stage {
         for attribute in attributes {
             message.add_attribute(*attribute).unwrap();
         }
-        message.add_attribute(&Username::new(self.user).unwrap()).unwrap();
+        message
+            .add_attribute(&Username::new(self.user).unwrap())
+            .unwrap();
         message.add_attribute(&Realm::new(REALM).unwrap()).unwrap();
-        message.add_attribute(&Nonce::new(&self.nonce).unwrap()).unwrap();
-        message.add_message_integrity(&self.credentials(), IntegrityAlgorithm::Sha1).unwrap();
+        message
+            .add_attribute(&Nonce::new(&self.nonce).unwrap())
+            .unwrap();
+        message
+            .add_message_integrity(&self.credentials(), IntegrityAlgorithm::Sha1)
+            .unwrap();
         message.finish()
     }
 
@@ -134,14 +146,29 @@ impl Stage {
 
     fn allocate(&mut self) -> Id {
         let (id, _) = self.open(&[]);
-        let opened = Opened { relayed: address(RELAYED), token: None };
+        let opened = Opened {
+            relayed: address(RELAYED),
+            token: None,
+        };
         let (path, answer) = self.rules.opened(self.now, id, Some(opened)).unwrap();
         assert_eq!(path, self.path);
         let answer = Message::from_bytes(&answer).unwrap();
         answer.validate_integrity(&self.credentials()).unwrap();
         let transaction = answer.transaction_id();
-        assert_eq!(answer.attribute::<XorRelayedAddress>().unwrap().addr(transaction), address(RELAYED));
-        assert_eq!(answer.attribute::<XorMappedAddress>().unwrap().addr(transaction), self.path.client);
+        assert_eq!(
+            answer
+                .attribute::<XorRelayedAddress>()
+                .unwrap()
+                .addr(transaction),
+            address(RELAYED)
+        );
+        assert_eq!(
+            answer
+                .attribute::<XorMappedAddress>()
+                .unwrap()
+                .addr(transaction),
+            self.path.client
+        );
         assert_eq!(answer.attribute::<Lifetime>().unwrap().seconds(), 600);
         id
     }
@@ -158,14 +185,22 @@ impl Stage {
         // The address is mixed with the transaction's id, so it can only be written once that is known.
         let mut message = Message::builder_request(method, MessageWriteVec::new());
         let transaction = message.transaction_id();
-        message.add_attribute(&XorPeerAddress::new(address(peer), transaction)).unwrap();
+        message
+            .add_attribute(&XorPeerAddress::new(address(peer), transaction))
+            .unwrap();
         if let Some(number) = number {
             message.add_attribute(&ChannelNumber::new(number)).unwrap();
         }
-        message.add_attribute(&Username::new(self.user).unwrap()).unwrap();
+        message
+            .add_attribute(&Username::new(self.user).unwrap())
+            .unwrap();
         message.add_attribute(&Realm::new(REALM).unwrap()).unwrap();
-        message.add_attribute(&Nonce::new(&self.nonce).unwrap()).unwrap();
-        message.add_message_integrity(&self.credentials(), IntegrityAlgorithm::Sha1).unwrap();
+        message
+            .add_attribute(&Nonce::new(&self.nonce).unwrap())
+            .unwrap();
+        message
+            .add_message_integrity(&self.credentials(), IntegrityAlgorithm::Sha1)
+            .unwrap();
         let answer = self.answer(&message.finish());
         code(&Message::from_bytes(&answer).unwrap())
     }
@@ -173,7 +208,9 @@ impl Stage {
     fn send(&mut self, peer: &str, data: &[u8]) -> Option<(SocketAddr, Vec<u8>)> {
         let mut message = Message::builder_indication(SEND, MessageWriteVec::new());
         let transaction = message.transaction_id();
-        message.add_attribute(&XorPeerAddress::new(address(peer), transaction)).unwrap();
+        message
+            .add_attribute(&XorPeerAddress::new(address(peer), transaction))
+            .unwrap();
         message.add_attribute(&Data::new(data)).unwrap();
         self.relayed(&message.finish())
     }
@@ -188,7 +225,9 @@ impl Stage {
 
     fn heard(&mut self, id: Id, peer: &str, data: &[u8]) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        let path = self.rules.heard(self.now, id, address(peer), data, &mut out)?;
+        let path = self
+            .rules
+            .heard(self.now, id, address(peer), data, &mut out)?;
         assert_eq!(path, self.path);
         Some(out)
     }
@@ -198,7 +237,9 @@ static UDP: LazyLock<RequestedTransport> =
     LazyLock::new(|| RequestedTransport::new(RequestedTransport::UDP));
 
 fn code(message: &Message<'_>) -> u16 {
-    message.attribute::<ErrorCode>().map_or(0, |error| error.code())
+    message
+        .attribute::<ErrorCode>()
+        .map_or(0, |error| error.code())
 }
 
 #[test]
@@ -219,7 +260,11 @@ fn nobody_allocates_without_the_password() {
     (stage.user, stage.password) = ("carol", "secret");
     assert_eq!(stage.ask(ALLOCATE, &[&*UDP]), 401);
     (stage.user, stage.nonce) = ("ann", "6553f100-000000000000000000000000".into());
-    assert_eq!(stage.ask(ALLOCATE, &[&*UDP]), 438, "a nonce that is not ours");
+    assert_eq!(
+        stage.ask(ALLOCATE, &[&*UDP]),
+        438,
+        "a nonce that is not ours"
+    );
     assert_eq!(stage.rules.len(), 0);
     assert_eq!(stage.rules.counts.refused, 4);
 }
@@ -239,7 +284,11 @@ fn data_goes_to_permitted_peers_and_comes_from_them() {
     let id = stage.allocate();
     assert_eq!(stage.send("1.1.1.1:5000", b"early"), None);
     assert_eq!(stage.heard(id, "1.1.1.1:5000", b"early"), None);
-    assert_eq!(stage.permit("1.1.1.1:1"), 0, "a permission is for an address, whatever its port");
+    assert_eq!(
+        stage.permit("1.1.1.1:1"),
+        0,
+        "a permission is for an address, whatever its port"
+    );
     let sent = stage.send("1.1.1.1:5000", b"hello");
     assert_eq!(sent, Some((address("1.1.1.1:5000"), b"hello".to_vec())));
     let heard = stage.heard(id, "1.1.1.1:5000", b"hi there").unwrap();
@@ -250,7 +299,10 @@ fn data_goes_to_permitted_peers_and_comes_from_them() {
     assert_eq!(from.addr(heard.transaction_id()), address("1.1.1.1:5000"));
     assert_eq!(stage.heard(id, "1.1.1.2:5000", b"stranger"), None);
     let counts = stage.rules.counts;
-    assert_eq!((counts.bytes_out, counts.bytes_in, counts.dropped), (5, 8, 3));
+    assert_eq!(
+        (counts.bytes_out, counts.bytes_in, counts.dropped),
+        (5, 8, 3)
+    );
 }
 
 #[test]
@@ -272,18 +324,37 @@ fn a_channel_saves_the_header() {
     assert_eq!(stage.bind(0x4001, "1.1.1.1:5000"), 0);
     let sent = stage.relayed(&[0x40, 0x01, 0, 3, b'a', b'b', b'c']);
     assert_eq!(sent, Some((address("1.1.1.1:5000"), b"abc".to_vec())));
-    assert_eq!(stage.heard(id, "1.1.1.1:5000", b"abc").unwrap(), [0x40, 0x01, 0, 3, b'a', b'b', b'c']);
-    assert_eq!(stage.relayed(&[0x40, 0x02, 0, 1, b'a']), None, "a number that nobody has");
+    assert_eq!(
+        stage.heard(id, "1.1.1.1:5000", b"abc").unwrap(),
+        [0x40, 0x01, 0, 3, b'a', b'b', b'c']
+    );
+    assert_eq!(
+        stage.relayed(&[0x40, 0x02, 0, 1, b'a']),
+        None,
+        "a number that nobody has"
+    );
     let heard = stage.heard(id, "1.1.1.1:5001", b"abc").unwrap();
     assert!(heard[0] < 0x40, "another port has no number");
-    assert_eq!(stage.bind(0x4001, "1.1.1.2:5000"), 400, "a number has one peer");
-    assert_eq!(stage.bind(0x4002, "1.1.1.1:5000"), 400, "a peer has one number");
+    assert_eq!(
+        stage.bind(0x4001, "1.1.1.2:5000"),
+        400,
+        "a number has one peer"
+    );
+    assert_eq!(
+        stage.bind(0x4002, "1.1.1.1:5000"),
+        400,
+        "a peer has one number"
+    );
     assert_eq!(stage.bind(0x3fff, "1.1.1.3:5000"), 400);
     assert_eq!(stage.bind(0x7fff, "1.1.1.3:5000"), 400);
     stage.pass(Duration::from_secs(299));
     stage.permit("1.1.1.1:1");
     stage.pass(Duration::from_secs(300));
-    assert_eq!(stage.relayed(&[0x40, 0x01, 0, 1, b'a']), None, "the permission has ended");
+    assert_eq!(
+        stage.relayed(&[0x40, 0x01, 0, 1, b'a']),
+        None,
+        "the permission has ended"
+    );
 }
 
 #[test]
@@ -305,7 +376,11 @@ fn peers_behind_the_server_are_refused() {
         assert_eq!(stage.bind(0x4001, peer), 403, "{peer}");
         assert_eq!(stage.send(peer, b"x"), None);
     }
-    assert_eq!(stage.permit("[2606:4700::1111]:80"), 443, "the allocation is of IPv4");
+    assert_eq!(
+        stage.permit("[2606:4700::1111]:80"),
+        443,
+        "the allocation is of IPv4"
+    );
 }
 
 #[test]
@@ -320,7 +395,10 @@ fn an_allocation_is_refreshed_ended_and_runs_out() {
     let id = stage.allocate();
     let request = stage.request(REFRESH, &[&Lifetime::new(0)]);
     let farewell = stage.said(&request);
-    assert!(matches!(farewell, Some(Output::Farewell(_, ended)) if ended == id), "{farewell:?}");
+    assert!(
+        matches!(farewell, Some(Output::Farewell(_, ended)) if ended == id),
+        "{farewell:?}"
+    );
     assert_eq!(stage.rules.len(), 0);
     assert_eq!(stage.pass(LONGEST), []);
     assert_eq!(stage.rules.counts.opened, stage.rules.counts.ended);
@@ -347,7 +425,11 @@ fn an_allocation_is_its_makers_alone() {
     assert_eq!(stage.ask(REFRESH, &[&Lifetime::new(0)]), 441);
     assert_eq!(stage.ask(ALLOCATE, &[&*UDP]), 437);
     stage.path.client = address("203.0.113.7:40001");
-    assert_eq!(stage.permit("1.1.1.1:1"), 437, "another port has allocated nothing");
+    assert_eq!(
+        stage.permit("1.1.1.1:1"),
+        437,
+        "another port has allocated nothing"
+    );
 }
 
 #[test]
@@ -358,7 +440,10 @@ fn a_request_that_comes_twice_is_answered_twice_and_done_once() {
         panic!("no socket was asked for")
     };
     assert_eq!(stage.said(&request), None, "still being opened");
-    let opened = Opened { relayed: address(RELAYED), token: None };
+    let opened = Opened {
+        relayed: address(RELAYED),
+        token: None,
+    };
     let (_, answer) = stage.rules.opened(stage.now, id, Some(opened)).unwrap();
     assert_eq!(stage.answer(&request), answer);
     assert_eq!(stage.rules.len(), 1);
@@ -399,7 +484,11 @@ fn more_than_the_rate_is_not_relayed() {
     stage.permit("1.1.1.1:1");
     assert!(stage.send("1.1.1.1:1", &[0; 600]).is_some());
     assert_eq!(stage.send("1.1.1.1:1", &[0; 600]), None);
-    assert_eq!(stage.heard(id, "1.1.1.1:1", &[0; 600]), None, "both directions share it");
+    assert_eq!(
+        stage.heard(id, "1.1.1.1:1", &[0; 600]),
+        None,
+        "both directions share it"
+    );
     stage.pass(Duration::from_millis(300));
     assert!(stage.heard(id, "1.1.1.1:1", &[0; 600]).is_some());
 }
@@ -409,7 +498,10 @@ fn a_pair_of_ports_is_kept_for_who_asked_and_for_half_a_minute() {
     let mut stage = Stage::new();
     let (id, port) = stage.open(&[&EvenPort::new(true)]);
     assert_eq!(port, Port::Pair);
-    let opened = Opened { relayed: address(RELAYED), token: Some(77) };
+    let opened = Opened {
+        relayed: address(RELAYED),
+        token: Some(77),
+    };
     let (_, answer) = stage.rules.opened(stage.now, id, Some(opened)).unwrap();
     let answer = Message::from_bytes(&answer).unwrap();
     assert_eq!(answer.attribute::<ReservationToken>().unwrap().token(), 77);
@@ -418,10 +510,17 @@ fn a_pair_of_ports_is_kept_for_who_asked_and_for_half_a_minute() {
     assert_eq!(port, Port::Kept(77));
     stage.path.client.set_port(3);
     (stage.user, stage.password) = ("bob", "other");
-    assert_eq!(stage.ask(ALLOCATE, &[&*UDP, &ReservationToken::new(77)]), 508, "used up");
+    assert_eq!(
+        stage.ask(ALLOCATE, &[&*UDP, &ReservationToken::new(77)]),
+        508,
+        "used up"
+    );
     let (id, port) = stage.open(&[&EvenPort::new(false)]);
     assert_eq!(port, Port::Even);
-    let opened = Opened { relayed: address(RELAYED), token: Some(78) };
+    let opened = Opened {
+        relayed: address(RELAYED),
+        token: Some(78),
+    };
     stage.rules.opened(stage.now, id, Some(opened)).unwrap();
     assert_eq!(stage.pass(RESERVED), [Ended::Reservation(78)]);
 }
@@ -430,17 +529,46 @@ fn a_pair_of_ports_is_kept_for_who_asked_and_for_half_a_minute() {
 fn what_is_not_had_is_refused_by_its_own_code() {
     let mut stage = Stage::new();
     assert_eq!(stage.ask(ALLOCATE, &[]), 400);
-    assert_eq!(stage.ask(ALLOCATE, &[&RequestedTransport::new(RequestedTransport::TCP)]), 442);
-    assert_eq!(stage.ask(ALLOCATE, &[&*UDP, &RequestedAddressFamily::new(AddressFamily::IPV6)]), 440);
-    assert_eq!(stage.ask(ALLOCATE, &[&*UDP, &EvenPort::new(true), &ReservationToken::new(1)]), 400);
+    assert_eq!(
+        stage.ask(
+            ALLOCATE,
+            &[&RequestedTransport::new(RequestedTransport::TCP)]
+        ),
+        442
+    );
+    assert_eq!(
+        stage.ask(
+            ALLOCATE,
+            &[&*UDP, &RequestedAddressFamily::new(AddressFamily::IPV6)]
+        ),
+        440
+    );
+    assert_eq!(
+        stage.ask(
+            ALLOCATE,
+            &[&*UDP, &EvenPort::new(true), &ReservationToken::new(1)]
+        ),
+        400
+    );
     let request = stage.request(ALLOCATE, &[&*UDP, &DontFragment::new()]);
     let answer = stage.answer(&request);
     let answer = Message::from_bytes(&answer).unwrap();
     assert_eq!(code(&answer), 420);
-    assert!(answer.attribute::<UnknownAttributes>().unwrap().has_attribute(DontFragment::TYPE));
+    assert!(
+        answer
+            .attribute::<UnknownAttributes>()
+            .unwrap()
+            .has_attribute(DontFragment::TYPE)
+    );
     stage.allocate();
     assert_eq!(stage.ask(CREATE_PERMISSION, &[]), 400, "nobody is named");
-    assert_eq!(stage.ask(REFRESH, &[&RequestedAddressFamily::new(AddressFamily::IPV6)]), 443);
+    assert_eq!(
+        stage.ask(
+            REFRESH,
+            &[&RequestedAddressFamily::new(AddressFamily::IPV6)]
+        ),
+        443
+    );
 }
 
 #[test]

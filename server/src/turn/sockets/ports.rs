@@ -17,7 +17,8 @@ pub(super) fn one(own: IpAddr, ports: &RangeInclusive<u16>, step: u16) -> Option
 /// Two sockets: an even port and the one after it.
 pub(super) fn pair(own: IpAddr, ports: &RangeInclusive<u16>) -> Option<(UdpSocket, UdpSocket)> {
     let both = tries(ports, 2).filter(|port| ports.contains(&port.saturating_add(1)));
-    both.filter_map(|port| Some((bind(own, port)?, bind(own, port + 1)?))).next()
+    both.filter_map(|port| Some((bind(own, port)?, bind(own, port + 1)?)))
+        .next()
 }
 
 /// Ports of the range that `step` divides: some at random, or all of a small range, from a random one on.
@@ -25,12 +26,24 @@ fn tries(ports: &RangeInclusive<u16>, step: u16) -> impl Iterator<Item = u16> + 
     let step = u32::from(step);
     let first = u32::from(*ports.start()).next_multiple_of(step);
     let last = u32::from(*ports.end());
-    let count = if last < first { 0 } else { (last - first) / step + 1 };
-    let begin = if count == 0 { 0 } else { rand::rng().random_range(0..count) };
+    let count = if last < first {
+        0
+    } else {
+        (last - first) / step + 1
+    };
+    let begin = if count == 0 {
+        0
+    } else {
+        rand::rng().random_range(0..count)
+    };
     // Steps of an odd stride would visit them all only where it shares no divisor; a small range is walked.
     let walk = count <= TRIES;
     (0..count.min(TRIES)).filter_map(move |n| {
-        let place = if walk { (begin + n) % count } else { rand::rng().random_range(0..count) };
+        let place = if walk {
+            (begin + n) % count
+        } else {
+            rand::rng().random_range(0..count)
+        };
         u16::try_from(first + place * step).ok()
     })
 }

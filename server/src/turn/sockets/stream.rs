@@ -33,8 +33,18 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(core: Arc<Core>, carrier: Carrier, tls: Option<TlsAcceptor>, places: Arc<Places>) -> Self {
-        Self { core, carrier, tls, places }
+    pub(super) fn new(
+        core: Arc<Core>,
+        carrier: Carrier,
+        tls: Option<TlsAcceptor>,
+        places: Arc<Places>,
+    ) -> Self {
+        Self {
+            core,
+            carrier,
+            tls,
+            places,
+        }
     }
 
     /// Accepts for as long as it is polled; dropped, it ends all its streams.
@@ -54,7 +64,11 @@ impl Streams {
                     // Without a word to who is turned away: it speaks no language in which to say so yet.
                     if let Ok(place) = this.places.take(client.ip().to_canonical()) {
                         let _ = stream.set_nodelay(true);
-                        let path = Path { carrier: this.carrier, server, client };
+                        let path = Path {
+                            carrier: this.carrier,
+                            server,
+                            client,
+                        };
                         tasks.spawn(Arc::clone(&this).serve(stream, path, place));
                     }
                 }
@@ -82,7 +96,10 @@ impl Streams {
         let way = Way::Stream(queue);
         let (read, write) = tokio::io::split(stream);
         // Ends with its client, or with what it was allocated.
-        let _gone = Gone { core: &self.core, path };
+        let _gone = Gone {
+            core: &self.core,
+            path,
+        };
         tokio::select! {
             () = self.listen(read, path, &way) => {}
             () = answer(write, waiting) => {}
@@ -122,7 +139,9 @@ impl Streams {
 async fn answer(write: impl AsyncWrite, mut waiting: mpsc::Receiver<Vec<u8>>) {
     let mut write = std::pin::pin!(write);
     while let Some(bytes) = waiting.recv().await {
-        if write.write_all(&bytes).await.is_err() || (waiting.is_empty() && write.flush().await.is_err()) {
+        if write.write_all(&bytes).await.is_err()
+            || (waiting.is_empty() && write.flush().await.is_err())
+        {
             return;
         }
     }
