@@ -291,6 +291,10 @@ pub(crate) struct Media {
     #[arg(long, value_name = "URL[,USER[,CREDENTIAL]]", help_heading = "Network")]
     pub(crate) ice_server: Vec<String>,
 
+    /// Reach the others by way of a TURN server alone; nobody learns this machine's addresses.
+    #[arg(long, help_heading = "Network")]
+    pub(crate) relay_only: bool,
+
     /// Make our network worse, such as loss=5%,delay=80ms,jitter=20ms,rate=1mbit,queue=200ms,seed=7;
     /// up: or down: in front for one direction, ;10s:rate=300kbit behind for later; repeatable.
     #[arg(long, value_name = "SPEC", help_heading = "Network")]

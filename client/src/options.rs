@@ -190,6 +190,8 @@ pub struct CallOptions {
     pub until_alone: bool,
     /// `--ice-server`.
     pub ice_servers: Vec<IceServerOption>,
+    /// Only candidates of TURN servers are used.
+    pub relay_only: bool,
     /// `--impair`.
     pub impairment: Option<Spec>,
 }
@@ -403,6 +405,7 @@ impl CallOptions {
             headless,
             duration: join.duration,
             until_alone: join.until_alone,
+            relay_only: join.relay_only,
             ice_servers: join
                 .ice_server
                 .iter()

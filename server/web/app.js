@@ -153,7 +153,7 @@ class Call {
     const session = await loadSession();
     const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`;
     this.signaling = new Signaling({ url, session, name: this.name || undefined, auth: token, agent: 'rtc-page' });
-    this.mesh = new Mesh({ signaling: this.signaling, media: this.media, codec: query.get('codec') });
+    this.mesh = new Mesh({ signaling: this.signaling, media: this.media, codec: query.get('codec'), relayOnly: flag('relay') });
     this.wireMesh();
     this.signaling.addEventListener('barred', ({ detail }) => this.end('Not let in', detail.message));
     return this.signaling.connect();

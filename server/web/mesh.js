@@ -28,16 +28,18 @@ export class Mesh extends EventTarget {
   #signaling;
   #media;
   #codec;
+  #relayOnly;
   #name = '';
   #entering = false;
   /** What the server was told that we send; a newcomer counts as sending both. */
   #told = { audio: true, video: true };
 
-  constructor({ signaling, media, codec }) {
+  constructor({ signaling, media, codec, relayOnly = false }) {
     super();
     this.#signaling = signaling;
     this.#media = media;
     this.#codec = codec;
+    this.#relayOnly = relayOnly;
     signaling.addEventListener('message', (event) => this.#receive(event.detail));
     signaling.addEventListener('welcome', (event) => this.#welcomed(event.detail));
     media.addEventListener('change', (event) => this.#mediaChanged(event.detail));
@@ -158,7 +160,11 @@ export class Mesh extends EventTarget {
       media: this.#media,
       codec: this.#codec,
       protection: this.protection,
-      config: { iceServers: this.#signaling.welcome.iceServers ?? [], bundlePolicy: 'max-bundle' },
+      config: {
+        iceServers: this.#signaling.welcome.iceServers ?? [],
+        iceTransportPolicy: this.#relayOnly ? 'relay' : 'all',
+        bundlePolicy: 'max-bundle',
+      },
       send: (signal) =>
         this.#signaling
           .request({ type: 'signal', room: this.room, to: member.id, signal })

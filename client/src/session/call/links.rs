@@ -23,6 +23,7 @@ impl Call {
         }
         let config = PeerConfig {
             ice_servers: self.ice_servers.clone(),
+            relay_only: self.options.relay_only,
             video_codecs: recordable(&self.options),
             polite,
             send_audio: self.audio.is_some(),

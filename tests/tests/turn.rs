@@ -1,0 +1,163 @@
+//! Calls by way of our relay: native peers, browsers, and coturn's own client.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use rtc_e2e::alone::alone;
+use rtc_e2e::browser::{Browser, ChromeOptions, Page};
+use rtc_e2e::deployed::Deployed;
+use rtc_e2e::process::{Client, PATIENCE};
+use serde_json::Value;
+use tokio::process::Command;
+
+const PEERS: [&str; 2] = ["--turn-allow-peer", "127.0.0.0/8"];
+
+/// A server that relays at a port of the system's choice, and that port.
+async fn relay(more: &[&str]) -> (Deployed, u16) {
+    let mut all = vec!["--turn", "127.0.0.1:0"];
+    all.extend(PEERS);
+    all.extend(more);
+    let mut server = Deployed::start(&all).await.unwrap();
+    let line = server.line_with("relaying at turn:").await.unwrap();
+    let port = line.rsplit(':').next().unwrap().parse().unwrap();
+    (server, port)
+}
+
+fn client(server: &Deployed, name: &str, more: &[&str]) -> Client {
+    let mut all = vec![
+        "join",
+        "relayed",
+        "--headless",
+        "--relay-only",
+        "--size",
+        "320x180",
+        "--server",
+        server.url(),
+        "--as",
+        name,
+    ];
+    all.extend(more);
+    Client::start(&all).unwrap()
+}
+
+fn is_picture(event: &Value) -> bool {
+    event["kind"] == "video"
+}
+
+/// What the pair that was chosen is made of.
+async fn pair(page: &Page) -> Value {
+    page.eval(
+        "(async () => { const pc = rtc.peers[0].pc; const all = [...(await pc.getStats()).values()]; \
+         const transport = all.find(s => s.type === 'transport'); \
+         const pair = all.find(s => s.id === transport.selectedCandidatePairId); \
+         const local = all.find(s => s.id === pair.localCandidateId); \
+         return { local: local.candidateType, by: local.relayProtocol }; })()",
+    )
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_clients_that_may_only_relay_see_each_other() {
+    let _alone = alone().await;
+    let (server, _) = relay(&[]).await;
+    let mut ann = client(&server, "ann", &["--until-alone"]);
+    ann.wait_for("joined", |_| true).await.unwrap();
+    let bob = client(&server, "bob", &["--duration", "4s"]);
+    ann.wait_for("first-frame", is_picture).await.unwrap();
+    for one in [bob, ann] {
+        let ended = one.ended(PATIENCE).await.unwrap();
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        let peer = &ended.summary().unwrap()["peers"][0];
+        assert_eq!(peer["marks"]["missing"], 0, "{peer:#}");
+        assert!(peer["framesDecoded"].as_u64().unwrap() > 60, "{peer:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_relay_who_may_only_relay_never_connects() {
+    let _alone = alone().await;
+    let server = Deployed::start(&[]).await.unwrap();
+    let mut ann = client(&server, "ann", &["--duration", "5s"]);
+    ann.wait_for("joined", |_| true).await.unwrap();
+    let bob = client(&server, "bob", &["--duration", "4s"]);
+    assert_eq!(bob.ended(PATIENCE).await.unwrap().code, Some(6));
+    assert_eq!(ann.ended(PATIENCE).await.unwrap().code, Some(6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_may_only_relay_and_a_client_see_each_other() {
+    let _alone = alone().await;
+    let (server, _) = relay(&[]).await;
+    let browser = Browser::launch(&ChromeOptions::default()).await.unwrap();
+    let address = format!(
+        "http://localhost:{}/relayed?name=page&autojoin=1&relay=1",
+        server.port().unwrap()
+    );
+    let page = browser.open(&address).await.unwrap();
+    page.wait_for("rtc.phase === 'joined' && rtc.sending.video", PATIENCE)
+        .await
+        .unwrap();
+    let mut ann = client(&server, "ann", &["--duration", "6s"]);
+    ann.wait_for("first-frame", is_picture).await.unwrap();
+    page.wait_for("rtc.video(rtc.peers[0].id)?.videoWidth > 0", PATIENCE)
+        .await
+        .unwrap();
+    assert_eq!(pair(&page).await["local"], "relay");
+    assert_eq!(ann.ended(PATIENCE).await.unwrap().code, Some(0));
+}
+
+/// coturn's test client, which relays to itself: 2 clients with 4 times 40 messages.
+async fn coturn(port: u16, flags: &[&str]) -> String {
+    let port = port.to_string();
+    let mut all = vec![
+        "-u", "ann", "-w", "secret", "-p", &port, "-y", "-n", "40", "-m", "4",
+    ];
+    all.extend(flags);
+    all.push("127.0.0.1");
+    let run = Command::new("turnutils_uclient").args(all).output();
+    let run = tokio::time::timeout(PATIENCE, run).await.unwrap();
+    let run = run.expect("turnutils_uclient: run `apt-get install coturn`");
+    String::from_utf8_lossy(&run.stdout).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn coturns_own_client_loses_nothing() {
+    let _alone = alone().await;
+    let (mut server, port) = relay(&[
+        "--turn-user",
+        "ann:secret",
+        "--turn-tls",
+        "127.0.0.1:0",
+        "--tls-self-signed",
+    ])
+    .await;
+    let line = server.line_with("relaying at turns:").await.unwrap();
+    let tls: u16 = line.rsplit(':').next().unwrap().parse().unwrap();
+    for (port, flags) in [
+        (port, &["-c"][..]),   // channels, by UDP
+        (port, &[]),           // with a pair of ports, one of them reserved
+        (port, &["-s", "-c"]), // Send and Data indications
+        (port, &["-t", "-c"]),
+        (tls, &["-t", "-S", "-c"]),
+    ] {
+        let said = coturn(port, flags).await;
+        assert!(
+            said.contains("Total lost packets 0 (0.000000%)"),
+            "{flags:?}: {said}"
+        );
+        assert!(
+            said.contains("tot_send_msgs=160, tot_recv_msgs=160"),
+            "{flags:?}: {said}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_relays_to_what_lies_behind_the_server() {
+    let mut server = Deployed::start(&["--turn", "127.0.0.1:0", "--turn-user", "ann:secret"])
+        .await
+        .unwrap();
+    let line = server.line_with("relaying at turn:").await.unwrap();
+    let port = line.rsplit(':').next().unwrap().parse().unwrap();
+    let said = coturn(port, &["-c"]).await;
+    assert!(said.contains("403"), "{said}");
+}
