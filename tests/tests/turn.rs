@@ -45,7 +45,7 @@ fn is_picture(event: &Value) -> bool {
 /// What the pair that was chosen is made of.
 async fn pair(page: &Page) -> Value {
     page.eval(
-        "(async () => { const pc = rtc.peers[0].pc; const all = [...(await pc.getStats()).values()]; \
+        "(async () => { const all = Object.values(await rtc.stats(rtc.peers[0].id)); \
          const transport = all.find(s => s.type === 'transport'); \
          const pair = all.find(s => s.id === transport.selectedCandidatePairId); \
          const local = all.find(s => s.id === pair.localCandidateId); \

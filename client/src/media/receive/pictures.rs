@@ -1,6 +1,6 @@
 //! When pictures are decoded and shown. Pure: time and frames come in.
 //!
-//! A picture is shown so long after its RTP time as [`PlayoutDelay`](super::delay::PlayoutDelay) says, so that
+//! A picture is shown so long after its RTP time as [`PlayoutDelay`] says, so that
 //! pictures follow each other as they were taken and not as they came. It is decoded just before: frames wait
 //! encoded, where they are small. What comes later than that is shown at once.
 
