@@ -357,11 +357,12 @@ impl Rules {
             return Err(Problem::Code(ErrorCode::INSUFFICIENT_CAPACITY));
         }
         if let Port::Kept(token) = wish.port {
-            let kept = self.reservations.remove(&token);
-            // A token of somebody else is as good as none; the port is let go when its time is up.
+            // A token of somebody else is as good as none, and stays theirs.
+            let kept = self.reservations.get(&token);
             if kept.is_none_or(|kept| kept.user != request.user) {
                 return Err(Problem::Code(ErrorCode::INSUFFICIENT_CAPACITY));
             }
+            self.reservations.remove(&token);
         }
         self.last += 1;
         let id = Id(self.last);

@@ -9,7 +9,7 @@ mod stream;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::net::{TcpListener, UdpSocket};
@@ -248,7 +248,7 @@ impl Core {
         });
         let socket = Arc::new(socket);
         let task = tokio::spawn(peers(
-            Arc::clone(self),
+            Arc::downgrade(self),
             id,
             Arc::clone(&socket),
             way.clone(),
@@ -297,12 +297,17 @@ async fn datagrams(core: Arc<Core>, socket: Arc<UdpSocket>) {
 }
 
 /// Reads what peers send to one allocation.
-async fn peers(core: Arc<Core>, id: Id, socket: Arc<UdpSocket>, way: Way) {
+///
+/// It does not keep the core: that one keeps this task, and both are to end with the relay.
+async fn peers(core: Weak<Core>, id: Id, socket: Arc<UdpSocket>, way: Way) {
     let mut buffer = vec![0; DATAGRAM];
     let mut out = Vec::new();
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((length, peer)) => {
+                let Some(core) = core.upgrade() else {
+                    return;
+                };
                 let path = core
                     .rules()
                     .heard(now(), id, peer, &buffer[..length], &mut out);

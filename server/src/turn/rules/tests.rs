@@ -495,7 +495,7 @@ fn more_than_the_rate_is_not_relayed() {
 
 #[test]
 fn a_pair_of_ports_is_kept_for_who_asked_and_for_half_a_minute() {
-    let mut stage = Stage::new();
+    let mut stage = Stage::with(|config| (config.per_user, config.allocations) = (9, 9));
     let (id, port) = stage.open(&[&EvenPort::new(true)]);
     assert_eq!(port, Port::Pair);
     let opened = Opened {
@@ -522,6 +522,10 @@ fn a_pair_of_ports_is_kept_for_who_asked_and_for_half_a_minute() {
         token: Some(78),
     };
     stage.rules.opened(stage.now, id, Some(opened)).unwrap();
+    stage.path.client.set_port(4);
+    (stage.user, stage.password) = ("ann", "secret");
+    let asked = stage.ask(ALLOCATE, &[&*UDP, &ReservationToken::new(78)]);
+    assert_eq!(asked, 508, "kept for bob");
     assert_eq!(stage.pass(RESERVED), [Ended::Reservation(78)]);
 }
 
