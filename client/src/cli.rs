@@ -365,6 +365,7 @@ Examples:
       --impair 'up:rate=1mbit,queue=200ms' --impair 'down:burst=1%:25%,seed=7'
   rtc-client impair --listen 127.0.0.1:5000 --to 127.0.0.1:6000 \\
       --impair 'rate=2.5mbit;10s:rate=500kbit;20s:rate=2.5mbit' --duration 30s --json
+  rtc-client impair --turn 127.0.0.1:3478 --turn-user ann:secret --impair delay=100ms,loss=5%
 
 What a SPEC may say: docs/impair.md";
 
@@ -372,14 +373,27 @@ What a SPEC may say: docs/impair.md";
 #[command(after_help = IMPAIR_EXAMPLES)]
 pub(crate) struct Impair {
     /// Where to listen (UDP).
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) listen: std::net::SocketAddr,
+    #[arg(
+        long,
+        value_name = "ADDR",
+        required_unless_present = "turn",
+        requires = "to"
+    )]
+    pub(crate) listen: Option<std::net::SocketAddr>,
 
     /// Where to pass on to; what comes back goes to whom it answers.
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) to: std::net::SocketAddr,
+    #[arg(long, value_name = "ADDR", requires = "listen")]
+    pub(crate) to: Option<std::net::SocketAddr>,
 
-    /// How bad the path is; up: is towards --to. Repeatable.
+    /// Be a TURN server here (UDP) whose clients have that path to it: for browsers that may only relay.
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["listen", "to"])]
+    pub(crate) turn: Option<std::net::SocketAddr>,
+
+    /// Who may relay by --turn. Without it: a name and a password that are told at the start.
+    #[arg(long, value_name = "NAME:PASSWORD", requires = "turn")]
+    pub(crate) turn_user: Option<rtc_server::turn::User>,
+
+    /// How bad the path is; up: is towards --to, or towards the TURN server. Repeatable.
     #[arg(long, value_name = "SPEC")]
     pub(crate) impair: Vec<String>,
 

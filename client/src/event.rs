@@ -321,6 +321,8 @@ pub struct MarksSummary {
     pub out_of_order: u64,
     /// Capture to sink, median, milliseconds.
     pub latency_ms_p50: f64,
+    /// Capture to sink, 95th percentile, milliseconds.
+    pub latency_ms_p95: f64,
     /// Capture to sink, 99th percentile, milliseconds.
     pub latency_ms_p99: f64,
     /// PSNR of luma against the known picture, mean, dB.

@@ -1,8 +1,12 @@
 //! `rtc-client impair`: a bad path of its own, and what it did at the end.
 
+mod turn;
+
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::time::Instant;
 
+use rtc_server::turn::User;
 use serde_json::{Value, json};
 
 use crate::cli::Impair;
@@ -13,6 +17,7 @@ use crate::net::relay::Relay;
 use crate::options;
 use crate::quit::Quit;
 use crate::run::complain;
+use turn::Turn;
 
 /// Relays until told to end.
 pub(crate) fn run(arguments: &Impair) -> Ending {
@@ -45,17 +50,30 @@ pub(crate) fn run(arguments: &Impair) -> Ending {
 
 async fn relay(arguments: &Impair, path: &Impairment) -> Result<(), String> {
     let mut quit = Quit::listen().map_err(|e| format!("the system gives no signals: {e}"))?;
-    let relay = Relay::bind(arguments.listen, arguments.to, path.clone())
+    // With --turn, a server of our own is where the hop leads; it ends with this function.
+    let (listen, to, turn) = match (arguments.turn, arguments.listen, arguments.to) {
+        (Some(listen), ..) => {
+            let user = turn::user(arguments.turn_user.as_ref());
+            let turn = Turn::start(listen.ip(), user.clone()).await?;
+            (listen, turn.address, Some((turn, user)))
+        }
+        (None, Some(listen), Some(to)) => (listen, to, None),
+        (None, ..) => return Err("give --listen and --to, or --turn".to_owned()),
+    };
+    let relay = Relay::bind(listen, to, path.clone())
         .await
-        .map_err(|e| format!("cannot listen at {}: {e}", arguments.listen))?;
+        .map_err(|e| format!("cannot listen at {listen}: {e}"))?;
     let address = relay
         .local_addr()
         .map_err(|e| format!("the system does not say where it listens: {e}"))?;
-    say(
-        arguments.json,
-        &json!({ "type": "listening", "address": address, "to": arguments.to }),
-        &format!("listening at {address}, passing on to {}", arguments.to),
-    )?;
+    let (json, text) = match &turn {
+        Some((_, user)) => relaying(address, user),
+        None => (
+            json!({ "type": "listening", "address": address, "to": to }),
+            format!("listening at {address}, passing on to {to}"),
+        ),
+    };
+    say(arguments.json, &json, &text)?;
     let end = async {
         match arguments.duration {
             Some(time) => tokio::time::sleep(time).await,
@@ -72,6 +90,23 @@ async fn relay(arguments: &Impair, path: &Impairment) -> Result<(), String> {
         arguments.json,
         &json!({ "type": "summary", "up": counts(up), "down": counts(down) }),
         &format!("up    {}\ndown  {}", line(up), line(down)),
+    )
+}
+
+/// What a client is given to relay here, in W3C's words (`RTCIceServer`).
+fn relaying(address: SocketAddr, user: &User) -> (Value, String) {
+    let url = format!("turn:{address}?transport=udp");
+    let User { name, password } = user;
+    let json = json!({
+        "type": "listening",
+        "address": address,
+        "urls": [url],
+        "username": name,
+        "credential": password,
+    });
+    (
+        json,
+        format!("relaying at {url}, username {name}, credential {password}"),
     )
 }
 

@@ -21,8 +21,10 @@ PATIENCE = 60
 class Lines:
     """A process whose standard output is JSON, one object a line."""
 
-    def __init__(self, command, env=None):
+    def __init__(self, command, env=None, key="event"):
         self.command = command
+        # Under which key a line says what it is.
+        self.key = key
         self.log = open(FOLDER / "stderr.log", "ab")
         self.process = subprocess.Popen(
             [str(word) for word in command],
@@ -52,7 +54,7 @@ class Lines:
                 raise RuntimeError(f"{self.command[:2]}: no '{event}' within {patience} s (see {self.log.name})") from None
             if line is None:
                 raise RuntimeError(f"{self.command[:2]} ended without '{event}' (see {self.log.name})")
-            if line.get("event") == event:
+            if line.get(self.key) == event:
                 return line
 
     def say(self, text):

@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rtc_e2e::alone::alone;
-use rtc_e2e::process::{Client, Ended, binary};
+use rtc_e2e::browser::{Browser, ChromeOptions};
+use rtc_e2e::deployed::Deployed;
+use rtc_e2e::process::{Client, Ended, PATIENCE, binary};
 use rtc_e2e::server::TestServer;
 use serde_json::Value;
 
@@ -104,6 +106,69 @@ fn a_hop_says_at_its_end_what_became_of_every_datagram() {
     let share = up("lost") as f64 / up("seen") as f64;
     assert!((0.1..0.3).contains(&share), "{summary:#}");
     assert_eq!(summary["down"]["passed"], 1, "{summary:#}");
+    assert!(hop.wait().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_pages_by_way_of_a_turn_hop_have_its_path() {
+    let _alone = alone().await;
+    let mut hop = Command::new(binary("rtc-client").unwrap())
+        .args([
+            "impair",
+            "--turn",
+            "127.0.0.1:0",
+            "--turn-user",
+            "ann:secret",
+        ])
+        .args(["--impair", "delay=150ms,seed=9", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(hop.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    let listening = next();
+    let url = listening["urls"][0].as_str().unwrap();
+    let server = Deployed::start(&["--ice-server", &format!("{url},ann,secret")])
+        .await
+        .unwrap();
+    let browser = Browser::launch(&ChromeOptions::default()).await.unwrap();
+    let open = async |name: &str, more: &str| {
+        let address = format!(
+            "http://localhost:{}/hop?name={name}&autojoin=1{more}",
+            server.port().unwrap()
+        );
+        let page = browser.open(&address).await.unwrap();
+        page.wait_for("rtc.phase === 'joined' && rtc.sending.video", PATIENCE)
+            .await
+            .unwrap();
+        page
+    };
+    let far = open("far", "").await;
+    let near = open("near", "&relay=1").await;
+    for page in [&far, &near] {
+        page.wait_for("rtc.video(rtc.peers[0].id)?.videoWidth > 0", PATIENCE)
+            .await
+            .unwrap();
+    }
+    let pair = near
+        .eval(
+            "(async () => { const all = Object.values(await rtc.stats(rtc.peers[0].id)); \
+             const transport = all.find(s => s.type === 'transport'); \
+             const pair = all.find(s => s.id === transport.selectedCandidatePairId); \
+             const local = all.find(s => s.id === pair.localCandidateId); \
+             return { local: local.candidateType, roundTrip: pair.currentRoundTripTime }; })()",
+        )
+        .await
+        .unwrap();
+    assert_eq!(pair["local"], "relay", "{pair}");
+    assert!(pair["roundTrip"].as_f64().unwrap() >= 0.3, "{pair}");
+    let pid = hop.id().to_string();
+    let asked = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(asked.success());
+    let summary = next();
+    for way in ["up", "down"] {
+        assert!(summary[way]["passed"].as_u64().unwrap() > 30, "{summary:#}");
+    }
     assert!(hop.wait().unwrap().success());
 }
 

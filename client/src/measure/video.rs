@@ -67,6 +67,7 @@ impl VideoMeter {
             repeated: self.repeated,
             out_of_order: self.out_of_order,
             latency_ms_p50: millis(0.5),
+            latency_ms_p95: millis(0.95),
             latency_ms_p99: millis(0.99),
             psnr_db: self.psnr_sum / self.compared.max(1) as f64,
             psnr_db_min: self.psnr_min,
