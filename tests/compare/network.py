@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Calls over bad paths: two of ours, two Chromium, ours to Chromium, behind the same TURN server and the same luck.
 
-  network.py [ROW …] [--pairs ours,chromium,ours-chromium] [--seeds N] [--json FILE] [--list]
+  network.py [ROW …] [--pairs ours,chromium,ours-chromium] [--bitrate N] [--seeds N] [--json FILE] [--list]
 
 `scripts/measure-network` installs what it needs and runs it. One side sends the test picture of 640x360 (docs/marks.md), both send
 sound; who sends the picture may only relay, and what lies between it and the relay is the path, in both directions.
@@ -18,9 +18,13 @@ import time
 
 import rig
 
-BITRATE = 2_500_000
 LINE = "rate=2.5mbit,queue=200ms"
 BASE = f"delay=20ms,{LINE}"
+
+
+def lossy(loss, path=BASE):
+    """Losses begin when the call stands: how it comes to stand is another matter."""
+    return f"{path};2s:{loss}"
 
 
 def row(path, seconds=20, harmed=None, healed=None):
@@ -29,10 +33,10 @@ def row(path, seconds=20, harmed=None, healed=None):
 
 
 ROWS = {
-    "loss-1": row(f"loss=1%,{BASE}"),
-    "loss-5": row(f"loss=5%,{BASE}"),
-    "loss-10": row(f"loss=10%,{BASE}"),
-    "loss-20": row(f"loss=20%,{BASE}"),
+    "loss-1": row(lossy("loss=1%")),
+    "loss-5": row(lossy("loss=5%")),
+    "loss-10": row(lossy("loss=10%")),
+    "loss-20": row(lossy("loss=20%")),
     "delay-20": row(BASE),
     "delay-100": row(f"delay=100ms,{LINE}"),
     "delay-300": row(f"delay=300ms,{LINE}"),
@@ -40,11 +44,11 @@ ROWS = {
     "rate-1": row("delay=20ms,rate=1mbit,queue=200ms"),
     "rate-2.5": row("delay=20ms,rate=2.5mbit,queue=200ms"),
     "drop": row(f"{BASE};10s:rate=500kbit;18s:rate=2.5mbit", 30, 10, 18),
-    "burst": row(f"burst=1%:25%,{BASE}"),
-    "burst-long": row(f"burst=0.5%:10%,{BASE}"),
+    "burst": row(lossy("burst=1%:25%")),
+    "burst-long": row(lossy("burst=0.5%:10%")),
     "outage": row(f"{BASE};10s:loss=100%;12s:loss=0", 24, 10, 12),
-    "reorder": row(f"reorder=5%,reorder-by=20ms,{BASE}"),
-    "loss-10-delay-100": row(f"loss=10%,delay=100ms,{LINE}"),
+    "reorder": row(lossy("reorder=5%,reorder-by=20ms")),
+    "loss-10-delay-100": row(lossy("loss=10%", f"delay=100ms,{LINE}")),
 }
 PAIRS = ["ours", "chromium", "ours-chromium"]
 HEAD = [
@@ -112,21 +116,21 @@ class Page:
         return self.process.wait_for("result")
 
 
-def native(server, *more):
-    return server.client("path", "--codec", "vp8", "--bitrate", BITRATE, "--audio", "tone", *more)
+def native(server, bitrate, *more):
+    return server.client("path", "--codec", "vp8", "--bitrate", bitrate, "--audio", "tone", *more)
 
 
 def relayed(hop):
     return ["--relay-only", "--ice-server", f"turn:{hop.address}?transport=udp,ann,secret"]
 
 
-def one(pair, asked, seed):
+def one(pair, asked, seed, bitrate):
     """Runs one call and gives its figures."""
     processes = []
     with rig.Server() as server:
         try:
             if pair == "chromium":
-                page = rig.Lines(["node", rig.HERE / "network.mjs", "call", BITRATE])
+                page = rig.Lines(["node", rig.HERE / "network.mjs", "call", bitrate])
                 processes.append(page)
                 page.wait_for("ready")
                 hop = Hop(asked["path"], seed)
@@ -137,18 +141,18 @@ def one(pair, asked, seed):
             else:
                 if pair == "ours-chromium":
                     address = f"{server.page}/path?name=page&autojoin=1&processing=0&video=0"
-                    page = rig.Lines(["node", rig.HERE / "network.mjs", "page", BITRATE, address])
+                    page = rig.Lines(["node", rig.HERE / "network.mjs", "page", bitrate, address])
                     processes.append(page)
                     page.wait_for("joined")
                     seen = Page(page)
                 else:
-                    near = native(server, "--video", "none")
+                    near = native(server, bitrate, "--video", "none")
                     processes.append(near)
                     near.wait_for("joined")
                     seen = Native(near)
                 hop = Hop(asked["path"], seed)
                 processes.append(hop.process)
-                far = native(server, "--video", "test", "--size", "640x360", *relayed(hop))
+                far = native(server, bitrate, "--video", "test", "--size", "640x360", *relayed(hop))
                 processes.append(far)
                 far.wait_for("connected")
             end = hop.began + asked["seconds"]
@@ -223,6 +227,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", metavar="ROW", help="only these, or those that begin so (loss, delay, …)")
     parser.add_argument("--pairs", default=",".join(PAIRS), help="which of ours, chromium, ours-chromium")
+    parser.add_argument("--bitrate", type=int, default=2_500_000, help="bits a second that the picture may take at most")
     parser.add_argument("--seeds", type=int, default=1, help="calls for each row, each with its own luck; the table has the means")
     parser.add_argument("--json", default=rig.FOLDER / "network.json", help="where all figures go")
     parser.add_argument("--list", action="store_true", help="print the rows and what path each is")
@@ -249,7 +254,7 @@ def main():
             got = []
             for seed in range(7, 7 + options.seeds):
                 try:
-                    got.append(one(pair, asked, seed))
+                    got.append(one(pair, asked, seed, options.bitrate))
                 except (RuntimeError, KeyError) as error:
                     everything.append(rig.show({"row": name, "pair": pair, "seed": seed, "error": str(error)}))
                     continue

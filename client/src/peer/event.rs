@@ -229,4 +229,10 @@ impl SenderReports {
     pub fn newest(&self) -> Option<SenderReport> {
         self.feedback.newest_report(self.ssrc)
     }
+
+    /// How long something takes to its sender and back, where that is known.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<std::time::Duration> {
+        self.feedback.round_trip()
+    }
 }

@@ -76,6 +76,10 @@ pub(super) struct Ledger {
     pub(super) clock_rates: HashMap<u32, u32>,
     /// What our streams tell the time by, by SSRC.
     clocks: HashMap<u32, RtpClock>,
+    /// The newest round trip that a report of any stream told.
+    round_trip: Option<Duration>,
+    /// How long the far side takes to send again what it is asked for, smoothed.
+    answer: Option<Duration>,
     /// When our reports left, by SSRC: middle bits of their NTP time, and when.
     reports: HashMap<u32, VecDeque<(u32, Instant)>>,
 }
@@ -176,6 +180,7 @@ impl Ledger {
                 );
                 let round_trip = now.saturating_duration_since(*left).saturating_sub(held);
                 reception.round_trip = Some(round_trip);
+                self.round_trip = Some(round_trip);
                 reception.total_round_trip += round_trip;
                 reception.round_trips += 1;
             }
@@ -256,6 +261,19 @@ impl Feedback {
     /// All that was told so far.
     pub(super) fn ledger(&self) -> Ledger {
         self.lock().clone()
+    }
+
+    /// How long something takes there and back, as far as anybody knows: who sends nothing gets no reports, but answers
+    /// to what it asks for, and those tell of a queue that has grown since.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        let ledger = self.lock();
+        ledger.round_trip.max(ledger.answer)
+    }
+
+    /// Something lost was sent again so long after it was asked for.
+    pub(super) fn answered(&self, took: Duration) {
+        let answer = &mut self.lock().answer;
+        *answer = Some(answer.map_or(took, |before| (before * 7 + took) / 8));
     }
 
     /// A stream of ours tells the time by this clock.

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
-use rtc::interceptor::{Interceptor, Packet, StreamInfo, TaggedPacket};
+use rtc::interceptor::{Attribute, Interceptor, Packet, StreamInfo, TaggedPacket};
 use rtc::rtp;
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
@@ -29,17 +29,20 @@ pub(super) struct UndoRtx {
 impl UndoRtx {
     /// Rewrites a retransmission in place. Packets of padding alone, which probe for
     /// bandwidth, stay as they are: feedback must tell that they arrived.
-    fn undo(&self, packet: &mut rtp::Packet) {
+    ///
+    /// True where it was one.
+    fn undo(&self, packet: &mut rtp::Packet) -> bool {
         let Some(repaired) = self.streams.get(&packet.header.ssrc) else {
-            return;
+            return false;
         };
         if packet.header.payload_type != repaired.repair_payload_type || packet.payload.len() <= 2 {
-            return;
+            return false;
         }
         let original = packet.payload.split_to(2);
         packet.header.sequence_number = u16::from_be_bytes([original[0], original[1]]);
         packet.header.ssrc = repaired.ssrc;
         packet.header.payload_type = repaired.payload_type;
+        true
     }
 }
 
@@ -51,8 +54,10 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for UndoRtx {
     type Time = Instant;
 
     fn handle_read(&mut self, mut message: TaggedPacket) -> Result<(), Error> {
-        if let Packet::Rtp(packet) = &mut message.message.packet {
-            self.undo(packet);
+        if let Packet::Rtp(packet) = &mut message.message.packet
+            && self.undo(packet)
+        {
+            message.message.add(Attribute::Retransmission);
         }
         self.reads.push_back(message);
         Ok(())

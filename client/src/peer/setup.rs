@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rtc::ice::mdns::MulticastDnsMode;
-use rtc::interceptor::{NackGeneratorBuilder, NackResponderBuilder, Slot};
+use rtc::interceptor::Slot;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpHeaderExtensionCapability, RtpCodecKind,
 };
@@ -17,6 +17,8 @@ use webrtc::peer_connection::{
 };
 
 use super::config::{PeerConfig, SoundOffer};
+use super::nack::AskForLost;
+use super::resend::Resend;
 use super::rtcp::{Feedback, ReadRtcp};
 use super::rtx::UndoRtx;
 use super::tone_names;
@@ -37,11 +39,6 @@ const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 const CHECKS: u16 = 140;
 
-/// How often, and how many times, a missing packet is asked for: a retransmission that
-/// comes later than this would not be waited for.
-const NACK_INTERVAL: Duration = Duration::from_millis(20);
-const NACKS: u16 = 10;
-
 /// Places in the engine's chain, counted from the wire: RTX is undone before the NACK
 /// generator at 7000; RTCP is read where every request and report of ours passes.
 const UNDO_RTX: usize = 6_500;
@@ -60,14 +57,8 @@ pub(super) async fn open(
     // because RTX must not have any: retransmissions would be asked for again.
     let registry = configure_twcc_receiver_only(Registry::new(), &mut media)?;
     let registry = configure_rtcp_reports(registry)
-        .with(Slot::NackResponder, NackResponderBuilder::new().build())
-        .with(
-            Slot::NackGenerator,
-            NackGeneratorBuilder::new()
-                .with_interval(NACK_INTERVAL)
-                .with_max_nacks_per_packet(NACKS)
-                .build(),
-        )
+        .with(Slot::NackResponder, Resend::new(feedback.clone()))
+        .with(Slot::NackGenerator, AskForLost::new(feedback.clone()))
         .with(Slot::Custom(UNDO_RTX), UndoRtx::default())
         .with(Slot::Custom(READ_RTCP), ReadRtcp::new(feedback.clone()));
     register_codecs(&mut media, &config.video_codecs, config.sound)?;

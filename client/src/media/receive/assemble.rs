@@ -17,8 +17,23 @@ use crate::media::frame::VideoCodec;
 /// At 1,200 bytes each this is 2.4 MB, four seconds at 5 Mbit/s.
 const CAPACITY: usize = 2048;
 
-/// How long a hole may wait for its retransmission.
+/// How long a hole may wait for its retransmission on a short path.
 pub const PATIENCE: Duration = Duration::from_millis(250);
+
+/// And at most: a picture that stands still for longer is better begun anew.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// After a silence as long as this nobody asks for what is missing since: the path was dead, and swallowed what would take as long again.
+pub const OUTAGE: Duration = Duration::from_secs(1);
+
+/// How long a hole waits for its retransmission: for so many questions, each of which takes a round trip. A key frame takes one as well,
+/// then as long as a dozen pictures, and is lost more easily.
+#[must_use]
+pub fn repair_patience(round_trip: Option<Duration>) -> Duration {
+    const QUESTIONS: u32 = 10;
+    let patience = round_trip.map_or(PATIENCE, |round_trip| round_trip * QUESTIONS);
+    patience.clamp(PATIENCE, LONGEST_PATIENCE)
+}
 
 /// How long an asked key frame may take before it is asked for again; half as long again after each question ...
 const KEY_FRAME_RETRY: Duration = Duration::from_millis(300);
@@ -80,6 +95,10 @@ pub struct Assembler {
     /// First packet of the next frame; `None` while waiting for a key frame.
     next: Option<u64>,
     hole_since: Option<Timestamp>,
+    /// How long it may wait.
+    patience: Duration,
+    /// When the newest packet came.
+    heard: Option<Timestamp>,
     /// When the beginning of a key frame came that is not whole yet.
     arriving_since: Option<Timestamp>,
     asked: Option<Timestamp>,
@@ -101,6 +120,8 @@ impl Assembler {
             newest: None,
             next: None,
             hole_since: None,
+            patience: PATIENCE,
+            heard: None,
             arriving_since: None,
             asked: None,
             retry: KEY_FRAME_RETRY,
@@ -117,7 +138,15 @@ impl Assembler {
         } else {
             glimpse(self.codec, &packet.payload)
         };
+        let newest = self.newest;
         let index = self.extend(packet.sequence);
+        if newest.is_none_or(|newest| index > newest) {
+            let since = self.heard.replace(now);
+            let silent = since.is_some_and(|since| now.since(since) >= OUTAGE);
+            if silent && newest.is_some_and(|newest| index > newest + 1) {
+                self.next = None;
+            }
+        }
         if let Ok(glimpse) = seen
             && self.next.is_none_or(|next| index >= next)
         {
@@ -137,6 +166,11 @@ impl Assembler {
             self.next = None;
         }
         self.advance(now)
+    }
+
+    /// How long something takes to the sender and back.
+    pub fn told_round_trip(&mut self, round_trip: Option<Duration>) {
+        self.patience = repair_patience(round_trip);
     }
 
     /// Lets time pass where no packet comes: a hole grows old, a request is repeated.
@@ -219,7 +253,7 @@ impl Assembler {
             return false;
         }
         let since = *self.arriving_since.get_or_insert(now);
-        now.since(since) < PATIENCE
+        now.since(since) < self.patience
     }
 
     /// The next frame if it is whole: `Some(None)` where its packets hold no frame.
@@ -274,7 +308,7 @@ impl Assembler {
         None
     }
 
-    /// Gives up on a hole: at once where a later key frame is whole, else after [`PATIENCE`].
+    /// Gives up on a hole: at once where a later key frame is whole, else when its time is over ([`repair_patience`]).
     fn jump_to_key_frame(&mut self, now: Timestamp) -> bool {
         let stuck = match self.next {
             None => true,
@@ -301,7 +335,7 @@ impl Assembler {
         }
         if self.next.is_some() {
             let since = *self.hole_since.get_or_insert(now);
-            if now.since(since) >= PATIENCE {
+            if now.since(since) >= self.patience {
                 self.next = None;
                 self.hole_since = None;
             }
@@ -446,6 +480,30 @@ mod tests {
         assert_eq!(a.tick(at(290)), [Output::WantKeyFrame]);
         assert_eq!(frames(a.push(at(320), vp8(4, 3, true, true, true))), [3]);
         assert_eq!(frames(a.push(at(350), vp8(5, 4, true, true, false))), [4]);
+    }
+
+    #[test]
+    fn on_a_long_path_a_hole_waits_as_long_as_its_repair_may_take() {
+        let mut a = Assembler::new(VideoCodec::Vp8);
+        a.push(at(0), vp8(1, 0, true, true, true));
+        a.told_round_trip(Some(Duration::from_millis(120)));
+        a.push(at(10), vp8(3, 2, true, true, false));
+        assert_eq!(a.tick(at(1_209)), []);
+        assert_eq!(a.tick(at(1_210)), [Output::WantKeyFrame]);
+    }
+
+    #[test]
+    fn what_an_outage_swallowed_is_not_waited_for() {
+        let mut a = Assembler::new(VideoCodec::Vp8);
+        a.push(at(0), vp8(1, 0, true, true, true));
+        assert_eq!(
+            a.push(at(1_000), vp8(9, 8, true, true, false)),
+            [Output::WantKeyFrame]
+        );
+        // A stream that only rested goes on.
+        let mut a = Assembler::new(VideoCodec::Vp8);
+        a.push(at(0), vp8(1, 0, true, true, true));
+        assert_eq!(frames(a.push(at(5_000), vp8(2, 1, true, true, false))), [1]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::e2ee::Incoming;
 use crate::media::clock::Timestamp;
 use crate::media::convert::{Colours, Rotation};
 use crate::media::frame::{EncodedPicture, Picture, VideoCodec};
-use crate::peer::{KeyFrameRequest, RemoteCodec, RemoteTrack, RtpPacket};
+use crate::peer::{KeyFrameRequest, RemoteCodec, RemoteTrack, RtpPacket, SenderReports};
 
 mod decode;
 use decode::{Coded, Decode, Stop};
@@ -113,6 +113,7 @@ impl VideoReceive {
             counts: Arc::clone(&counts),
             broken,
             frames: frames.clone(),
+            reports: track.reports.clone(),
             assembler: None,
             orientations: Told::default(),
             colours: Told::default(),
@@ -165,6 +166,7 @@ struct Drain {
     broken: Arc<AtomicBool>,
     /// `None` ends the decoder.
     frames: SyncSender<Option<Coded>>,
+    reports: SenderReports,
     assembler: Option<(VideoCodec, Assembler)>,
     orientations: Told<Rotation>,
     colours: Told<Option<Colours>>,
@@ -225,6 +227,7 @@ impl Drain {
         let stuck = u64::try_from(assembler.stuck(now).as_millis()).unwrap_or(u64::MAX);
         self.counts.stuck_ms.store(stuck, Ordering::Relaxed);
         let codec = *codec;
+        assembler.told_round_trip(self.reports.round_trip());
         let outputs = if self.broken.swap(false, Ordering::Relaxed) {
             assembler.broken(now)
         } else {
