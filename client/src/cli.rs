@@ -286,7 +286,8 @@ pub(crate) struct Media {
     #[arg(long, help_heading = "Ending")]
     pub(crate) until_alone: bool,
 
-    /// STUN or TURN server: stun:HOST:PORT or turn:HOST:PORT,user,credential; repeatable.
+    /// STUN or TURN server: stun:HOST:PORT, turn:HOST:PORT,user,credential (UDP),
+    /// turn:HOST:PORT?transport=tcp,user,credential or turns:HOST:PORT,user,credential (TLS); repeatable.
     /// Added to what the server hands out.
     #[arg(long, value_name = "URL[,USER[,CREDENTIAL]]", help_heading = "Network")]
     pub(crate) ice_server: Vec<String>,

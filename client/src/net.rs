@@ -4,15 +4,17 @@ mod handshake;
 pub mod impair;
 mod impaired;
 pub mod relay;
+pub(crate) mod turn;
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime,
     TokioRuntime,
@@ -21,6 +23,7 @@ use webrtc::runtime::{
 use handshake::ImpatientSocket;
 pub use impair::Impairment;
 use impaired::ImpairedSocket;
+use turn::{StandIns, TurnSocket};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -49,11 +52,15 @@ impl Hurry {
 }
 
 /// Tokio for the engine, with a driver that can be hurried, sockets that are impatient while
-/// DTLS shakes hands and, where asked, an impaired path behind them.
+/// DTLS shakes hands, streams to TURN servers and, where asked, an impaired path before all that.
 #[derive(Debug)]
 pub(crate) struct EngineRuntime {
     pub(crate) hurry: Hurry,
     pub(crate) impairment: Option<Impairment>,
+    /// Servers that the engine cannot reach by itself.
+    pub(crate) stand_ins: Arc<StandIns>,
+    /// What people should know of the sockets; what does not fit is left out.
+    pub(crate) troubles: mpsc::Sender<String>,
 }
 
 impl Runtime for EngineRuntime {
@@ -62,7 +69,11 @@ impl Runtime for EngineRuntime {
     }
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        let wire = TokioRuntime.wrap_udp_socket(socket)?;
+        let wire = Arc::new(TurnSocket::new(
+            TokioRuntime.wrap_udp_socket(socket)?,
+            Arc::clone(&self.stand_ins),
+            self.troubles.clone(),
+        ));
         let path: Arc<dyn AsyncUdpSocket> = match &self.impairment {
             Some(impairment) => Arc::new(ImpairedSocket::new(wire, impairment.clone())),
             None => wire,
@@ -82,7 +93,13 @@ impl Runtime for EngineRuntime {
     }
 
     fn resolve_host<'a>(&'a self, host: &'a str) -> Boxed<'a, io::Result<Vec<SocketAddr>>> {
-        TokioRuntime.resolve_host(host)
+        if let Some(addresses) = self.stand_ins.resolve(host) {
+            return Box::pin(std::future::ready(Ok(addresses)));
+        }
+        match bare_ipv6(host) {
+            Some(address) => Box::pin(std::future::ready(Ok(vec![address]))),
+            None => TokioRuntime.resolve_host(host),
+        }
     }
 
     fn sleep(&self, duration: Duration) -> Boxed<'static, ()> {
@@ -102,9 +119,25 @@ impl Runtime for EngineRuntime {
     }
 }
 
+/// An IPv6 address and a port as the engine writes those of TURN servers: without brackets.
+fn bare_ipv6(host: &str) -> Option<SocketAddr> {
+    let (ip, port) = host.rsplit_once(':')?;
+    let ip: Ipv6Addr = ip.parse().ok()?;
+    Some(SocketAddr::from((ip, port.parse().ok()?)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv6_address_needs_no_brackets() {
+        let address = "[2001:db8::5]:3478".parse().ok();
+        assert_eq!(bare_ipv6("2001:db8::5:3478"), address);
+        for other in ["192.0.2.1:3478", "example.org:3478", "[::1]:3478", "::1"] {
+            assert_eq!(bare_ipv6(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn a_hurried_driver_takes_short_naps_only() {

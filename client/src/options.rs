@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rtc_protocol::{AuthToken, Name};
 
+mod network;
 mod record;
 
 use crate::cli::{self, Display, Graphics, Media};
@@ -22,6 +23,7 @@ use crate::media::voice::VoiceSettings;
 use crate::net::impair::Spec;
 use crate::signaling::ServerAddress;
 use crate::trust::Trust;
+pub use network::IceServerOption;
 pub use record::{RecordLayout, RecordOption, RecordTo};
 
 pub(crate) mod pipes;
@@ -215,17 +217,6 @@ pub struct SourceOptions {
     pub fps: u32,
 }
 
-/// One `--ice-server`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IceServerOption {
-    /// `stun:`, `turn:` or `turns:` and the rest.
-    pub url: String,
-    /// User name.
-    pub username: Option<String>,
-    /// Password.
-    pub credential: Option<String>,
-}
-
 /// A value that cannot be acted on.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{flag} {value:?}: {problem}")]
@@ -409,7 +400,7 @@ impl CallOptions {
             ice_servers: join
                 .ice_server
                 .iter()
-                .map(|text| ice_server(text))
+                .map(|text| network::ice_server(text))
                 .collect::<Result<_, _>>()?,
             impairment: impairment(&join.impair)?,
         })
@@ -676,33 +667,6 @@ fn bitrate(text: &str) -> Result<u32, OptionError> {
                 "write bits a second between 30k and 50m: 800k, 1.5m",
             )
         })
-}
-
-fn ice_server(text: &str) -> Result<IceServerOption, OptionError> {
-    let mut parts = text.splitn(3, ',').map(str::to_owned);
-    let server = IceServerOption {
-        url: parts.next().unwrap_or_default(),
-        username: parts.next(),
-        credential: parts.next(),
-    };
-    let known = ["stun:", "stuns:", "turn:", "turns:"]
-        .iter()
-        .any(|scheme| server.url.len() > scheme.len() && server.url.starts_with(scheme));
-    if !known {
-        return Err(OptionError::new(
-            "--ice-server",
-            text,
-            "it begins with stun:, turn: or turns: and a host",
-        ));
-    }
-    if server.url.starts_with("turn") && server.credential.is_none() {
-        return Err(OptionError::new(
-            "--ice-server",
-            text,
-            "TURN needs a user and a credential: turn:HOST:PORT,user,credential",
-        ));
-    }
-    Ok(server)
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@
 //! - [`handout`]: what peers are told of it
 //! - [`policy`]: whom one may relay to
 //! - `rules`: allocations, permissions and channels, as pure rules
-//! - `framing`: messages out of a stream of bytes
+//! - [`framing`]: messages out of a stream of bytes
 //! - `sockets`: what carries all that
 //!
 //! Messages are read and written by the crates `stun-types` and `turn-types`.
 
 pub mod credentials;
-mod framing;
+pub mod framing;
 pub mod handout;
 mod nonce;
 pub mod policy;

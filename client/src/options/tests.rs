@@ -170,6 +170,9 @@ fn wrong_values_are_refused_with_the_flag_and_what_to_write() {
         ["--record", "call"],
         ["--ice-server", "turn:example.org"],
         ["--ice-server", "http://example.org"],
+        ["--ice-server", "stuns:example.org"],
+        ["--ice-server", "turn:example.org?transport=sctp,ann,secret"],
+        ["--ice-server", "turns:example.org?transport=udp,ann,secret"],
         ["--speaker", "file:"],
         ["--as", ""],
     ] {

@@ -202,6 +202,7 @@ impl Actor {
                 }
                 Some(callback) = self.engine.callbacks.recv(), if room => self.callback(callback).await,
                 Some(news) = self.news.1.recv(), if room => self.news(news),
+                Some(text) = self.engine.troubles.recv(), if room => self.trouble(text),
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Err(error) = ended {
                         tracing::error!("a media task failed: {error}");
@@ -387,7 +388,11 @@ impl Actor {
             .connection
             .get_stats(Instant::now(), StatsSelector::None)
             .await;
-        stats::report(&report, &self.engine.feedback.ledger())
+        stats::report(
+            &report,
+            &self.engine.feedback.ledger(),
+            &self.engine.stand_ins,
+        )
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::media::codec::AVAILABLE;
 use crate::media::frame::VideoCodec;
 use crate::net::Impairment;
+use crate::trust::Trust;
 
 /// A STUN or TURN server, as `RTCIceServer` of W3C webrtc-pc.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct SoundOffer {
 pub struct PeerConfig {
     /// STUN and TURN servers.
     pub ice_servers: Vec<IceServer>,
+    /// Which TURN servers are believed by TLS.
+    pub trust: Trust,
     /// Only candidates of TURN servers are used; nobody learns our addresses.
     pub relay_only: bool,
     /// Which video codecs are offered and accepted, the one we would rather send first.
@@ -58,6 +61,7 @@ impl Default for PeerConfig {
     fn default() -> Self {
         Self {
             ice_servers: Vec::new(),
+            trust: Trust::default(),
             relay_only: false,
             video_codecs: AVAILABLE.to_vec(),
             polite: false,

@@ -15,12 +15,16 @@ use super::config::PeerConfig;
 use super::event::ConnectionState;
 use super::rtcp::Feedback;
 use super::setup;
-use crate::net::Hurry;
+use crate::net::turn::StandIns;
+use crate::net::{EngineRuntime, Hurry};
 use rtc_protocol::Candidate;
 
 /// Callbacks of the engine that wait for the actor. They must not wait themselves,
 /// so what is more is dropped and logged.
 const CALLBACKS: usize = 256;
+
+/// Troubles of its sockets that wait; more are left out.
+const TROUBLES: usize = 16;
 
 /// What the engine calls back with.
 pub(super) enum Callback {
@@ -39,6 +43,9 @@ pub(super) struct Engine {
     pub(super) bitrate: watch::Receiver<u32>,
     pub(super) feedback: Feedback,
     pub(super) hurry: Hurry,
+    pub(super) stand_ins: Arc<StandIns>,
+    /// What people should know of its sockets.
+    pub(super) troubles: mpsc::Receiver<String>,
 }
 
 impl Engine {
@@ -51,13 +58,25 @@ impl Engine {
         });
         let feedback = Feedback::default();
         let hurry = Hurry::default();
-        let opened = setup::open(config, handler.clone(), &feedback, &hurry, config.mdns).await;
+        let (ice_servers, stand_ins) = setup::ice_servers(config);
+        let stand_ins = Arc::new(stand_ins);
+        let (troubles_in, troubles) = mpsc::channel(TROUBLES);
+        let ground = || {
+            let runtime = EngineRuntime {
+                hurry: hurry.clone(),
+                impairment: config.impairment.clone(),
+                stand_ins: Arc::clone(&stand_ins),
+                troubles: troubles_in.clone(),
+            };
+            (runtime, ice_servers.clone())
+        };
+        let opened = setup::open(config, handler.clone(), &feedback, ground(), config.mdns).await;
         let connection = match opened {
             Ok(connection) => connection,
             // A machine without multicast has no mDNS; calls work without.
             Err(error) if config.mdns => {
                 tracing::debug!("no mDNS: {error}");
-                setup::open(config, handler, &feedback, &hurry, false)
+                setup::open(config, handler, &feedback, ground(), false)
                     .await
                     .map_err(|error| PeerError::Open(error.to_string()))?
             }
@@ -71,6 +90,8 @@ impl Engine {
             bitrate: feedback.bitrate.subscribe(),
             feedback,
             hurry,
+            stand_ins,
+            troubles,
         })
     }
 

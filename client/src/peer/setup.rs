@@ -23,7 +23,8 @@ use super::rtcp::{Feedback, ReadRtcp};
 use super::rtx::UndoRtx;
 use super::tone_names;
 use crate::media::frame::VideoCodec;
-use crate::net::{EngineRuntime, Hurry};
+use crate::net::EngineRuntime;
+use crate::net::turn::StandIns;
 
 /// RFC 6464.
 pub(super) const AUDIO_LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
@@ -44,12 +45,12 @@ const CHECKS: u16 = 140;
 const UNDO_RTX: usize = 6_500;
 const READ_RTCP: usize = 6_600;
 
-/// Opens a connection of the engine.
+/// Opens a connection of the engine on `runtime`.
 pub(super) async fn open(
     config: &PeerConfig,
     handler: Arc<dyn PeerConnectionEventHandler>,
     feedback: &Feedback,
-    hurry: &Hurry,
+    (runtime, ice_servers): (EngineRuntime, Vec<RTCIceServer>),
     mdns: bool,
 ) -> Result<Arc<dyn PeerConnection>> {
     let mut media = MediaEngine::default();
@@ -86,23 +87,10 @@ pub(super) async fn open(
             MulticastDnsMode::Disabled
         })
         .build();
-    let ice_servers = config
-        .ice_servers
-        .iter()
-        .map(|server| RTCIceServer {
-            urls: server.urls.clone(),
-            username: server.username.clone(),
-            credential: server.credential.clone(),
-        })
-        .collect();
     let policy = if config.relay_only {
         RTCIceTransportPolicy::Relay
     } else {
         RTCIceTransportPolicy::All
-    };
-    let runtime = EngineRuntime {
-        hurry: hurry.clone(),
-        impairment: config.impairment.clone(),
     };
     let connection = PeerConnectionBuilder::new()
         .with_runtime(Arc::new(runtime))
@@ -120,6 +108,25 @@ pub(super) async fn open(
         .build()
         .await?;
     Ok(Arc::new(connection))
+}
+
+/// The STUN and TURN servers as the engine knows them, and those that it knows by other names.
+pub(super) fn ice_servers(config: &PeerConfig) -> (Vec<RTCIceServer>, StandIns) {
+    let mut stand_ins = StandIns::new(config.trust.clone());
+    let servers = config
+        .ice_servers
+        .iter()
+        .map(|server| RTCIceServer {
+            urls: server
+                .urls
+                .iter()
+                .map(|url| stand_ins.url_for_engine(url))
+                .collect(),
+            username: server.username.clone(),
+            credential: server.credential.clone(),
+        })
+        .collect();
+    (servers, stand_ins)
 }
 
 /// Where sockets are bound: the addresses asked for, or one per interface. Loopback is

@@ -4,13 +4,15 @@ use serde_json::{Map, Value, json};
 use webrtc::peer_connection::{RTCStatsReport, RTCStatsReportEntry};
 
 use super::rtcp::{Ledger, Requests};
+use crate::net::turn::StandIns;
 
 /// Every dictionary by its id.
-pub(super) fn report(report: &RTCStatsReport, ledger: &Ledger) -> Value {
+pub(super) fn report(report: &RTCStatsReport, ledger: &Ledger, servers: &StandIns) -> Value {
     let entries = report
         .iter()
         .filter_map(|entry| {
-            let value = dictionary(entry).ok()?;
+            let mut value = dictionary(entry).ok()?;
+            put_server(&mut value, servers);
             let id = value.get("id")?.as_str()?.to_owned();
             Some((id, value))
         })
@@ -37,6 +39,19 @@ fn dictionary(entry: &RTCStatsReportEntry) -> serde_json::Result<Value> {
         RTCStatsReportEntry::VideoSource(stats) => to_value(stats),
         RTCStatsReportEntry::AudioPlayout(stats) => to_value(stats),
         _ => Ok(Value::Null),
+    }
+}
+
+/// Names the server of one of our candidates as it was asked for, and how it is reached: the engine knows neither where
+/// that is not by UDP.
+fn put_server(candidate: &mut Value, servers: &StandIns) {
+    if candidate["type"] != "local-candidate" || candidate["candidateType"] != "relay" {
+        return;
+    }
+    let url = candidate["url"].as_str().unwrap_or_default();
+    if let Some((url, transport)) = servers.original(url) {
+        candidate["url"] = json!(url);
+        candidate["relayProtocol"] = json!(transport.name());
     }
 }
 

@@ -1,18 +1,18 @@
 //! Messages out of a stream: over TCP and TLS each says its own length (RFC 8656, sections 3.1 and 12.5).
 
 /// The largest message that is taken; UDP cannot carry more either.
-pub(super) const LARGEST: usize = 20 + 65_532;
+pub const LARGEST: usize = 20 + 65_532;
 
 /// What a stream must not hold: something that begins neither like STUN nor like a channel's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("neither STUN nor channel data")]
-pub(super) struct Nonsense;
+pub struct Nonsense;
 
 /// How long the first message in `bytes` is, with its padding, and without; `None` until that can be told.
 ///
 /// # Errors
 /// Where there is none and will be none: the stream is lost.
-pub(super) fn first(bytes: &[u8]) -> Result<Option<(usize, usize)>, Nonsense> {
+pub fn first(bytes: &[u8]) -> Result<Option<(usize, usize)>, Nonsense> {
     let [high, _, a, b, ..] = *bytes else {
         let begins = bytes.first().is_none_or(|first| *first < 0x80);
         return if begins { Ok(None) } else { Err(Nonsense) };

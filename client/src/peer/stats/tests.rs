@@ -3,7 +3,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::super::rtcp::{Ledger, Reception, Requests, Sent};
-use super::merge;
+use super::{merge, put_server};
+use crate::net::turn::StandIns;
+use crate::trust::Trust;
 
 fn entries() -> Map<String, Value> {
     let Value::Object(entries) = json!({
@@ -102,4 +104,24 @@ fn without_reports_there_is_nothing_about_the_far_side() {
     assert_eq!(merged["O"]["nackCount"], 0);
     assert!(merged["O"].get("remoteId").is_none());
     assert_eq!(merged["I"]["jitter"], 0.0);
+}
+
+#[test]
+fn a_relayed_candidate_names_its_server_as_it_was_asked_for() {
+    let mut servers = StandIns::new(Trust::default());
+    for (asked, protocol) in [
+        ("turn:example.org:3478?transport=udp", "udp"),
+        ("turn:example.org:3478?transport=tcp", "tcp"),
+        ("turns:example.org", "tls"),
+    ] {
+        let url = servers.url_for_engine(asked);
+        let mut candidate =
+            json!({"type": "local-candidate", "candidateType": "relay", "url": url});
+        put_server(&mut candidate, &servers);
+        assert_eq!(candidate["url"], asked);
+        assert_eq!(candidate["relayProtocol"], protocol);
+    }
+    let mut host = json!({"type": "local-candidate", "candidateType": "host", "url": ""});
+    put_server(&mut host, &servers);
+    assert_eq!(host.get("relayProtocol"), None);
 }

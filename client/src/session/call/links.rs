@@ -23,6 +23,7 @@ impl Call {
         }
         let config = PeerConfig {
             ice_servers: self.ice_servers.clone(),
+            trust: self.options.trust.clone(),
             relay_only: self.options.relay_only,
             video_codecs: recordable(&self.options),
             polite,
