@@ -296,10 +296,39 @@ pub(crate) struct Media {
     #[arg(long, help_heading = "Network")]
     pub(crate) relay_only: bool,
 
+    #[command(flatten)]
+    pub(crate) network: NetworkFlags,
+
     /// Make our network worse, such as loss=5%,delay=80ms,jitter=20ms,rate=1mbit,queue=200ms,seed=7;
     /// up: or down: in front for one direction, ;10s:rate=300kbit behind for later; repeatable.
     #[arg(long, value_name = "SPEC", help_heading = "Network")]
     pub(crate) impair: Vec<String>,
+}
+
+/// What of this machine's network is used.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Network")]
+pub(crate) struct NetworkFlags {
+    /// Use this network interface and no other, or with ! in front all but this one; repeatable.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) interface: Vec<String>,
+
+    /// Open UDP sockets at ports of this range: one for each address of this machine and each of the others.
+    #[arg(long, value_name = "MIN-MAX")]
+    pub(crate) ports: Option<String>,
+
+    /// Use IPv4 alone.
+    #[arg(long, conflicts_with = "ipv6")]
+    pub(crate) ipv4: bool,
+
+    /// Use IPv6 alone.
+    #[arg(long)]
+    pub(crate) ipv6: bool,
+
+    /// Go by TCP, too, where UDP does not get through and no TURN server is (RFC 6544): both sides need it, and one of them
+    /// ports that the other reaches, which are those of --ports.
+    #[arg(long)]
+    pub(crate) ice_tcp: bool,
 }
 
 /// What was typed and is never printed.

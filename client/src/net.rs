@@ -1,8 +1,11 @@
 //! Sockets under the engine: what happens to datagrams between the engine and the wire.
 
+pub mod change;
+mod consent;
 mod handshake;
 pub mod impair;
 mod impaired;
+pub mod interfaces;
 pub mod relay;
 pub(crate) mod turn;
 
@@ -20,10 +23,11 @@ use webrtc::runtime::{
     TokioRuntime,
 };
 
+use consent::ConsentSocket;
 use handshake::ImpatientSocket;
 pub use impair::Impairment;
 use impaired::ImpairedSocket;
-use turn::{StandIns, TurnSocket};
+use turn::{StandIns, TurnSocket, not_reached};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -78,6 +82,7 @@ impl Runtime for EngineRuntime {
             Some(impairment) => Arc::new(ImpairedSocket::new(wire, impairment.clone())),
             None => wire,
         };
+        let path = Arc::new(ConsentSocket::new(path));
         Ok(Arc::new(ImpatientSocket::new(path)))
     }
 
@@ -93,8 +98,20 @@ impl Runtime for EngineRuntime {
     }
 
     fn resolve_host<'a>(&'a self, host: &'a str) -> Boxed<'a, io::Result<Vec<SocketAddr>>> {
-        if let Some(addresses) = self.stand_ins.resolve(host) {
-            return Box::pin(std::future::ready(Ok(addresses)));
+        if let Some((server, places)) = self.stand_ins.resolve(host) {
+            return Box::pin(async move {
+                // Only the families that it has itself: over another there is no way to it.
+                let place = (server.host.as_str(), server.port);
+                let real: Vec<_> = match tokio::net::lookup_host(place).await {
+                    Ok(real) => real.collect(),
+                    Err(error) => {
+                        let _ = self.troubles.try_send(not_reached(&server, &error));
+                        return Err(error);
+                    }
+                };
+                let has = |place: &SocketAddr| real.iter().any(|r| r.is_ipv4() == place.is_ipv4());
+                Ok(places.into_iter().filter(has).collect())
+            });
         }
         match bare_ipv6(host) {
             Some(address) => Box::pin(std::future::ready(Ok(vec![address]))),

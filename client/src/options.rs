@@ -21,6 +21,7 @@ use crate::media::send::redundancy::Redundancy;
 use crate::media::tones::{Step, dialled};
 use crate::media::voice::VoiceSettings;
 use crate::net::impair::Spec;
+use crate::net::interfaces::Choice;
 use crate::signaling::ServerAddress;
 use crate::trust::Trust;
 pub use network::IceServerOption;
@@ -194,6 +195,10 @@ pub struct CallOptions {
     pub ice_servers: Vec<IceServerOption>,
     /// Only candidates of TURN servers are used.
     pub relay_only: bool,
+    /// Which addresses and ports of this machine are used.
+    pub network: Choice,
+    /// The others may come by TCP.
+    pub ice_tcp: bool,
     /// `--impair`.
     pub impairment: Option<Spec>,
 }
@@ -397,6 +402,8 @@ impl CallOptions {
             duration: join.duration,
             until_alone: join.until_alone,
             relay_only: join.relay_only,
+            ice_tcp: join.network.ice_tcp,
+            network: network::choice(join.network)?,
             ice_servers: join
                 .ice_server
                 .iter()

@@ -191,6 +191,13 @@ impl Signaling {
         self.command(Command::Refuse(call, code)).await
     }
 
+    /// Starts the link over: the network is another, and what the link goes by may be gone without a word. Nothing that was
+    /// said is lost.
+    pub async fn anew(&self) {
+        // A link that has ended is not started over.
+        self.command(Command::Anew).await.ok();
+    }
+
     /// Leaves the room, closes the link, and stops the server if it is ours; done within four seconds.
     ///
     /// Everything said before is said first. Afterwards every command answers [`SignalingError::Ended`].

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use rtc_client::net::interfaces::Choice;
 use rtc_client::peer::{ConnectionState, Peer, PeerConfig, PeerEvent};
 use tokio::sync::mpsc;
 
@@ -17,7 +18,10 @@ async fn open(polite: bool) -> End {
     let (tell, events) = mpsc::channel(64);
     let config = PeerConfig {
         polite,
-        bind: vec![[127, 0, 0, 1].into()],
+        network: Choice {
+            bind: vec![[127, 0, 0, 1].into()],
+            ..Choice::default()
+        },
         mdns: false,
         ..PeerConfig::default()
     };

@@ -16,19 +16,21 @@ use crate::media::receive::jitter::{AudioJitter, Play};
 use crate::media::red as redundancy;
 use crate::media::tones::receive::ToneReceiver;
 use crate::media::tones::{Report, dialled};
+use crate::net::turn::framing::{Incoming, put};
 use crate::peer::sdp;
 
 /// The name of a corpus, and what is done with each of its inputs.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("description", description),
     ("pictures", pictures),
     ("red", red),
     ("sframe", sframe),
     ("sounds", sounds),
     ("tones", tones),
+    ("turn_stream", turn_stream),
 ];
 
 /// A far description: what is taken goes on from itself, and its codecs have names.
@@ -60,6 +62,38 @@ pub fn description(data: &[u8]) {
         assert!(formats.iter().all(|format| !format.name.is_empty()));
     }
     let _ = sdp::username_fragments(text);
+}
+
+/// What a TURN server sends over a stream: messages come out alike however it is cut, and go on as they are.
+pub fn turn_stream(data: &[u8]) {
+    let Some((cut, stream)) = data.split_first() else {
+        return;
+    };
+    let all = |step: usize| {
+        let (mut incoming, mut came) = (Incoming::default(), Vec::new());
+        for piece in stream.chunks(step) {
+            incoming.push(piece);
+            loop {
+                match incoming.next() {
+                    Ok(Some(message)) => came.push(message.to_vec()),
+                    Ok(None) => break,
+                    Err(_) => return came,
+                }
+            }
+        }
+        came
+    };
+    let came = all(usize::from(*cut) + 1);
+    assert_eq!(came, all(stream.len().max(1)));
+    assert!(came.iter().map(Vec::len).sum::<usize>() <= stream.len());
+    for message in came {
+        let mut out = Vec::new();
+        if put(&message, &mut out) {
+            assert!(
+                out.starts_with(&message) && out.len() % 4 == 0 && out.len() < message.len() + 4
+            );
+        }
+    }
 }
 
 /// Packets of a picture in any order: each frame that comes out is one whole piece of what went in, and little is held.

@@ -7,6 +7,8 @@ mod e2ee;
 #[allow(dead_code, reason = "some of it is for the client alone")]
 mod media;
 #[allow(dead_code, reason = "some of it is for the client alone")]
+mod net;
+#[allow(dead_code, reason = "some of it is for the client alone")]
 mod peer;
 pub mod server;
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::TcpListener;
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::{Child, ChildStderr};
 use tokio::time::{sleep, timeout};
 
-use crate::process::{PATIENCE, binary};
+use crate::process::{PATIENCE, binary, command_in};
 
 /// A running `rtc-server` on a free port of the loopback, killed when dropped.
 #[derive(Debug)]
@@ -34,8 +34,20 @@ impl Deployed {
     /// When the binary is missing, or ends at once, or the port is not free after [`PATIENCE`].
     pub async fn start_at(port: u16, arguments: &[&str]) -> anyhow::Result<Self> {
         free(port).await?;
-        let mut child = Command::new(binary("rtc-server")?)
-            .args(["--listen", &format!("127.0.0.1:{port}")])
+        Self::start_in(None, &format!("127.0.0.1:{port}"), arguments).await
+    }
+
+    /// As [`Deployed::start`], at this address in a network namespace.
+    ///
+    /// # Errors
+    /// When the binary is missing, or ends at once.
+    pub async fn start_in(
+        namespace: Option<&str>,
+        listen: &str,
+        arguments: &[&str],
+    ) -> anyhow::Result<Self> {
+        let mut child = command_in(namespace, binary("rtc-server")?)
+            .args(["--listen", listen])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

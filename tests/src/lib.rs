@@ -2,10 +2,13 @@
 
 pub mod alone;
 pub mod browser;
+pub mod coturn;
 pub mod cut;
 pub mod deployed;
 #[cfg(target_os = "linux")]
 pub mod display;
+#[cfg(target_os = "linux")]
+pub mod nat;
 pub mod process;
 pub mod server;
 pub mod soak;

@@ -34,6 +34,16 @@ pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// A command that runs in a network namespace, if one is named.
+pub(crate) fn command_in(namespace: Option<&str>, program: PathBuf) -> Command {
+    let Some(namespace) = namespace else {
+        return Command::new(program);
+    };
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(program);
+    command
+}
+
 /// A running `rtc-client … --json`, killed when dropped.
 #[derive(Debug)]
 pub struct Client {
@@ -86,7 +96,19 @@ impl Client {
     /// # Errors
     /// When the binary is missing.
     pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let mut child = Command::new(binary("rtc-client")?)
+        Self::start_in(None, arguments, environment)
+    }
+
+    /// As [`Client::start_with`], in a network namespace.
+    ///
+    /// # Errors
+    /// When the binary is missing.
+    pub fn start_in(
+        namespace: Option<&str>,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let mut child = command_in(namespace, binary("rtc-client")?)
             .args(arguments)
             .arg("--json")
             .envs(environment.iter().copied())

@@ -3,6 +3,7 @@
 
 use rtc_e2e::alone::alone;
 use rtc_e2e::browser::{Browser, ChromeOptions, Page};
+use rtc_e2e::coturn::Coturn;
 use rtc_e2e::deployed::Deployed;
 use rtc_e2e::process::{Client, PATIENCE};
 use serde_json::Value;
@@ -160,4 +161,99 @@ async fn nobody_relays_to_what_lies_behind_the_server() {
     let port = line.rsplit(':').next().unwrap().parse().unwrap();
     let said = coturn(port, &["-c"]).await;
     assert!(said.contains("403"), "{said}");
+}
+
+/// What a client says of the candidate of its own that is in use: its type, and by what its relay is reached.
+fn in_use(event: &Value) -> Option<(&str, &str)> {
+    let report = &event["report"];
+    let of = |kind: &'static str| {
+        let all = report.as_object().into_iter().flat_map(|all| all.values());
+        all.filter(move |s| s["type"] == kind)
+    };
+    let pair = &of("transport").next()?["selectedCandidatePairId"];
+    let pair = of("candidate-pair").find(|s| s["id"] == *pair)?;
+    let local = of("local-candidate").find(|s| s["id"] == pair["localCandidateId"])?;
+    Some((
+        local["candidateType"].as_str()?,
+        local["relayProtocol"].as_str()?,
+    ))
+}
+
+/// Two clients in a room, by way of a TURN server alone, which is reached by `protocol`.
+async fn relayed(server: &Deployed, more: &[&str], protocol: &str) {
+    let mut ann = client(server, "ann", &[&["--until-alone"], more].concat());
+    ann.wait_for("joined", |_| true).await.unwrap();
+    let mut bob = client(server, "bob", more);
+    ann.wait_for("first-frame", is_picture).await.unwrap();
+    for one in [&mut ann, &mut bob] {
+        one.wait_for("stats", |event| in_use(event) == Some(("relay", protocol)))
+            .await
+            .unwrap();
+    }
+    bob.signal("INT").unwrap();
+    for one in [bob, ann] {
+        let ended = one.ended(PATIENCE).await.unwrap();
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        let peer = &ended.summary().unwrap()["peers"][0];
+        assert_eq!(peer["marks"]["missing"], 0, "{peer:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_clients_reach_our_relay_by_tcp() {
+    let _alone = alone().await;
+    let (_relay, port) = relay(&["--turn-user", "ann:secret"]).await;
+    let server = Deployed::start(&[]).await.unwrap();
+    let turn = format!("turn:127.0.0.1:{port}?transport=tcp,ann,secret");
+    relayed(&server, &["--ice-server", &turn], "tcp").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_clients_reach_our_relay_by_tls_and_know_it_by_its_fingerprint() {
+    let _alone = alone().await;
+    let flags = ["--tls-self-signed", "--turn-tls", "127.0.0.1:0"];
+    let mut server = Deployed::start(&[&flags[..], &PEERS].concat())
+        .await
+        .unwrap();
+    let line = server.line_with("--tls-fingerprint ").await.unwrap();
+    let print = line.rsplit(' ').next().unwrap();
+    relayed(&server, &["--tls-fingerprint", print], "tls").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn coturn_relays_for_clients_by_udp_tcp_and_tls() {
+    let _alone = alone().await;
+    let turn = Coturn::start().await.unwrap();
+    let server = Deployed::start(&[]).await.unwrap();
+    let authority = turn.certificate().display().to_string();
+    for (url, protocol) in [
+        (format!("turn:127.0.0.1:{}", turn.plain), "udp"),
+        (
+            format!("turn:127.0.0.1:{}?transport=tcp", turn.plain),
+            "tcp",
+        ),
+        (format!("turns:127.0.0.1:{}", turn.tls), "tls"),
+    ] {
+        let turn = format!("{url},ann,secret");
+        let flags = ["--ice-server", &turn, "--tls-ca", &authority];
+        relayed(&server, &flags, protocol).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_not_believed_is_told_of_and_not_used() {
+    let _alone = alone().await;
+    let turn = Coturn::start().await.unwrap();
+    let server = Deployed::start(&[]).await.unwrap();
+    let turn = format!("turns:127.0.0.1:{},ann,secret", turn.tls);
+    let flags = ["--ice-server", &turn, "--duration", "8s"];
+    let mut ann = client(&server, "ann", &flags);
+    ann.wait_for("joined", |_| true).await.unwrap();
+    let _bob = client(&server, "bob", &flags);
+    let is_told = |event: &Value| {
+        let text = event["text"].as_str().unwrap_or_default();
+        text.contains("is not believed") && text.contains("--tls-ca")
+    };
+    ann.wait_for("notice", is_told).await.unwrap();
+    assert_eq!(ann.ended(PATIENCE).await.unwrap().code, Some(6));
 }

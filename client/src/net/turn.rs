@@ -1,8 +1,8 @@
 //! TURN over TCP and TLS (RFC 8656, section 3.1), which the engine does not speak.
 //!
-//! The engine believes that such a server is one by UDP, at an address of a documentation network (RFC 5737, RFC 3849)
-//! that nobody has. A socket of ours catches what goes there, carries it over a stream of its own, and gives what comes
-//! back as datagrams from that address.
+//! The engine believes that such a server is one by UDP, at an address that nobody can have (RFC 7600, RFC 6666). A
+//! socket of ours catches what goes there, carries it over a stream of its own, and gives what comes back as datagrams from
+//! that address.
 //!
 //! - `url`: which servers are meant
 //! - `stand_in`: what the engine is told in their place
@@ -18,4 +18,5 @@ mod url;
 
 pub(super) use socket::TurnSocket;
 pub(crate) use stand_in::StandIns;
+pub(super) use stream::not_reached;
 pub(crate) use url::check;

@@ -1,10 +1,9 @@
 //! What a peer connection is opened with.
 
-use std::net::IpAddr;
-
 use crate::media::codec::AVAILABLE;
 use crate::media::frame::VideoCodec;
 use crate::net::Impairment;
+use crate::net::interfaces::Choice;
 use crate::trust::Trust;
 
 /// A STUN or TURN server, as `RTCIceServer` of W3C webrtc-pc.
@@ -48,9 +47,10 @@ pub struct PeerConfig {
     pub send_video: bool,
     /// What our description says of the sound that we take and send.
     pub sound: SoundOffer,
-    /// Which local addresses to use; empty means every interface, and loopback
-    /// where there is no other.
-    pub bind: Vec<IpAddr>,
+    /// Which addresses and ports of this machine are used.
+    pub network: Choice,
+    /// Whether the others may also come by TCP to ports of ours (RFC 6544).
+    pub ice_tcp: bool,
     /// Whether `.local` candidates of browsers are resolved (RFC 8828 hides addresses in them).
     pub mdns: bool,
     /// How bad the path is made, for trying out.
@@ -68,7 +68,8 @@ impl Default for PeerConfig {
             send_audio: true,
             send_video: true,
             sound: SoundOffer::default(),
-            bind: Vec::new(),
+            network: Choice::default(),
+            ice_tcp: false,
             mdns: true,
             impairment: None,
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rtc::mdns::MulticastSocket;
 use tokio::sync::{mpsc, watch};
 use webrtc::data_channel::DataChannel;
 use webrtc::media_stream::track_remote::TrackRemote;
@@ -43,6 +44,8 @@ pub(super) struct Engine {
     pub(super) bitrate: watch::Receiver<u32>,
     pub(super) feedback: Feedback,
     pub(super) hurry: Hurry,
+    /// Names of hidden addresses are resolved.
+    mdns: bool,
     pub(super) stand_ins: Arc<StandIns>,
     /// What people should know of its sockets.
     pub(super) troubles: mpsc::Receiver<String>,
@@ -71,14 +74,16 @@ impl Engine {
             (runtime, ice_servers.clone())
         };
         let opened = setup::open(config, handler.clone(), &feedback, ground(), config.mdns).await;
-        let connection = match opened {
-            Ok(connection) => connection,
+        let (connection, mdns) = match opened {
+            Ok(connection) => (connection, config.mdns),
             // A machine without multicast has no mDNS; calls work without.
             Err(error) if config.mdns => {
                 tracing::debug!("no mDNS: {error}");
-                setup::open(config, handler, &feedback, ground(), false)
-                    .await
-                    .map_err(|error| PeerError::Open(error.to_string()))?
+                let opened = setup::open(config, handler, &feedback, ground(), false).await;
+                (
+                    opened.map_err(|error| PeerError::Open(error.to_string()))?,
+                    false,
+                )
             }
             Err(error) => return Err(PeerError::Open(error.to_string())),
         };
@@ -90,9 +95,16 @@ impl Engine {
             bitrate: feedback.bitrate.subscribe(),
             feedback,
             hurry,
+            mdns,
             stand_ins,
             troubles,
         })
+    }
+
+    /// Whether an ICE restart can open its sockets now. One of mDNS that cannot be had, where there was one before, would be
+    /// the end of the engine.
+    pub(super) fn can_restart(&self) -> bool {
+        !self.mdns || MulticastSocket::new().into_std().is_ok()
     }
 
     pub(super) async fn close(&self) {

@@ -1,6 +1,5 @@
 //! How the engine is put together: codecs, header extensions, interceptors, sockets.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +39,16 @@ const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 const CHECKS: u16 = 140;
 
+/// A relay waits for so long for a way without one: holes in NATs take a check or two.
+const RELAY_LAST: Duration = Duration::from_millis(250);
+
+/// A far side that is not heard of for so long is told of.
+const SILENT: Duration = Duration::from_secs(5);
+/// And nothing is sent to it any more from here on: it must happen within 30 seconds (RFC 7675, section 5.1), and the
+/// engine looks at each keep-alive.
+const WITHOUT_CONSENT: Duration = Duration::from_secs(25);
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
+
 /// Places in the engine's chain, counted from the wire: RTX is undone before the NACK
 /// generator at 7000; RTCP is read where every request and report of ours passes.
 const UNDO_RTX: usize = 6_500;
@@ -75,11 +84,21 @@ pub(super) async fn open(
     }
     let settings = SettingEngineBuilder::new()
         .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS))
+        .with_ice_timeouts(
+            Some(SILENT),
+            Some(WITHOUT_CONSENT - SILENT),
+            Some(KEEP_ALIVE),
+        )
+        // A restart is for a network that has changed: it opens its sockets anew, at the addresses that there are then.
+        .with_discard_local_candidates_during_ice_restart(true)
         // A check that overtakes its sender's candidate on the way through signaling makes that candidate peer-reflexive
         // (RFC 8445, section 7.3.1.3); the engine would wait a second for something better than what already works.
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
-        .with_relay_acceptance_min_wait(Some(Duration::ZERO))
+        .with_relay_acceptance_min_wait(Some(match config.relay_only {
+            true => Duration::ZERO,
+            false => RELAY_LAST,
+        }))
         .with_include_loopback_candidate(true)
         .with_multicast_dns_mode(if mdns {
             MulticastDnsMode::QueryOnly
@@ -104,7 +123,14 @@ pub(super) async fn open(
         .with_setting_engine(settings)
         .with_interceptor_registry(registry)
         .with_handler(handler)
-        .with_udp_addrs(addresses(&config.bind))
+        .with_udp_addrs(vec![config.network.udp()])
+        .with_tcp_addrs(
+            config
+                .ice_tcp
+                .then(|| config.network.tcp())
+                .into_iter()
+                .collect(),
+        )
         .build()
         .await?;
     Ok(Arc::new(connection))
@@ -127,37 +153,6 @@ pub(super) fn ice_servers(config: &PeerConfig) -> (Vec<RTCIceServer>, StandIns) 
         })
         .collect();
     (servers, stand_ins)
-}
-
-/// Where sockets are bound: the addresses asked for, or one per interface. Loopback is
-/// used only where there is no other, and link-local IPv6 never: it means nothing
-/// without its scope (RFC 8445 section 5.1.1.1).
-fn addresses(asked: &[IpAddr]) -> Vec<SocketAddr> {
-    let mut found: Vec<IpAddr> = asked.to_vec();
-    if found.is_empty() {
-        found = rtc::shared::ifaces::ifaces()
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|interface| interface.addr.map(|address| address.ip()))
-            .filter(|ip| !ip.is_unspecified() && !is_link_local(*ip))
-            .collect();
-        if found.iter().any(|ip| !ip.is_loopback()) {
-            found.retain(|ip| !ip.is_loopback());
-        }
-    }
-    if found.is_empty() {
-        found.push(IpAddr::from([127, 0, 0, 1]));
-    }
-    found.sort_unstable();
-    found.dedup();
-    found.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect()
-}
-
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
 }
 
 fn feedback(typ: &str, parameter: &str) -> RTCPFeedback {

@@ -1,5 +1,7 @@
 //! The engine's statistics as W3C webrtc-stats dictionaries, with what RTCP told put in.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 use webrtc::peer_connection::{RTCStatsReport, RTCStatsReportEntry};
 
@@ -42,6 +44,44 @@ fn dictionary(entry: &RTCStatsReportEntry) -> serde_json::Result<Value> {
     }
 }
 
+/// Leads a pair to the dictionaries of its candidates: the engine names the candidates alone. It has none for those that it
+/// learnt from checks, which are made here.
+fn name_candidates(pair: &mut Value, ids: &HashSet<String>) -> Vec<(String, Value)> {
+    let mut unknown = Vec::new();
+    if pair["type"] != "candidate-pair" {
+        return unknown;
+    }
+    for (key, prefix, kind) in [
+        (
+            "localCandidateId",
+            "RTCLocalIceCandidate_",
+            "local-candidate",
+        ),
+        (
+            "remoteCandidateId",
+            "RTCRemoteIceCandidate_",
+            "remote-candidate",
+        ),
+    ] {
+        let Some(candidate) = pair[key].as_str() else {
+            continue;
+        };
+        let id = format!("{prefix}{candidate}");
+        if !ids.contains(&id) {
+            let learnt = json!({
+                "id": id,
+                "type": kind,
+                "timestamp": pair["timestamp"],
+                "transportId": pair["transportId"],
+                "candidateType": "prflx",
+            });
+            unknown.push((id.clone(), learnt));
+        }
+        pair[key] = json!(id);
+    }
+    unknown
+}
+
 /// Names the server of one of our candidates as it was asked for, and how it is reached: the engine knows neither where
 /// that is not by UDP.
 fn put_server(candidate: &mut Value, servers: &StandIns) {
@@ -65,8 +105,11 @@ fn merge(mut entries: Map<String, Value>, ledger: &Ledger) -> Map<String, Value>
         )
     });
     let mut far = Vec::new();
+    let ids: HashSet<String> = entries.keys().cloned().collect();
+    let mut unknown = Vec::new();
     for value in entries.values_mut() {
         in_milliseconds(value);
+        unknown.extend(name_candidates(value, &ids));
         let outbound = match value["type"].as_str() {
             Some("outbound-rtp") => true,
             Some("inbound-rtp") => false,
@@ -92,6 +135,7 @@ fn merge(mut entries: Map<String, Value>, ledger: &Ledger) -> Map<String, Value>
         }
     }
     entries.extend(far);
+    entries.extend(unknown);
     entries
 }
 

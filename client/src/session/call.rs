@@ -2,6 +2,7 @@
 
 mod links;
 mod phone;
+mod roaming;
 mod sealed;
 mod server;
 mod tones;
@@ -30,6 +31,7 @@ use crate::media::send::SourceEvent;
 use crate::media::send::audio::AudioSend;
 use crate::media::send::video::VideoSend;
 use crate::net::Impairment;
+use crate::net::change::Networks;
 use crate::options::{CallOptions, Purpose};
 use crate::output::PictureBoard;
 use crate::peer::{IceServer, Peer};
@@ -70,6 +72,7 @@ pub(super) struct Call {
     ice_servers: Vec<IceServer>,
     /// One path for all connections: they share its rate.
     impairment: Option<Impairment>,
+    networks: Networks,
     room: String,
     /// What a browser opens to join us.
     page: String,
@@ -139,6 +142,7 @@ impl Call {
                 .impairment
                 .as_ref()
                 .map(|spec| Impairment::new(spec, std::time::Instant::now())),
+            networks: Networks::default(),
             options,
             board,
             events,
@@ -345,6 +349,7 @@ impl Call {
     // --- by the clock ---
 
     async fn each_second(&mut self) {
+        self.watch_network().await;
         self.look_after_connections().await;
         for notice in self.sinks.notices() {
             self.notice(notice);
@@ -379,6 +384,7 @@ impl Call {
         };
         if let Some(link) = &mut far.link {
             link.add_to(&mut report, far.incoming.as_deref());
+            link.local = roaming::local_address(&report).or(link.local);
         }
         if let Some(video) = &self.video {
             let (limitation, layers) = (video.limitation(&id), video.scalability(&id));

@@ -1,5 +1,6 @@
 //! One far peer: its connection, its media, and what is known of it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub(super) struct Link {
     /// Keeps its picture and sound together.
     pub(super) sync: PeerSync,
     pub(super) chat_open: bool,
+    /// The address of this machine that it goes by.
+    pub(super) local: Option<IpAddr>,
     /// That its pictures wait for a key frame was told.
     stuck: bool,
     /// When an unwell connection turned so.
@@ -87,6 +90,7 @@ impl Link {
             audio: Vec::new(),
             sync: PeerSync::default(),
             chat_open: false,
+            local: None,
             stuck: false,
             unwell_since: None,
             rated: None,

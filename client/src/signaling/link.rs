@@ -38,6 +38,9 @@ const EVENTS: usize = 64;
 /// How long the server may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// Why a link is given up that may be well.
+const ANOTHER_NETWORK: &str = "the network has changed";
+
 /// What the owner wants.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -47,6 +50,8 @@ pub(super) enum Command {
     Kick(PeerId, Option<String>),
     Accept(CallId),
     Refuse(CallId, RefuseCode),
+    /// The network is another: what this link goes by may be gone without a word.
+    Anew,
     Leave(oneshot::Sender<()>),
 }
 
@@ -169,6 +174,7 @@ impl Link {
             conversation,
             commands,
             events,
+            backoff,
             ..
         } = self;
         let opened = {
@@ -182,6 +188,10 @@ impl Link {
                         None => return Err(Over::Stop(Stop::Left(None))),
                         Some(Command::Leave(done)) => {
                             return Err(Over::Stop(Stop::Left(Some(done))));
+                        }
+                        Some(Command::Anew) => {
+                            backoff.reset();
+                            return Err(Over::Broken(ANOTHER_NETWORK.to_owned()));
                         }
                         Some(command) => obey(conversation, command),
                     },
@@ -229,6 +239,7 @@ impl Link {
                         say_goodbye(conversation, &mut sink, &mut stream).await;
                         Err(Over::Stop(Stop::Left(Some(done))))
                     }
+                    Some(Command::Anew) => Err(Over::Broken(ANOTHER_NETWORK.to_owned())),
                     Some(command) => {
                         obey(conversation, command);
                         Ok(())
@@ -309,7 +320,7 @@ impl Link {
 type Sink = futures_util::stream::SplitSink<Socket, Message>;
 type Stream = futures_util::stream::SplitStream<Socket>;
 
-/// Does what the owner wants; leaving is not done here.
+/// Does what the owner wants; leaving and starting over are not done here.
 fn obey(conversation: &mut Conversation, command: Command) {
     match command {
         Command::Signal(to, signal) => conversation.signal(Some(to), signal),
@@ -318,7 +329,7 @@ fn obey(conversation: &mut Conversation, command: Command) {
         Command::Kick(peer, reason) => conversation.kick(peer, reason),
         Command::Accept(call) => conversation.accept(Instant::now(), &call),
         Command::Refuse(call, code) => conversation.refuse(&call, code),
-        Command::Leave(_) => {}
+        Command::Anew | Command::Leave(_) => {}
     }
 }
 

@@ -8,6 +8,10 @@ use crate::trust::Trust;
 /// More servers than anybody has; what is beyond them is left to the engine, which leaves it out.
 const MOST: usize = 250;
 
+/// The dummy address of IPv4 (RFC 7600, section 4.8), and one of the block of IPv6 that is thrown away (RFC 6666).
+const NOBODY_4: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
+const NOBODY_6: Ipv6Addr = Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 8);
+
 /// A name that resolves nowhere (RFC 6761, section 6.4).
 const SUFFIX: &str = ".turn.invalid";
 
@@ -16,7 +20,7 @@ const SUFFIX: &str = ".turn.invalid";
 pub(crate) struct StandIns {
     servers: Vec<(Server, String)>,
     /// Drawn anew each time: no far side can send us to a server of ours by a candidate with its address.
-    port: u16,
+    first_port: u16,
     trust: Trust,
 }
 
@@ -25,7 +29,7 @@ impl StandIns {
     pub(crate) fn new(trust: Trust) -> Self {
         Self {
             servers: Vec::new(),
-            port: rand::random_range(1024..=u16::MAX),
+            first_port: rand::random_range(1024..=u16::MAX - 250),
             trust,
         }
     }
@@ -45,37 +49,27 @@ impl StandIns {
                 self.servers.len() - 1
             }
         };
-        format!("turn:{number}{SUFFIX}:{}?transport=udp", self.port)
+        format!("turn:{number}{SUFFIX}:{}?transport=udp", self.first_port)
     }
 
-    /// Where the engine finds it, if this (`HOST:PORT`) is one of ours.
-    pub(crate) fn resolve(&self, host: &str) -> Option<Vec<SocketAddr>> {
+    /// The server that the engine means by this (`HOST:PORT`), and where it is to find it, if it is one of ours.
+    pub(crate) fn resolve(&self, host: &str) -> Option<(Server, [SocketAddr; 2])> {
         let (name, _) = host.rsplit_once(':')?;
         let number: usize = name.strip_suffix(SUFFIX)?.parse().ok()?;
-        self.servers.get(number)?;
-        let number = u8::try_from(number).ok()?;
-        let four = Ipv4Addr::new(192, 0, 2, number + 1);
-        let six = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(number) + 1);
-        let both = [IpAddr::from(four), IpAddr::from(six)];
-        Some(both.map(|ip| SocketAddr::new(ip, self.port)).to_vec())
+        let (server, _) = self.servers.get(number)?;
+        let port = self.first_port.checked_add(u16::try_from(number).ok()?)?;
+        let places =
+            [IpAddr::V4(NOBODY_4), IpAddr::V6(NOBODY_6)].map(|ip| SocketAddr::new(ip, port));
+        Some((server.clone(), places))
     }
 
     /// The server that stands behind an address.
     pub(crate) fn at(&self, address: SocketAddr) -> Option<&Server> {
-        if address.port() != self.port {
+        if address.ip() != NOBODY_4 && address.ip() != NOBODY_6 {
             return None;
         }
-        let number = match address.ip() {
-            IpAddr::V4(ip) => match ip.octets() {
-                [192, 0, 2, number] => usize::from(number),
-                _ => return None,
-            },
-            IpAddr::V6(ip) => match ip.segments() {
-                [0x2001, 0xdb8, 0, 0, 0, 0, 0, number] => usize::from(number),
-                _ => return None,
-            },
-        };
-        let (server, _) = self.servers.get(number.checked_sub(1)?)?;
+        let number = address.port().checked_sub(self.first_port)?;
+        let (server, _) = self.servers.get(usize::from(number))?;
         Some(server)
     }
 
@@ -135,19 +129,19 @@ mod tests {
                 .split('?')
                 .next()
                 .unwrap();
-            let addresses = all.resolve(place).unwrap();
-            assert_eq!(
-                addresses
-                    .iter()
-                    .map(SocketAddr::is_ipv4)
-                    .collect::<Vec<_>>(),
-                [true, false]
-            );
+            let (found, addresses) = all.resolve(place).unwrap();
+            assert_eq!(found, server);
+            assert_eq!(addresses.map(|a| a.is_ipv4()), [true, false]);
             for address in addresses {
                 assert_eq!(all.at(address), Some(&server));
-                assert_eq!(all.at(SocketAddr::new(address.ip(), all.port - 1)), None);
+                assert_eq!(
+                    all.at(SocketAddr::new([192, 0, 2, 1].into(), address.port())),
+                    None
+                );
             }
         }
+        let ports = told.map(|url| all.resolve(&url[5..url.len() - 14]).unwrap().1[0].port());
+        assert_ne!(ports[0], ports[1]);
         let udp = "turn:a:1?transport=udp";
         assert_eq!(all.original(udp), Some((udp.to_owned(), Transport::Udp)));
     }
@@ -165,16 +159,12 @@ mod tests {
         ] {
             assert_eq!(all.resolve(host), None, "{host}");
         }
-        for ip in [
-            "192.0.2.0",
-            "192.0.2.2",
-            "192.0.3.1",
-            "2001:db8::",
-            "2001:db8::2",
-            "2001:db8:1::1",
-        ] {
-            let address = SocketAddr::new(ip.parse().unwrap(), all.port);
-            assert_eq!(all.at(address), None, "{ip}");
+        for port in [all.first_port - 1, all.first_port + 1] {
+            assert_eq!(
+                all.at(SocketAddr::new(NOBODY_4.into(), port)),
+                None,
+                "{port}"
+            );
         }
     }
 }

@@ -69,7 +69,7 @@ pub(super) async fn carry(road: Road, mut waiting: mpsc::Receiver<Vec<u8>>, arri
             Err(error) => {
                 tracing::debug!("{} from {}: {error}", road.server, road.local);
                 if !std::mem::replace(&mut told, true) {
-                    let _ = road.troubles.try_send(words(&road.server, &error));
+                    let _ = road.troubles.try_send(not_reached(&road.server, &error));
                 }
             }
         }
@@ -80,7 +80,8 @@ pub(super) async fn carry(road: Road, mut waiting: mpsc::Receiver<Vec<u8>>, arri
     }
 }
 
-fn words(server: &Server, error: &io::Error) -> String {
+/// Why there is no way by this server, for people.
+pub(crate) fn not_reached(server: &Server, error: &io::Error) -> String {
     match Distrust::in_error(error) {
         Some(why) => format!("the TURN server {server} is not believed: {why}"),
         None => format!(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
@@ -33,6 +34,9 @@ impl Actor {
 
     async fn perform(&mut self, step: Step) -> Result<(), String> {
         match step {
+            Step::Offer { restart: true } if !self.engine.can_restart() => {
+                Err("the network is not ready for a restart; it is tried again".to_owned())
+            }
             Step::Offer { restart } => self.offer(restart).await.map_err(|e| e.to_string()),
             Step::Rollback => {
                 let rollback = RTCSessionDescription::rollback(None).map_err(|e| e.to_string())?;
@@ -99,10 +103,9 @@ impl Actor {
         if !std::mem::replace(&mut self.prepared, true) {
             self.prepare().await?;
         }
-        if restart {
-            self.engine.connection.restart_ice().await?;
-        }
-        let offer = self.engine.connection.create_offer(None).await?;
+        // Not by `restart_ice`, which begins to gather before there are new credentials to gather for.
+        let options = restart.then_some(RTCOfferOptions { ice_restart: true });
+        let offer = self.engine.connection.create_offer(options).await?;
         let text = offer.sdp.clone();
         self.engine.connection.set_local_description(offer).await?;
         self.tell(PeerEvent::Signal(Signal::Description(Description {

@@ -125,3 +125,23 @@ fn a_relayed_candidate_names_its_server_as_it_was_asked_for() {
     put_server(&mut host, &servers);
     assert_eq!(host.get("relayProtocol"), None);
 }
+
+#[test]
+fn a_pair_leads_to_the_dictionaries_of_its_candidates() {
+    let Value::Object(entries) = json!({
+        "RTCLocalIceCandidate_a": {"type": "local-candidate"},
+        "RTCRemoteIceCandidate_b": {"type": "remote-candidate"},
+        "P": {"type": "candidate-pair", "localCandidateId": "a", "remoteCandidateId": "b"},
+        "Q": {"type": "candidate-pair", "localCandidateId": "a", "remoteCandidateId": "c"},
+    }) else {
+        unreachable!()
+    };
+    let merged = merge(entries, &Ledger::default());
+    assert_eq!(merged["P"]["localCandidateId"], "RTCLocalIceCandidate_a");
+    assert_eq!(merged["P"]["remoteCandidateId"], "RTCRemoteIceCandidate_b");
+    let learnt = &merged[merged["Q"]["remoteCandidateId"]
+        .as_str()
+        .unwrap_or_default()];
+    assert_eq!(learnt["type"], "remote-candidate");
+    assert_eq!(learnt["candidateType"], "prflx");
+}

@@ -46,7 +46,7 @@ async fn chat_before_it_is_open_is_an_error() {
 async fn an_address_that_is_not_ours_cannot_be_bound() {
     let (tell, _events) = tokio::sync::mpsc::channel(1);
     let mut config = config(true);
-    config.bind = vec![[192, 0, 2, 1].into()];
+    config.network.bind = vec![[192, 0, 2, 1].into()];
     let error = crate::peer::Peer::start(config, tell).await.unwrap_err();
     assert!(matches!(error, PeerError::Open(_)), "{error}");
 }

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, EncodedSound, SoundLevel, VideoCodec};
+use crate::net::interfaces::Choice;
 use crate::peer::{ConnectionState, Description, Peer, PeerConfig, PeerEvent, SdpType, Signal};
 
 /// No condition takes longer on a machine that is merely busy.
@@ -21,7 +22,10 @@ pub(super) struct End {
 pub(super) fn config(polite: bool) -> PeerConfig {
     PeerConfig {
         polite,
-        bind: vec![[127, 0, 0, 1].into()],
+        network: Choice {
+            bind: vec![[127, 0, 0, 1].into()],
+            ..Choice::default()
+        },
         mdns: false,
         ..PeerConfig::default()
     }

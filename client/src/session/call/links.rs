@@ -25,6 +25,8 @@ impl Call {
             ice_servers: self.ice_servers.clone(),
             trust: self.options.trust.clone(),
             relay_only: self.options.relay_only,
+            network: self.options.network.clone(),
+            ice_tcp: self.options.ice_tcp,
             video_codecs: recordable(&self.options),
             polite,
             send_audio: self.audio.is_some(),
@@ -233,6 +235,8 @@ impl Call {
 
     pub(super) async fn look_after_connections(&mut self) {
         let now = Instant::now();
+        // Without a network a restart would find no address to offer.
+        let away = self.networks.is_away();
         let mut restart = Vec::new();
         let mut lost = Vec::new();
         for (id, far) in &mut self.far {
@@ -243,7 +247,11 @@ impl Call {
             let unwell = now.saturating_duration_since(since);
             if unwell >= LOST_AFTER {
                 lost.push(id.clone());
-            } else if far.present && !far.by_http && unwell >= RESTART_AFTER * (far.restarts + 1) {
+            } else if far.present
+                && !far.by_http
+                && !away
+                && unwell >= RESTART_AFTER * (far.restarts + 1)
+            {
                 far.restarts += 1;
                 restart.push(Arc::clone(&link.peer));
             }

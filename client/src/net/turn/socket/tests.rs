@@ -36,7 +36,7 @@ async fn rig(transport: &str) -> Rig {
         _ => servers.url_for_engine(&format!("turn:127.0.0.1:{port}?transport=tcp")),
     };
     let place = told.trim_start_matches("turn:").split('?').next().unwrap();
-    let address = servers.resolve(place).unwrap()[0];
+    let address = servers.resolve(place).unwrap().1[0];
     let (sender, troubles) = mpsc::channel(8);
     let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     udp.set_nonblocking(true).unwrap();

@@ -1,0 +1,8 @@
+//! The client's own files.
+
+#[path = "../../client/src/net/turn/framing.rs"]
+mod framing;
+
+pub mod turn {
+    pub use super::framing;
+}
