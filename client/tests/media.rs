@@ -20,6 +20,7 @@ use rtc_client::media::send::adapt::Degradation;
 use rtc_client::media::send::audio::{AudioSend, AudioSettings};
 use rtc_client::media::send::video::{VideoSend, VideoSettings};
 use rtc_client::media::tones::receive::Heard;
+use rtc_client::net::interfaces::Choice;
 use rtc_client::peer::{ConnectionState, Peer, PeerConfig, PeerEvent};
 use tokio::sync::mpsc;
 
@@ -44,7 +45,10 @@ impl SoundSink for Seen {
 async fn call(codec: VideoCodec, frames: u64) -> (MarksSummary, u64) {
     let config = |polite| PeerConfig {
         video_codecs: vec![codec],
-        bind: vec![[127, 0, 0, 1].into()],
+        network: Choice {
+            bind: vec![[127, 0, 0, 1].into()],
+            ..Choice::default()
+        },
         mdns: false,
         polite,
         ..PeerConfig::default()

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! namespace "public": a bridge, and the server at 203.0.113.1
-//!   ├── a host with a public address
+//!   ├── a host with public addresses, 203.0.113.1N and 2001:db8:113::N
 //!   └── a router that is a NAT (nftables) ── a host at 10.0.N.2
 //! ```
 //!
@@ -93,6 +93,11 @@ impl Internet {
         let outside = format!("203.0.113.{}", 10 + number);
         if nat == Nat::None {
             self.cable(&namespace, "eth0", &format!("{outside}/24"))?;
+            // Not looked for twice in a network that nobody else is in, so that it is there at once.
+            let six = format!("2001:db8:113::{number}/64");
+            ip(&[
+                "-n", &namespace, "addr", "add", &six, "dev", "eth0", "nodad",
+            ])?;
         } else {
             let router = self.namespace(&format!("nat{number}"))?;
             self.cable(&router, "out", &format!("{outside}/24"))?;

@@ -18,13 +18,18 @@ enum Way {
     Relayed(Option<String>),
 }
 
-/// The way that a client's statistics tell of.
-fn way(event: &Value) -> Option<Way> {
+/// The two candidates that a client's statistics say are in use, ours first.
+fn candidates(event: &Value) -> Option<[Option<&Value>; 2]> {
     let report = event["report"].as_object()?;
     let transport = report.values().find(|s| s["type"] == "transport")?;
     let pair = report.get(transport["selectedCandidatePairId"].as_str()?)?;
-    let [local, remote] = ["localCandidateId", "remoteCandidateId"]
-        .map(|key| pair[key].as_str().and_then(|id| report.get(id)));
+    let candidate = |key: &str| pair[key].as_str().and_then(|id| report.get(id));
+    Some(["localCandidateId", "remoteCandidateId"].map(candidate))
+}
+
+/// The way that they are of.
+fn way(event: &Value) -> Option<Way> {
+    let [local, remote] = candidates(event)?;
     let is_relay = |one: Option<&Value>| one.is_some_and(|one| one["candidateType"] == "relay");
     Some(if is_relay(local) {
         let by = local.and_then(|local| local["relayProtocol"].as_str());
@@ -111,6 +116,45 @@ async fn hosts_with_public_addresses_meet_there() {
     let _alone = alone().await;
     let ways = call([Nat::None, Nat::None], &[]).await;
     assert_eq!(ways, [Way::Straight, Way::Straight]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_uses_the_family_the_interface_and_the_ports_that_it_is_told() {
+    let _alone = alone().await;
+    let mut internet = Internet::new().unwrap();
+    let server = server(&internet).await;
+    let [a, b] = [Nat::None, Nat::None].map(|nat| internet.host(nat).unwrap());
+    let told = ["--ipv6", "--ports", "50000-50009", "--interface", "eth0"];
+    let mut ann = client(
+        &a,
+        &server,
+        "ann",
+        &[&["--until-alone"], &told[..]].concat(),
+    );
+    ann.wait_for("joined", |_| true).await.unwrap();
+    let bob = client(&b, &server, "bob", &[]);
+    let event = ann
+        .wait_for("stats", |event| way(event).is_some())
+        .await
+        .unwrap();
+    let local = candidates(&event).unwrap()[0].unwrap();
+    assert_eq!(local["address"], "2001:db8:113::1", "{local:#}");
+    let port = local["port"].as_u64().unwrap();
+    assert!((50_000..50_010).contains(&port), "{local:#}");
+    bob.signal("INT").unwrap();
+    for one in [bob, ann] {
+        assert_eq!(one.ended(PATIENCE).await.unwrap().code, Some(0));
+    }
+    // What is not there is named, with what is.
+    let wrong = client(&a, &server, "ann", &["--interface", "eth7"]);
+    let ended = wrong.ended(PATIENCE).await.unwrap();
+    assert_eq!(ended.code, Some(2), "{ended:#?}");
+    assert!(
+        ended
+            .stderr
+            .contains("eth0 (203.0.113.11, 2001:db8:113::1)"),
+        "{ended:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

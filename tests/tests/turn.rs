@@ -195,7 +195,7 @@ async fn relayed(server: &Deployed, more: &[&str], protocol: &str) {
         let ended = one.ended(PATIENCE).await.unwrap();
         assert_eq!(ended.code, Some(0), "{ended:#?}");
         let peer = &ended.summary().unwrap()["peers"][0];
-        assert_eq!(peer["marks"]["missing"], 0, "{peer:#}");
+        assert_eq!(peer["marks"]["unreadable"], 0, "{peer:#}");
     }
 }
 
