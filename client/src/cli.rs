@@ -329,6 +329,11 @@ pub(crate) struct NetworkFlags {
     /// ports that the other reaches, which are those of --ports.
     #[arg(long)]
     pub(crate) ice_tcp: bool,
+
+    /// Tell the others names in place of this machine's addresses, which only its own network resolves (mDNS). Those of IPv6
+    /// are not told at all.
+    #[arg(long)]
+    pub(crate) mdns: bool,
 }
 
 /// What was typed and is never printed.

@@ -3,6 +3,7 @@
 pub mod change;
 mod consent;
 mod handshake;
+pub mod hidden;
 pub mod impair;
 mod impaired;
 pub mod interfaces;

@@ -199,6 +199,8 @@ pub struct CallOptions {
     pub network: Choice,
     /// The others may come by TCP.
     pub ice_tcp: bool,
+    /// Our addresses are told by names that only the local network resolves.
+    pub hide_addresses: bool,
     /// `--impair`.
     pub impairment: Option<Spec>,
 }
@@ -403,6 +405,7 @@ impl CallOptions {
             until_alone: join.until_alone,
             relay_only: join.relay_only,
             ice_tcp: join.network.ice_tcp,
+            hide_addresses: join.network.mdns,
             network: network::choice(join.network)?,
             ice_servers: join
                 .ice_server

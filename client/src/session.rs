@@ -74,6 +74,11 @@ pub enum StartError {
     /// The file for the others' sound.
     #[error(transparent)]
     Wav(#[from] WavError),
+    /// `--mdns` without multicast.
+    #[error(
+        "--mdns: this machine has no multicast ({0}), so nobody could resolve its names; leave --mdns away, or use --relay-only"
+    )]
+    Hide(#[source] std::io::Error),
     /// The system gave no thread.
     #[error("the system gave no thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -85,9 +90,12 @@ impl StartError {
     pub fn ending(&self) -> Ending {
         match self {
             Self::Signaling(error) => signals::ending(error),
-            Self::Source(_) | Self::Record(_) | Self::Mixed(_) | Self::Wav(_) | Self::Thread(_) => {
-                Ending::Failed
-            }
+            Self::Source(_)
+            | Self::Record(_)
+            | Self::Mixed(_)
+            | Self::Wav(_)
+            | Self::Hide(_)
+            | Self::Thread(_) => Ending::Failed,
         }
     }
 }

@@ -98,6 +98,7 @@ impl Internet {
             ip(&[
                 "-n", &namespace, "addr", "add", &six, "dev", "eth0", "nodad",
             ])?;
+            gateway(&namespace, SERVER)?;
         } else {
             let router = self.namespace(&format!("nat{number}"))?;
             self.cable(&router, "out", &format!("{outside}/24"))?;
@@ -106,7 +107,7 @@ impl Internet {
             ip(&[&["-n", &router, "link", "add", "in"], &pair[..]].concat())?;
             up(&router, "in", &format!("{gateway}/24"))?;
             up(&namespace, "eth0", &format!("{inside}/24"))?;
-            ip(&["-n", &namespace, "route", "add", "default", "via", &gateway])?;
+            self::gateway(&namespace, &gateway)?;
             inside_of(&router, &["sysctl", "-qw", "net.ipv4.ip_forward=1"])?;
             inside_of(&router, &["nft", &rules(nat, &inside)])?;
         }
@@ -121,6 +122,7 @@ impl Internet {
         ip(&["-n", &host.namespace, "link", "del", "eth0"])?;
         let address = format!("203.0.113.{}", 100 + host.number);
         self.cable(&host.namespace, "eth1", &format!("{address}/24"))?;
+        gateway(&host.namespace, SERVER)?;
         Ok(address)
     }
 
@@ -134,6 +136,8 @@ impl Internet {
         let pair = ["type", "veth", "peer", "name", "here", "netns", &public];
         ip(&[&["link", "add", here], &pair[..]].concat())?;
         ip(&["-n", &public, "link", "set", "here", "master", "br0", "up"])?;
+        // No address of its own that is ready later: browsers break off what they do when the network changes.
+        ip(&["link", "set", here, "addrgenmode", "none"])?;
         ip(&["addr", "add", "203.0.113.200/24", "dev", here])?;
         ip(&["link", "set", here, "up"])
     }
@@ -172,6 +176,11 @@ impl Drop for Internet {
 fn up(namespace: &str, interface: &str, place: &str) -> anyhow::Result<()> {
     ip(&["-n", namespace, "addr", "add", place, "dev", interface])?;
     ip(&["-n", namespace, "link", "set", interface, "up"])
+}
+
+/// Where everything else goes; what is said to many finds its way by this, too.
+fn gateway(namespace: &str, address: &str) -> anyhow::Result<()> {
+    ip(&["-n", namespace, "route", "add", "default", "via", address])
 }
 
 fn ip(arguments: &[&str]) -> anyhow::Result<()> {

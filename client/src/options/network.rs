@@ -135,6 +135,7 @@ mod tests {
             ipv4,
             ipv6: false,
             ice_tcp: false,
+            mdns: false,
         };
         chosen(&typed, &machine()).map_err(|error| error.to_string())
     }

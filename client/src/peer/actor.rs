@@ -302,7 +302,13 @@ impl Actor {
 
     async fn callback(&mut self, callback: Callback) {
         match callback {
-            Callback::Candidate(candidate) => {
+            Callback::Candidate(mut candidate) => {
+                if let Some(hidden) = &self.config.hidden {
+                    match hidden.candidate(&candidate.candidate) {
+                        Some(seen) => candidate.candidate = seen,
+                        None => return,
+                    }
+                }
                 self.tell(PeerEvent::Signal(Signal::Candidate(candidate)));
             }
             Callback::EndOfCandidates => self.tell(PeerEvent::Signal(Signal::EndOfCandidates)),

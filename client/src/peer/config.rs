@@ -3,6 +3,7 @@
 use crate::media::codec::AVAILABLE;
 use crate::media::frame::VideoCodec;
 use crate::net::Impairment;
+use crate::net::hidden::Hidden;
 use crate::net::interfaces::Choice;
 use crate::trust::Trust;
 
@@ -53,6 +54,8 @@ pub struct PeerConfig {
     pub ice_tcp: bool,
     /// Whether `.local` candidates of browsers are resolved (RFC 8828 hides addresses in them).
     pub mdns: bool,
+    /// Our own addresses are told by names that only the local network resolves.
+    pub hidden: Option<Hidden>,
     /// How bad the path is made, for trying out.
     pub impairment: Option<Impairment>,
 }
@@ -71,6 +74,7 @@ impl Default for PeerConfig {
             network: Choice::default(),
             ice_tcp: false,
             mdns: true,
+            hidden: None,
             impairment: None,
         }
     }

@@ -32,6 +32,7 @@ use crate::media::send::audio::AudioSend;
 use crate::media::send::video::VideoSend;
 use crate::net::Impairment;
 use crate::net::change::Networks;
+use crate::net::hidden::Hidden;
 use crate::options::{CallOptions, Purpose};
 use crate::output::PictureBoard;
 use crate::peer::{IceServer, Peer};
@@ -73,6 +74,7 @@ pub(super) struct Call {
     /// One path for all connections: they share its rate.
     impairment: Option<Impairment>,
     networks: Networks,
+    hidden: Option<Hidden>,
     room: String,
     /// What a browser opens to join us.
     page: String,
@@ -126,6 +128,11 @@ impl Call {
         for text in sources.notices.into_iter().chain(sink_notices) {
             let _ = events.try_send(Event::Notice { text });
         }
+        let hidden = match options.hide_addresses {
+            // Who wants to be hidden is not shown.
+            true => Some(Hidden::start().map_err(StartError::Hide)?),
+            false => None,
+        };
         let (server_sender, server_news) = mpsc::channel(QUEUE);
         let connect = signals::options(&options).map_err(SignalingError::from)?;
         let page = connect.target.page_url();
@@ -143,6 +150,7 @@ impl Call {
                 .as_ref()
                 .map(|spec| Impairment::new(spec, std::time::Instant::now())),
             networks: Networks::default(),
+            hidden,
             options,
             board,
             events,

@@ -110,9 +110,17 @@ impl Actor {
         self.engine.connection.set_local_description(offer).await?;
         self.tell(PeerEvent::Signal(Signal::Description(Description {
             kind: SdpType::Offer,
-            sdp: sdp::mend(&text),
+            sdp: self.shown(sdp::mend(&text)),
         })));
         Ok(())
+    }
+
+    /// Our description as the far side may see it.
+    fn shown(&self, text: String) -> String {
+        match &self.config.hidden {
+            Some(hidden) => hidden.description(&text),
+            None => text,
+        }
     }
 
     async fn answer(&mut self) -> webrtc::error::Result<()> {
@@ -130,7 +138,7 @@ impl Actor {
         };
         self.tell(PeerEvent::Signal(Signal::Description(Description {
             kind: SdpType::Answer,
-            sdp: text,
+            sdp: self.shown(text),
         })));
         self.begin().await;
         Ok(())

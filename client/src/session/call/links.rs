@@ -27,6 +27,7 @@ impl Call {
             relay_only: self.options.relay_only,
             network: self.options.network.clone(),
             ice_tcp: self.options.ice_tcp,
+            hidden: self.hidden.clone(),
             video_codecs: recordable(&self.options),
             polite,
             send_audio: self.audio.is_some(),
