@@ -228,6 +228,15 @@ pub(crate) struct Media {
     )]
     pub(crate) audio_red: String,
 
+    /// Send repair packets with pictures (ULPFEC in RED), where the far side takes them: auto (by losses and round trip), on or off.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Media"
+    )]
+    pub(crate) fec: String,
+
     /// Press these keys of a telephone (DTMF) for everybody who gets connected: 0 to 9, *, #, A to D, and , for a pause of 2 s.
     #[arg(long, value_name = "KEYS", help_heading = "Media")]
     pub(crate) dtmf: Option<String>,

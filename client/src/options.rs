@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rtc_fec::protect::When;
 use rtc_protocol::{AuthToken, Name};
 
 mod network;
@@ -167,6 +168,8 @@ pub struct CallOptions {
     pub dtx: bool,
     /// Keys of a telephone that everybody hears at first.
     pub dtmf: Vec<Step>,
+    /// When repair packets are sent with pictures.
+    pub fec: When,
     /// When sound is sent twice.
     pub audio_red: Redundancy,
     /// What is done to a live microphone's sound.
@@ -390,6 +393,8 @@ impl CallOptions {
                 Some(keys) => dialled(keys)
                     .map_err(|error| OptionError::new("--dtmf", keys, error.to_string()))?,
             },
+            fec: When::named(&join.fec)
+                .ok_or_else(|| OptionError::new("--fec", &join.fec, "write auto, on or off"))?,
             audio_red: Redundancy::named(&join.audio_red).ok_or_else(|| {
                 OptionError::new("--audio-red", &join.audio_red, "write auto, on or off")
             })?,

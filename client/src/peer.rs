@@ -19,6 +19,7 @@ mod config;
 mod dial;
 mod engine;
 mod event;
+mod fec;
 mod local;
 mod nack;
 mod negotiation;

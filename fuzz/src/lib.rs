@@ -10,6 +10,7 @@ mod media;
 mod net;
 #[allow(dead_code, reason = "some of it is for the client alone")]
 mod peer;
+pub mod fec;
 pub mod server;
 
 pub use peer::targets as client;

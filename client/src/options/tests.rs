@@ -161,6 +161,7 @@ fn wrong_values_are_refused_with_the_flag_and_what_to_write() {
         ["--codec", "av1,vp8"],
         ["--degradation", "gracefully"],
         ["--audio-red", "sometimes"],
+        ["--fec", "sometimes"],
         ["--rotate", "45"],
         ["--scalability", "L3T3"],
         ["--dtmf", "12x"],

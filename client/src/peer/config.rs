@@ -1,5 +1,7 @@
 //! What a peer connection is opened with.
 
+use rtc_fec::protect::When;
+
 use crate::media::codec::AVAILABLE;
 use crate::media::frame::VideoCodec;
 use crate::net::Impairment;
@@ -46,6 +48,8 @@ pub struct PeerConfig {
     pub send_audio: bool,
     /// We have pictures to send.
     pub send_video: bool,
+    /// When repair packets are sent along with pictures; without, none are agreed on.
+    pub fec: When,
     /// What our description says of the sound that we take and send.
     pub sound: SoundOffer,
     /// Which addresses and ports of this machine are used.
@@ -70,6 +74,7 @@ impl Default for PeerConfig {
             polite: false,
             send_audio: true,
             send_video: true,
+            fec: When::default(),
             sound: SoundOffer::default(),
             network: Choice::default(),
             ice_tcp: false,

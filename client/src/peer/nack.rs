@@ -25,11 +25,13 @@ use gaps::Gaps;
 /// Streams that are watched; a far side cannot make it more.
 const STREAMS: usize = 64;
 
-/// Whether retransmissions of the stream were agreed on.
+/// Whether retransmissions of the stream were agreed on. What comes as RED has no feedback of its own, what is in it has.
 pub(super) fn is_repaired(info: &StreamInfo) -> bool {
-    info.rtcp_feedback
-        .iter()
-        .any(|feedback| feedback.typ == "nack" && feedback.parameter.is_empty())
+    info.mime_type.eq_ignore_ascii_case("video/red")
+        || info
+            .rtcp_feedback
+            .iter()
+            .any(|feedback| feedback.typ == "nack" && feedback.parameter.is_empty())
 }
 
 /// See the module.

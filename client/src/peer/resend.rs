@@ -16,6 +16,7 @@ use rtc::sansio::Protocol;
 use rtc::shared::TransportContext;
 use rtc::shared::error::Error;
 
+use super::fec;
 use super::nack::is_repaired;
 use super::rtcp::Feedback;
 use history::History;
@@ -75,6 +76,7 @@ impl Resend {
             return;
         };
         let round_trip = self.feedback.round_trip();
+        let agreed = self.feedback.fec.sending();
         for pair in &nack.nacks {
             let following = (0..16_u16).filter(|bit| pair.lost_packets >> bit & 1 == 1);
             let asked = following.map(|bit| pair.packet_id.wrapping_add(bit + 1));
@@ -82,9 +84,13 @@ impl Resend {
                 let Some(original) = stream.history.again(now, sequence, round_trip) else {
                     continue;
                 };
+                // The stream of retransmissions is for what is in RED. Repair packets are not worth it.
+                let Some(original) = fec::unpacked(original, agreed) else {
+                    continue;
+                };
                 let packet = match &mut stream.rtx {
-                    Some(rtx) => rtx.wrap(original),
-                    None => original.clone(),
+                    Some(rtx) => rtx.wrap(&original),
+                    None => original,
                 };
                 self.writes.push_back(TaggedPacket {
                     now,

@@ -20,6 +20,7 @@ use rtc::shared::error::Error;
 use tokio::sync::watch;
 
 use super::event;
+use super::fec::{self, Fec};
 use super::rtp_clock::{self, RtpClock};
 use crate::media::clock::Timestamp;
 
@@ -76,6 +77,8 @@ pub(super) struct Ledger {
     pub(super) clock_rates: HashMap<u32, u32>,
     /// What our streams tell the time by, by SSRC.
     clocks: HashMap<u32, RtpClock>,
+    /// What came by repair packets, by SSRC of the stream that they repair.
+    pub(super) repairs: HashMap<u32, fec::Counts>,
     /// The newest round trip that a report of any stream told.
     round_trip: Option<Duration>,
     /// How long the far side takes to send again what it is asked for, smoothed.
@@ -237,6 +240,8 @@ const fn signed24(bits: u32) -> i32 {
 #[derive(Clone, Debug)]
 pub(super) struct Feedback {
     ledger: Arc<Mutex<Ledger>>,
+    /// What was agreed on about repair packets, and what came by them.
+    pub(super) fec: Fec,
     /// How often a key frame was asked for.
     pub(super) key_frames: watch::Sender<u64>,
     /// What the far side thinks its path carries, bits a second.
@@ -247,6 +252,7 @@ impl Default for Feedback {
     fn default() -> Self {
         Self {
             ledger: Arc::default(),
+            fec: Fec::default(),
             key_frames: watch::Sender::new(0),
             bitrate: watch::Sender::new(0),
         }
@@ -260,7 +266,9 @@ impl Feedback {
 
     /// All that was told so far.
     pub(super) fn ledger(&self) -> Ledger {
-        self.lock().clone()
+        let mut ledger = self.lock().clone();
+        ledger.repairs = self.fec.received();
+        ledger
     }
 
     /// How long something takes there and back, as far as anybody knows: who sends nothing gets no reports, but answers

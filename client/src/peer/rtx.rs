@@ -10,6 +10,8 @@ use rtc::rtp;
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 
+use super::fec::Fec;
+
 /// What a repair stream repairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Repaired {
@@ -19,14 +21,23 @@ struct Repaired {
 }
 
 /// Undoes RTX on received packets.
-#[derive(Default)]
 pub(super) struct UndoRtx {
+    fec: Fec,
     streams: HashMap<u32, Repaired>,
     reads: VecDeque<TaggedPacket>,
     writes: VecDeque<TaggedPacket>,
 }
 
 impl UndoRtx {
+    pub(super) fn new(fec: Fec) -> Self {
+        Self {
+            fec,
+            streams: HashMap::new(),
+            reads: VecDeque::new(),
+            writes: VecDeque::new(),
+        }
+    }
+
     /// Rewrites a retransmission in place. Packets of padding alone, which probe for
     /// bandwidth, stay as they are: feedback must tell that they arrived.
     ///
@@ -35,13 +46,19 @@ impl UndoRtx {
         let Some(repaired) = self.streams.get(&packet.header.ssrc) else {
             return false;
         };
-        if packet.header.payload_type != repaired.repair_payload_type || packet.payload.len() <= 2 {
+        // A stream that goes by more than one payload type is repaired by as many; the engine knows of the first.
+        let known = self.fec.repaired_by(packet.header.payload_type);
+        let first = packet.header.payload_type == repaired.repair_payload_type;
+        let Some(payload_type) = known.or_else(|| first.then_some(repaired.payload_type)) else {
+            return false;
+        };
+        if packet.payload.len() <= 2 {
             return false;
         }
         let original = packet.payload.split_to(2);
         packet.header.sequence_number = u16::from_be_bytes([original[0], original[1]]);
         packet.header.ssrc = repaired.ssrc;
-        packet.header.payload_type = repaired.payload_type;
+        packet.header.payload_type = payload_type;
         true
     }
 }
@@ -138,7 +155,7 @@ mod tests {
     }
 
     fn bound() -> UndoRtx {
-        let mut undo = UndoRtx::default();
+        let mut undo = UndoRtx::new(Fec::default());
         undo.bind_remote_stream(&StreamInfo {
             ssrc: 1000,
             payload_type: 96,
@@ -175,6 +192,18 @@ mod tests {
             assert_eq!(packet.header.payload_type, payload_type);
             assert_eq!(packet.header.sequence_number, 9);
             assert_eq!(packet.payload.as_ref(), payload);
+        }
+    }
+
+    #[test]
+    fn a_stream_by_two_payload_types_is_repaired_by_two() {
+        let mut undo = bound();
+        undo.fec.agree(None, None, vec![(97, 96), (115, 114)]);
+        for (repair, original) in [(97, 96), (115, 114)] {
+            let packet = through(&mut undo, 2000, repair, &[0x12, 0x34, 5, 6]);
+            assert_eq!(packet.header.ssrc, 1000);
+            assert_eq!(packet.header.payload_type, original);
+            assert_eq!(packet.header.sequence_number, 0x1234);
         }
     }
 

@@ -150,6 +150,39 @@ pub(super) fn formats(sdp: &str, kind: &str) -> Vec<Format> {
         .unwrap_or_default()
 }
 
+/// The payload types that repair packets go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Agreed {
+    /// Of what holds a media packet or a repair packet (RFC 2198).
+    pub(super) red: u8,
+    /// Of repair packets within (RFC 5109).
+    pub(super) ulpfec: u8,
+}
+
+/// The payload types of RED and of the repair packets in it, where a description has both for pictures.
+pub(super) fn repairs(sdp: &str) -> Option<Agreed> {
+    let formats = formats(sdp, "video");
+    let of = |name: &str| {
+        let found = formats.iter().find(|f| f.name.eq_ignore_ascii_case(name))?;
+        Some(found.payload_type)
+    };
+    Some(Agreed {
+        red: of("red")?,
+        ulpfec: of("ulpfec")?,
+    })
+}
+
+/// Payload types of retransmissions of pictures, and of what they repair (RFC 4588, section 8.1).
+pub(super) fn retransmissions(sdp: &str) -> Vec<(u8, u8)> {
+    let formats = formats(sdp, "video");
+    let repairs = formats
+        .iter()
+        .filter(|f| f.name.eq_ignore_ascii_case("rtx"));
+    repairs
+        .filter_map(|f| Some((f.payload_type, f.parameter("apt")?.parse().ok()?)))
+        .collect()
+}
+
 /// The id of a header extension in the first usable section of a kind (RFC 8285 section 5).
 pub(super) fn extension(sdp: &str, kind: &str, uri: &str) -> Option<u8> {
     section_of(sdp, kind)?

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rtc::ice::mdns::MulticastDnsMode;
-use rtc::interceptor::Slot;
+use rtc::interceptor::{ReceiverReportBuilder, SenderReportBuilder, Slot};
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpHeaderExtensionCapability, RtpCodecKind,
 };
@@ -12,10 +12,13 @@ use webrtc::error::Result;
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
     RTCConfigurationBuilder, RTCIceServer, RTCIceTransportPolicy, Registry, SettingEngineBuilder,
-    configure_rtcp_reports, configure_twcc_receiver_only,
+    configure_twcc_receiver_only,
 };
 
+use rtc_fec::protect::When;
+
 use super::config::{PeerConfig, SoundOffer};
+use super::fec::{ReceiveFec, SendFec};
 use super::nack::AskForLost;
 use super::resend::Resend;
 use super::rtcp::{Feedback, ReadRtcp};
@@ -49,9 +52,11 @@ const SILENT: Duration = Duration::from_secs(5);
 const WITHOUT_CONSENT: Duration = Duration::from_secs(25);
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
-/// Places in the engine's chain, counted from the wire: RTX is undone before the NACK
-/// generator at 7000; RTCP is read where every request and report of ours passes.
+/// Places in the engine's chain, counted from the wire: reports are of what came by itself (RFC 3550, section 6.4.1); RTX is undone and
+/// repair packets are used before the NACK generator at 7000; RTCP is read where every request and report of ours passes.
+const REPORT: usize = 6_400;
 const UNDO_RTX: usize = 6_500;
+const UNDO_FEC: usize = 6_550;
 const READ_RTCP: usize = 6_600;
 
 /// Opens a connection of the engine on `runtime`.
@@ -66,12 +71,24 @@ pub(super) async fn open(
     // Adds its feedback to every codec registered so far; ours name theirs themselves,
     // because RTX must not have any: retransmissions would be asked for again.
     let registry = configure_twcc_receiver_only(Registry::new(), &mut media)?;
-    let registry = configure_rtcp_reports(registry)
+    let registry = registry
+        .with(Slot::Custom(REPORT), ReceiverReportBuilder::new().build())
+        .with(Slot::SenderReport, SenderReportBuilder::new().build())
+        .with(Slot::FecEncoder, SendFec::new(feedback.clone(), config.fec))
+        .with(
+            Slot::Custom(UNDO_FEC),
+            ReceiveFec::new(feedback.fec.clone()),
+        )
         .with(Slot::NackResponder, Resend::new(feedback.clone()))
         .with(Slot::NackGenerator, AskForLost::new(feedback.clone()))
-        .with(Slot::Custom(UNDO_RTX), UndoRtx::default())
+        .with(Slot::Custom(UNDO_RTX), UndoRtx::new(feedback.fec.clone()))
         .with(Slot::Custom(READ_RTCP), ReadRtcp::new(feedback.clone()));
     register_codecs(&mut media, &config.video_codecs, config.sound)?;
+    if config.fec != When::Off {
+        for codec in repair_codecs() {
+            media.register_codec(codec, RtpCodecKind::Video)?;
+        }
+    }
     for (uri, kind) in [
         (MID_URI, RtpCodecKind::Audio),
         (MID_URI, RtpCodecKind::Video),
@@ -253,6 +270,27 @@ pub(super) fn audio_codecs(sound: SoundOffer) -> Vec<RTCRtpCodecParameters> {
     };
     let count = if sound.opus_alone { 1 } else { all.len() };
     all.into_iter().take(count).map(parameters).collect()
+}
+
+/// Repair packets (RFC 5109) in RED (RFC 2198), as Chromium names them. What repairs is not repaired itself: retransmissions are
+/// of what was in it.
+fn repair_codecs() -> [RTCRtpCodecParameters; 3] {
+    const RED: u8 = 114;
+    let codec = |name: &str, parameters: String, payload_type| RTCRtpCodecParameters {
+        rtp_codec: RTCRtpCodec {
+            mime_type: format!("video/{name}"),
+            clock_rate: 90_000,
+            channels: 0,
+            sdp_fmtp_line: parameters,
+            rtcp_feedback: Vec::new(),
+        },
+        payload_type,
+    };
+    [
+        codec("red", String::new(), RED),
+        codec("rtx", format!("apt={RED}"), 115),
+        codec("ulpfec", String::new(), 116),
+    ]
 }
 
 fn register_codecs(

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 use webrtc::peer_connection::{RTCStatsReport, RTCStatsReportEntry};
 
+use super::fec::Counts;
 use super::rtcp::{Ledger, Requests};
 use crate::net::turn::StandIns;
 
@@ -123,6 +124,7 @@ fn merge(mut entries: Map<String, Value>, ledger: &Ledger) -> Map<String, Value>
             remote_inbound(value, ssrc, ledger)
         } else {
             put_requests(value, ledger.sent.get(&ssrc));
+            put_repairs(value, ledger.repairs.get(&ssrc));
             let ticks = value["jitter"].as_f64().unwrap_or_default();
             value["jitter"] = json!(seconds(ledger, ssrc, ticks));
             remote_outbound(value, ssrc, ledger)
@@ -158,6 +160,15 @@ fn put_requests(value: &mut Value, requests: Option<&Requests>) {
     value["nackCount"] = json!(requests.nacks);
     value["pliCount"] = json!(requests.plis);
     value["firCount"] = json!(requests.firs);
+}
+
+/// What came by repair packets; the engine knows those of FlexFEC alone.
+fn put_repairs(value: &mut Value, repairs: Option<&Counts>) {
+    if let Some(repairs) = repairs {
+        value["fecPacketsReceived"] = json!(repairs.packets);
+        value["fecBytesReceived"] = json!(repairs.bytes);
+        value["fecPacketsDiscarded"] = json!(repairs.discarded);
+    }
 }
 
 fn remote_inbound(local: &Value, ssrc: u32, ledger: &Ledger) -> Option<(String, Value)> {

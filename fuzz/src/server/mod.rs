@@ -1,6 +1,7 @@
 //! What comes to the server.
 
 pub mod pages;
+pub mod relay;
 pub mod sockets;
 pub mod tokens;
 pub mod whip;
@@ -10,7 +11,7 @@ pub mod words;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("client_frame", words::client_frame),
     ("server_frame", words::server_frame),
     ("raw", words::raw),
@@ -24,4 +25,5 @@ pub const TARGETS: [Target; 13] = [
     ("publisher", whip::publisher),
     ("token", tokens::token),
     ("websocket", sockets::bytes),
+    ("relay", relay::bytes),
 ];

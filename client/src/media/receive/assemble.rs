@@ -94,6 +94,8 @@ pub struct Assembler {
     newest: Option<u64>,
     /// First packet of the next frame; `None` while waiting for a key frame.
     next: Option<u64>,
+    /// What the beginning of the frame before it said.
+    before: Glimpse,
     hole_since: Option<Timestamp>,
     /// How long it may wait.
     patience: Duration,
@@ -119,6 +121,7 @@ impl Assembler {
             held: BTreeMap::new(),
             newest: None,
             next: None,
+            before: Glimpse::default(),
             hole_since: None,
             patience: PATIENCE,
             heard: None,
@@ -258,7 +261,7 @@ impl Assembler {
 
     /// The next frame if it is whole: `Some(None)` where its packets hold no frame.
     fn take_next(&mut self) -> Option<Option<Frame>> {
-        let start = self.next?;
+        let start = self.after_repairs(self.next?);
         let end = self.whole_from(start)?;
         let mut key = false;
         let mut pieces = Pieces::new(self.codec);
@@ -271,6 +274,9 @@ impl Assembler {
             };
             key |= held.glimpse.key;
             timestamp = held.timestamp;
+            if held.glimpse.starts_frame {
+                self.before = held.glimpse;
+            }
             arrived =
                 Some(arrived.map_or(held.arrived, |first: Timestamp| first.min(held.arrived)));
             if !held.payload.is_empty() && fits {
@@ -288,6 +294,25 @@ impl Assembler {
             timestamp,
             arrived: arrived.unwrap_or_default(),
         }))
+    }
+
+    /// Where the next frame begins: at `next`, or behind a hole that holds none, as the frame behind it is the one after the frame before. What was
+    /// lost there were repair packets, and nobody sends those again.
+    fn after_repairs(&self, next: u64) -> u64 {
+        let mut pictures = self
+            .held
+            .range(next..)
+            .filter(|(_, held)| !held.payload.is_empty());
+        match pictures.next() {
+            Some((&index, held))
+                if index > next
+                    && held.glimpse.starts_frame
+                    && held.glimpse.follows(&self.before) =>
+            {
+                index
+            }
+            _ => next,
+        }
     }
 
     /// The last packet of the frame that begins at `start`, if nothing is missing up to it.
@@ -504,6 +529,40 @@ mod tests {
         let mut a = Assembler::new(VideoCodec::Vp8);
         a.push(at(0), vp8(1, 0, true, true, true));
         assert_eq!(frames(a.push(at(5_000), vp8(2, 1, true, true, false))), [1]);
+    }
+
+    /// As `vp8`, with a picture's number of 7 bits.
+    fn numbered(sequence: u16, picture: u8, first: bool, last: bool, key: bool) -> Packet {
+        let start = if first { 0x90 } else { 0x80 };
+        Packet {
+            payload: Bytes::from(vec![start, 0x80, picture, u8::from(!key), 7]),
+            ..vp8(sequence, picture.into(), first, last, key)
+        }
+    }
+
+    #[test]
+    fn a_lost_repair_packet_is_no_hole() {
+        let mut a = Assembler::new(VideoCodec::Vp8);
+        assert_eq!(
+            frames(a.push(at(0), numbered(1, 127, true, true, true))),
+            [127]
+        );
+        // 2 and 4 were repair packets and did not come; 3 was one and did.
+        let mut repair = numbered(3, 127, false, false, false);
+        repair.payload = Bytes::new();
+        assert!(frames(a.push(at(5), repair)).is_empty());
+        assert!(frames(a.push(at(33), numbered(5, 0, true, false, false))).is_empty());
+        assert_eq!(
+            frames(a.push(at(34), numbered(6, 0, false, true, false))),
+            [0]
+        );
+        // A hole within a picture, or before one that is not the next, stays one.
+        assert!(frames(a.push(at(66), numbered(8, 1, false, true, false))).is_empty());
+        assert!(frames(a.push(at(99), numbered(9, 2, true, true, false))).is_empty());
+        assert_eq!(
+            frames(a.push(at(110), numbered(7, 1, true, false, false))),
+            [1, 2]
+        );
     }
 
     #[test]

@@ -19,6 +19,21 @@ pub struct Glimpse {
     pub starts_frame: bool,
     /// The frame is one that decoding can start with.
     pub key: bool,
+    /// Its number among pictures, where the codec's payload tells one, and how many bits that has.
+    pub picture: Option<(u16, u8)>,
+}
+
+impl Glimpse {
+    /// Whether its picture is known to be the one after `other`'s.
+    #[must_use]
+    pub fn follows(&self, other: &Self) -> bool {
+        match (self.picture, other.picture) {
+            (Some((number, bits)), Some((before, same))) if bits == same => {
+                number == (before + 1) & ((1 << bits) - 1)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Looks at one payload without copying it.
@@ -35,16 +50,14 @@ pub fn glimpse(codec: VideoCodec, payload: &[u8]) -> Result<Glimpse, PayloadErro
             Ok(Glimpse {
                 starts_frame: first,
                 key,
+                picture: header.picture,
             })
         }
-        VideoCodec::Vp9 => {
-            let (starts_frame, key) = vp9::begins(payload).map_err(|problem| PayloadError {
-                codec,
-                size: payload.len(),
-                problem,
-            })?;
-            Ok(Glimpse { starts_frame, key })
-        }
+        VideoCodec::Vp9 => vp9::begins(payload).map_err(|problem| PayloadError {
+            codec,
+            size: payload.len(),
+            problem,
+        }),
         VideoCodec::Av1 => {
             // Only of key frames a payload tells that it is the first.
             let key = av1::begins_key(payload).map_err(|problem| PayloadError {
@@ -55,6 +68,7 @@ pub fn glimpse(codec: VideoCodec, payload: &[u8]) -> Result<Glimpse, PayloadErro
             Ok(Glimpse {
                 starts_frame: key,
                 key,
+                picture: None,
             })
         }
         VideoCodec::H264 => {
@@ -181,6 +195,8 @@ const FU_A: u8 = 28;
 struct Vp8Descriptor {
     start: bool,
     partition: u8,
+    /// Its number, and the bits of that.
+    picture: Option<(u16, u8)>,
     size: usize,
 }
 
@@ -194,12 +210,20 @@ fn vp8_descriptor(payload: &[u8]) -> Result<Vp8Descriptor, PayloadError> {
     let short = broken("it ends inside its descriptor");
     let first = *payload.first().ok_or(short)?;
     let mut size = 1;
+    let mut picture = None;
     if first & 0x80 != 0 {
         let extension = *payload.get(size).ok_or(short)?;
         size += 1;
         if extension & 0x80 != 0 {
-            let picture_id = *payload.get(size).ok_or(short)?;
-            size += if picture_id & 0x80 != 0 { 2 } else { 1 };
+            let high = *payload.get(size).ok_or(short)?;
+            if high & 0x80 != 0 {
+                let low = *payload.get(size + 1).ok_or(short)?;
+                picture = Some((u16::from_be_bytes([high & 0x7f, low]), 15));
+                size += 2;
+            } else {
+                picture = Some((high.into(), 7));
+                size += 1;
+            }
         }
         size += usize::from(extension & 0x40 != 0);
         size += usize::from(extension & 0x30 != 0);
@@ -210,6 +234,7 @@ fn vp8_descriptor(payload: &[u8]) -> Result<Vp8Descriptor, PayloadError> {
     Ok(Vp8Descriptor {
         start: first & 0x10 != 0,
         partition: first & 0x07,
+        picture,
         size,
     })
 }
@@ -290,7 +315,29 @@ mod tests {
         let payload = [0x90, 0xe0, 0x81, 0x02, 0x03, 0x20, 0x10, 0xaa];
         let seen = glimpse(VideoCodec::Vp8, &payload).unwrap();
         assert!(seen.starts_frame && seen.key);
+        assert_eq!(seen.picture, Some((0x102, 15)));
         assert_eq!(frame(VideoCodec::Vp8, &[&payload]), [0x10, 0xaa]);
+    }
+
+    #[test]
+    fn pictures_follow_each_other_across_the_end_of_their_numbers() {
+        let numbered = |number, bits| Glimpse {
+            picture: Some((number, bits)),
+            ..Glimpse::default()
+        };
+        for (before, after, bits, follows) in [
+            (5, 6, 7, true),
+            (127, 0, 7, true),
+            (127, 128, 15, true),
+            (0x7fff, 0, 15, true),
+            (5, 7, 7, false),
+            (6, 5, 7, false),
+        ] {
+            let (before, after) = (numbered(before, bits), numbered(after, bits));
+            assert_eq!(after.follows(&before), follows, "{before:?} {after:?}");
+        }
+        assert!(!Glimpse::default().follows(&Glimpse::default()));
+        assert!(!numbered(6, 7).follows(&numbered(5, 15)));
     }
 
     #[test]
@@ -299,7 +346,7 @@ mod tests {
             glimpse(VideoCodec::Vp8, &[0x10, 0x11]).unwrap(),
             Glimpse {
                 starts_frame: true,
-                key: false
+                ..Glimpse::default()
             }
         );
         assert_eq!(

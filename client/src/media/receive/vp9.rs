@@ -1,12 +1,13 @@
 //! The RTP payload of VP9, RFC 9628. Pure.
 
+use super::depacketize::Glimpse;
 use crate::media::bitstream::vp9;
 
 /// What stands before the frame's bytes (section 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Descriptor {
-    /// I: modulo 2^7 or 2^15.
-    pub(super) picture_id: Option<u16>,
+    /// I: and its bits, 7 or 15.
+    pub(super) picture_id: Option<(u16, u8)>,
     /// P: it refers to earlier pictures.
     pub(super) inter_predicted: bool,
     /// SID, where layers are told.
@@ -39,9 +40,9 @@ pub(super) fn descriptor(payload: &[u8]) -> Result<Descriptor, &'static str> {
     if has(0x80) {
         let id = bytes.next()?;
         found.picture_id = Some(if id & 0x80 == 0 {
-            u16::from(id)
+            (u16::from(id), 7)
         } else {
-            u16::from(id & 0x7f) << 8 | u16::from(bytes.next()?)
+            (u16::from(id & 0x7f) << 8 | u16::from(bytes.next()?), 15)
         });
     }
     if has(0x20) {
@@ -107,12 +108,16 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a payload begins a picture, and one that decoding can start with.
-pub(super) fn begins(payload: &[u8]) -> Result<(bool, bool), &'static str> {
+/// What a payload says about the picture that it is part of.
+pub(super) fn begins(payload: &[u8]) -> Result<Glimpse, &'static str> {
     let found = descriptor(payload)?;
     let first = found.begins && found.spatial.unwrap_or(0) == 0;
     let key = first && !found.inter_predicted && vp9::is_key(&payload[found.size..]);
-    Ok((first, key))
+    Ok(Glimpse {
+        starts_frame: first,
+        key,
+        picture: found.picture_id,
+    })
 }
 
 /// The layers of one picture on their way together.
@@ -202,7 +207,7 @@ mod tests {
         assert_eq!(
             found,
             Descriptor {
-                picture_id: Some(0x102),
+                picture_id: Some((0x102, 15)),
                 inter_predicted: true,
                 spatial: Some(2),
                 on_lower_layer: true,
@@ -217,7 +222,7 @@ mod tests {
     fn a_descriptor_of_flexible_mode_tells_what_it_refers_to() {
         // I P F B; 7-bit picture id; two differences.
         let found = descriptor(&[0xd8, 0x05, 0x03, 0x04, 0xaa]).unwrap();
-        assert_eq!((found.picture_id, found.size), (Some(5), 4));
+        assert_eq!((found.picture_id, found.size), (Some((5, 7)), 4));
         assert!(descriptor(&[0xd8, 0x05, 0x03, 0x05, 0x07, 0xaa]).is_err());
     }
 

@@ -16,7 +16,7 @@ use super::super::send::{AudioSending, Tones, VideoSending};
 use super::super::{PeerError, receive, sdp, setup, tone_names};
 use super::{Actor, CHAT};
 use crate::event::Kind;
-use crate::media::frame::SAMPLE_RATE;
+use crate::media::frame::{SAMPLE_RATE, VideoCodec};
 use crate::media::send::wishes::OpusWishes;
 use rtc_protocol::{Description, SdpType, Signal};
 
@@ -243,6 +243,8 @@ impl Actor {
         let mut goes = [true; 2];
         let mut level = None;
         let mut beside_opus = Vec::new();
+        let mut repairs = [None; 2];
+        let mut again = Vec::new();
         // The far side sends by the payload types that our description names (RFC 3264 section 5.1).
         if let Some(local) = self.engine.connection.local_description().await {
             self.offered = receive::Offered {
@@ -252,6 +254,8 @@ impl Actor {
                 colours: sdp::extension(&local.sdp, "video", setup::COLOURS_URI),
             };
             goes = ["audio", "video"].map(|kind| sdp::sends(&local.sdp, kind));
+            repairs[0] = sdp::repairs(&local.sdp);
+            again = sdp::retransmissions(&local.sdp);
             beside_opus = sdp::formats(&local.sdp, "audio");
         }
         // The engine's senders know codecs, and nothing of directions.
@@ -264,8 +268,11 @@ impl Actor {
             beside_opus = sdp::formats(&remote.sdp, "audio");
             beside_opus.retain(|f| ours.iter().any(|o| o.is_same(f)));
             goes[1] &= sdp::receives(&remote.sdp, "video");
+            repairs[1] = sdp::repairs(&remote.sdp).filter(|_| repairs[0].is_some());
         }
         let [audio_goes, video_goes] = goes;
+        let fec = self.engine.feedback.fec.clone();
+        fec.agree(repairs[0], None, again.clone());
         if let Some(sender) = &self.audio_sender {
             let formats = negotiated(&sender.engine).await;
             let red = beside_opus
@@ -315,6 +322,11 @@ impl Actor {
                 })
             },
         );
+        // Of other codecs nobody can tell a repair packet that was lost from a picture that was.
+        let [receiving, sent] = repairs;
+        let skips = |s: VideoSending| matches!(s.codec, VideoCodec::Vp8 | VideoCodec::Vp9);
+        let sent = sent.filter(|_| sending.is_some_and(skips));
+        fec.agree(receiving, sent, again);
         let format = sending.map(VideoSending::format);
         self.video_sending.send_replace(sending);
         if self.told != Some(format) {

@@ -1,8 +1,9 @@
 use proptest::prelude::*;
 
 use super::{
-    Format, MAX_BYTES, MAX_LINES, MAX_SECTIONS, Refused, check, choose_video, extension, formats,
-    mend, receives, role, section_kinds, sends, username_fragments, with_role,
+    Agreed, Format, MAX_BYTES, MAX_LINES, MAX_SECTIONS, Refused, check, choose_video, extension,
+    formats, mend, receives, repairs, retransmissions, role, section_kinds, sends,
+    username_fragments, with_role,
 };
 use crate::media::frame::VideoCodec::{Av1, H264, Vp8, Vp9};
 
@@ -77,6 +78,20 @@ fn a_header_extension_is_found_by_its_name() {
     assert_eq!(extension(&offer, "audio", "urn:z"), Some(5));
     assert_eq!(extension(&offer, "audio", "urn:w"), None);
     assert_eq!(extension(&offer, "video", "urn:x"), None);
+}
+
+#[test]
+fn what_repairs_pictures_is_read_with_what_it_repairs() {
+    let sdp = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 97 114 115 116\r\na=rtpmap:96 VP8/90000\r\n\
+        a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\na=rtpmap:114 red/90000\r\n\
+        a=rtpmap:115 rtx/90000\r\na=fmtp:115 apt=114\r\na=rtpmap:116 ulpfec/90000\r\n";
+    assert_eq!(retransmissions(sdp), [(97, 96), (115, 114)]);
+    let agreed = Agreed {
+        red: 114,
+        ulpfec: 116,
+    };
+    assert_eq!(repairs(sdp), Some(agreed));
+    assert_eq!(repairs(&sdp.replace("ulpfec", "flexfec")), None);
 }
 
 #[test]

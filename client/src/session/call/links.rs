@@ -37,6 +37,7 @@ impl Call {
                 dtx: self.options.dtx,
                 opus_alone: self.options.e2ee.is_some(),
             },
+            fec: self.options.fec,
             impairment: self.impairment.clone(),
             ..PeerConfig::default()
         };
