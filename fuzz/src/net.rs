@@ -1,7 +1,7 @@
 //! The client's own files.
 
 #[path = "../../client/src/net/turn/framing.rs"]
-mod framing;
+pub mod framing;
 
 pub mod turn {
     pub use super::framing;
