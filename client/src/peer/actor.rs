@@ -22,7 +22,7 @@ use super::send::{AudioSending, VideoSending};
 use super::{Command, PeerError, receive, send, setup, stats};
 use crate::event::Kind;
 use crate::media::send::wishes::OpusWishes;
-use rtc_protocol::Signal;
+use rtc_protocol::{Description, Signal};
 
 /// The label of the data channel that carries chat.
 const CHAT: &str = "chat";
@@ -91,6 +91,12 @@ pub(super) struct Actor {
     chat_open: bool,
     tracks: usize,
     prepared: bool,
+    /// The far side's last offer, as it came.
+    heard: String,
+    /// Our answer to it.
+    last_answer: Option<Description>,
+    /// Descriptions that we made.
+    descriptions: u64,
 }
 
 impl Actor {
@@ -127,6 +133,9 @@ impl Actor {
             chat_open: false,
             tracks: 0,
             prepared: false,
+            heard: String::new(),
+            last_answer: None,
+            descriptions: 0,
         };
         if let Err(error) = actor.add_tracks().await {
             actor.end().await;

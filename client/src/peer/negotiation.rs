@@ -4,8 +4,15 @@
 //! Inputs may come at any time; [`Negotiation::next`] hands out one step at a time to
 //! be performed on the engine, and [`Negotiation::done`] takes its outcome. So
 //! "making an offer" and "setting a remote answer" are simply the step in progress.
+//!
+//! A signaling link that comes back says again what may not have arrived, so every signal may be heard twice, in order.
+//! [`heard`] tells what a description heard again still means, and our answers name the offer that they answer.
+
+mod heard;
 
 use std::collections::VecDeque;
+
+use heard::{Heard, Offer};
 
 use rtc_protocol::{Candidate, Description, SdpType, Signal};
 
@@ -29,6 +36,8 @@ pub(super) enum Step {
     ApplyOffer(String),
     /// Answer the offer just set, set the answer and send it.
     Answer,
+    /// Send the last answer again: it may not have arrived.
+    AnswerAgain,
     /// Set the far side's answer.
     ApplyAnswer(String),
     /// Try an address.
@@ -60,6 +69,9 @@ pub(super) struct Negotiation {
     /// ICE username fragments of the far side's applied description.
     remote: Option<Vec<String>>,
     candidates: VecDeque<Candidate>,
+    heard: Heard,
+    /// Which offer of ours is open.
+    open: Option<String>,
 }
 
 impl Negotiation {
@@ -76,6 +88,8 @@ impl Negotiation {
             current: None,
             remote: None,
             candidates: VecDeque::new(),
+            heard: Heard::default(),
+            open: None,
         }
     }
 
@@ -124,6 +138,11 @@ impl Negotiation {
         self.current.clone()
     }
 
+    /// Tells the text of the offer just made.
+    pub(super) fn offered(&mut self, sdp: &str) {
+        self.open = super::sdp::version(sdp);
+    }
+
     /// Takes the outcome of the step that [`next`](Self::next) gave.
     pub(super) fn done(&mut self, succeeded: bool) {
         let Some(step) = self.current.take() else {
@@ -141,13 +160,23 @@ impl Negotiation {
                 self.plan.push_back(Step::Answer);
                 self.described(&sdp);
             }
-            (Step::Answer, true) => self.signaling = Signaling::Stable,
+            (Step::Answer, true) => {
+                self.signaling = Signaling::Stable;
+                self.heard.answered();
+            }
             (Step::ApplyAnswer(sdp), true) => {
                 self.signaling = Signaling::Stable;
+                self.heard.agreed(&sdp);
                 self.described(&sdp);
             }
             // An answer that cannot be set leaves our offer open: another may come.
-            (Step::Offer { .. } | Step::ApplyAnswer(_) | Step::AddCandidate(_), _) => {}
+            (
+                Step::Offer { .. }
+                | Step::ApplyAnswer(_)
+                | Step::AddCandidate(_)
+                | Step::AnswerAgain,
+                _,
+            ) => {}
             (Step::Rollback, false) => self.plan.clear(),
             (Step::ApplyOffer(_), false) => self.plan.clear(),
             (Step::Answer, false) => self.signaling = Signaling::Stable,
@@ -161,21 +190,30 @@ impl Negotiation {
                 sdp,
             }) => {
                 let collision = self.signaling != Signaling::Stable;
-                self.ignoring = collision && !self.polite;
-                if self.ignoring {
+                let ignored = collision && !self.polite;
+                let step = match self.heard.offer(&sdp, ignored) {
+                    Offer::New => Step::ApplyOffer(sdp),
+                    Offer::Answered => Step::AnswerAgain,
+                    Offer::Void => return,
+                };
+                self.ignoring = ignored;
+                if ignored {
                     return;
                 }
                 if collision {
                     self.plan.push_back(Step::Rollback);
                 }
-                self.plan.push_back(Step::ApplyOffer(sdp));
+                self.plan.push_back(step);
             }
             Signal::Description(Description {
                 kind: SdpType::Answer,
                 sdp,
             }) => {
-                // An answer to an offer taken back answers nothing.
-                if self.signaling == Signaling::HaveLocalOffer {
+                // An answer to an offer taken back answers nothing, and neither does one that was set before.
+                let told = super::sdp::answered(&sdp);
+                let other = told.is_some() && self.open.is_some() && told != self.open;
+                let waits = self.signaling == Signaling::HaveLocalOffer;
+                if waits && !other && !self.heard.is_old_answer(&sdp) {
                     self.ignoring = false;
                     self.plan.push_back(Step::ApplyAnswer(sdp));
                 }

@@ -216,6 +216,64 @@ pub(super) fn with_role(sdp: &str, role: &str) -> String {
         })
 }
 
+/// Begins the line by which an answer names its offer; others pass over it (RFC 8866 section 5.13).
+const ANSWERS: &str = "a=x-answers:";
+
+/// Which description of its maker's it is: id and version of the session, in the `o=` line.
+pub(super) fn version(sdp: &str) -> Option<String> {
+    let origin = sdp.lines().find_map(|line| line.strip_prefix("o="))?;
+    let mut words = origin.split_ascii_whitespace().skip(1);
+    Some(format!("{} {}", words.next()?, words.next()?))
+}
+
+/// Counts descriptions up (RFC 3264 section 8), which the engine does not.
+pub(super) fn with_version(sdp: &str, version: u64) -> String {
+    with_session_line(sdp, "o=", |origin| {
+        let mut words: Vec<String> = origin.split(' ').map(str::to_owned).collect();
+        if let Some(word) = words.get_mut(2) {
+            *word = version.to_string();
+        }
+        vec![words.join(" ")]
+    })
+}
+
+/// An answer that names its offer, where the offer has a version.
+pub(super) fn answering(sdp: &str, offer: &str) -> String {
+    match version(offer) {
+        Some(version) => with_session_line(sdp, "t=", |time| {
+            vec![time.to_owned(), format!("{ANSWERS}{version}")]
+        }),
+        None => sdp.to_owned(),
+    }
+}
+
+/// The offer that an answer names.
+pub(super) fn answered(sdp: &str) -> Option<String> {
+    sdp.lines()
+        .take_while(|line| !line.starts_with("m="))
+        .find_map(|line| line.strip_prefix(ANSWERS))
+        .map(|version| version.trim().to_owned())
+}
+
+/// A description with its first line of a kind replaced by others.
+fn with_session_line(sdp: &str, prefix: &str, replace: impl Fn(&str) -> Vec<String>) -> String {
+    let mut found = false;
+    let mut text = String::with_capacity(sdp.len() + 64);
+    for line in sdp.lines() {
+        let lines = if !found && line.starts_with(prefix) {
+            found = true;
+            replace(line)
+        } else {
+            vec![line.to_owned()]
+        };
+        for line in lines {
+            text.push_str(&line);
+            text.push_str("\r\n");
+        }
+    }
+    text
+}
+
 /// Whether a description's side sends media of a kind (RFC 3264 section 5.1).
 pub(super) fn sends(sdp: &str, kind: &str) -> bool {
     flows(sdp, kind, "a=recvonly")

@@ -55,6 +55,7 @@ impl Actor {
                     return Err(error.to_string());
                 }
                 self.agree(&text).await;
+                self.heard = text;
                 Ok(())
             }
             Step::Answer => {
@@ -62,6 +63,12 @@ impl Actor {
                 if let Err(error) = self.answer().await {
                     self.forget_offer().await;
                     return Err(error.to_string());
+                }
+                Ok(())
+            }
+            Step::AnswerAgain => {
+                if let Some(answer) = self.last_answer.clone() {
+                    self.tell(PeerEvent::Signal(Signal::Description(answer)));
                 }
                 Ok(())
             }
@@ -108,9 +115,12 @@ impl Actor {
         let offer = self.engine.connection.create_offer(options).await?;
         let text = offer.sdp.clone();
         self.engine.connection.set_local_description(offer).await?;
+        let sdp = self.shown(sdp::mend(&text));
+        let sdp = self.numbered(&sdp);
+        self.negotiation.offered(&sdp);
         self.tell(PeerEvent::Signal(Signal::Description(Description {
             kind: SdpType::Offer,
-            sdp: self.shown(sdp::mend(&text)),
+            sdp,
         })));
         Ok(())
     }
@@ -136,12 +146,22 @@ impl Actor {
                 text
             }
         };
-        self.tell(PeerEvent::Signal(Signal::Description(Description {
+        let text = self.shown(text);
+        let sdp = sdp::answering(&self.numbered(&text), &self.heard);
+        let answer = Description {
             kind: SdpType::Answer,
-            sdp: self.shown(text),
-        })));
+            sdp,
+        };
+        self.last_answer = Some(answer.clone());
+        self.tell(PeerEvent::Signal(Signal::Description(answer)));
         self.begin().await;
         Ok(())
+    }
+
+    /// The next description of ours.
+    fn numbered(&mut self, sdp: &str) -> String {
+        self.descriptions += 1;
+        sdp::with_version(sdp, self.descriptions)
     }
 
     /// Refuses a description that the engine should not see.
@@ -412,7 +432,7 @@ fn describe(step: &Step) -> &'static str {
         Step::Offer { .. } => "our offer failed",
         Step::Rollback => "our offer could not be taken back",
         Step::ApplyOffer(_) => "the far side's offer was refused",
-        Step::Answer => "the far side's offer could not be answered",
+        Step::Answer | Step::AnswerAgain => "the far side's offer could not be answered",
         Step::ApplyAnswer(_) => "the far side's answer was refused",
         Step::AddCandidate(_) => "a candidate of the far side was refused",
     }

@@ -1,4 +1,6 @@
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used, clippy::panic)]
+
+mod model;
 
 use std::collections::VecDeque;
 
@@ -99,6 +101,7 @@ impl Side {
                 engine.agreed = Some(offer);
                 self.say(SdpType::Answer, &text);
             }
+            Step::AnswerAgain => panic!("{name}: nothing is heard twice on this wire"),
             Step::ApplyAnswer(sdp) => {
                 let offer = engine.local_offer.take().expect("an offer that was made");
                 assert_eq!(first_line(&sdp), format!("answer to {offer}"), "{name}");
