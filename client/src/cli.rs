@@ -8,6 +8,7 @@ use rtc_protocol::AuthToken;
 
 use rtc_server::tls::Fingerprint;
 
+use crate::doctor::args::Doctor;
 use crate::load::args::Load;
 use crate::options::pipes::PipeFlags;
 use crate::preview::args::Preview;
@@ -45,6 +46,7 @@ Examples:
   rtc-client preview                         how you look and sound, without a call
   rtc-client devices                         what there is to see, hear and show with
   rtc-client join foo --video screen         show a screen
+  rtc-client doctor                          what works between here and the server, and what to do
   rtc-client load signaling                  how many calls a second a server sets up
 
 Exit codes:
@@ -66,6 +68,8 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at what works between here and a server, in half a minute at most: signaling, STUN, TURN, the path, devices.
+    Doctor(Box<Doctor>),
     /// Pass UDP on over a path as bad as you like, between any two programs.
     Impair(Impair),
     /// Put load on a server and measure how it bears it.
@@ -287,6 +291,11 @@ pub(crate) struct Media {
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 
+    /// Take lines of standard input as the screen does: /video SOURCE, /audio SOURCE, /share, /unshare, /hold, /unhold,
+    /// /mute, /camera, /dtmf KEYS, /quit; anything else is chat.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) commands: bool,
+
     /// Hang up after this long: 10s, 2m, 1h.
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Ending")]
     pub(crate) duration: Option<Duration>,
@@ -385,7 +394,7 @@ pub(crate) struct VoiceFlags {
 }
 
 /// Whom to believe to be the server.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct TlsFlags {
     /// Certificates (PEM) of an authority to trust beside the system's.
     #[arg(long, value_name = "FILE", env = "RTC_CLIENT_TLS_CA")]

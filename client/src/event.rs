@@ -1,5 +1,7 @@
 //! What happens in a call, as one stream that every view, test and program reads.
 
+pub mod doctor;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +149,20 @@ pub enum Event {
         /// Now muted?
         muted: bool,
     },
+    /// A peer holds the call: it takes nothing and sends nothing, until it takes it up again.
+    PeerHeld {
+        /// Who; our own peer where we hold it.
+        peer: PeerRef,
+        /// Now held?
+        held: bool,
+    },
+    /// Our picture or sound comes from another source now, or could not be taken from there.
+    SourceChanged {
+        /// Which sense.
+        kind: Kind,
+        /// Where from, as `--video` and `--audio` name it; `none` where nothing is sent.
+        source: String,
+    },
     /// A line of chat.
     Chat {
         /// From whom.
@@ -180,6 +196,8 @@ pub enum Event {
     },
     /// What our sources give, every second: of `rtc-client preview`.
     Preview(Preview),
+    /// What works between here and a server: of `rtc-client doctor`.
+    Doctor(doctor::Diagnosis),
     /// We left the room.
     Left {
         /// Why.

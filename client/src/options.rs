@@ -26,6 +26,7 @@ use crate::net::interfaces::Choice;
 use crate::signaling::ServerAddress;
 use crate::trust::Trust;
 pub use network::IceServerOption;
+pub(crate) use network::ice_server;
 pub use record::{RecordLayout, RecordOption, RecordTo};
 
 pub(crate) mod pipes;
@@ -72,6 +73,24 @@ pub enum AudioFrom {
     Pipe(SoundPipe),
     /// Nowhere: no sound is sent.
     None,
+}
+
+impl std::fmt::Display for VideoFrom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let which =
+            |f: &mut std::fmt::Formatter<'_>, kind: &str, which: &Option<String>| match which {
+                Some(which) => write!(f, "{kind}:{which}"),
+                None => f.write_str(kind),
+            };
+        match self {
+            Self::Camera(camera) => which(f, "camera", camera),
+            Self::Screen(screen) => which(f, "screen", screen),
+            Self::Test => f.write_str("test"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Pipe(pipe) => write!(f, "{}", pipe.from),
+            Self::None => f.write_str("none"),
+        }
+    }
 }
 
 impl AudioFrom {
@@ -188,6 +207,8 @@ pub struct CallOptions {
     pub record: Option<RecordOption>,
     /// The terminal.
     pub view: View,
+    /// Lines of standard input steer the call.
+    pub commands: bool,
     /// No person sits here: an ending is judged, not forgiven.
     pub headless: bool,
     /// Hang up after.
@@ -312,7 +333,14 @@ impl CallOptions {
             None if headless => AudioFrom::Tone(TONE_HZ),
             None => AudioFrom::Microphone(None),
         };
-        check_pipes(&purpose, &video, &audio)?;
+        check_pipes(&purpose, join.commands, &video, &audio)?;
+        if join.commands && view == View::Screen {
+            return Err(OptionError::new(
+                "--commands",
+                "",
+                "on the screen lines are typed after Enter; add --plain, --json or --headless to steer the call by standard input",
+            ));
+        }
         let speaker = match &join.speaker {
             Some(text) => speaker(text)?,
             None if headless => SoundTo::None,
@@ -405,6 +433,7 @@ impl CallOptions {
             speaker,
             record: record.transpose()?,
             view,
+            commands: join.commands,
             headless,
             duration: join.duration,
             until_alone: join.until_alone,
@@ -451,7 +480,12 @@ pub(crate) fn impairment(texts: &[String]) -> Result<Option<Spec>, OptionError> 
 }
 
 /// Each pipe has one reader, and standard input is not also where a call is answered.
-fn check_pipes(purpose: &Purpose, video: &VideoFrom, audio: &AudioFrom) -> Result<(), OptionError> {
+fn check_pipes(
+    purpose: &Purpose,
+    commands: bool,
+    video: &VideoFrom,
+    audio: &AudioFrom,
+) -> Result<(), OptionError> {
     one_reader_each(video, audio)?;
     let asks = matches!(
         purpose,
@@ -460,13 +494,13 @@ fn check_pipes(purpose: &Purpose, video: &VideoFrom, audio: &AudioFrom) -> Resul
             ..
         }
     );
-    if asks
+    if (asks || commands)
         && (video.pipe() == Some(&PipeFrom::Standard) || audio.pipe() == Some(&PipeFrom::Standard))
     {
         return Err(OptionError::new(
             "--video, --audio",
             "-",
-            "standard input is where the call is answered; take it with --auto-answer, or write into another: pipe:3",
+            "standard input is where the call is answered or steered; take it with --auto-answer and without --commands, or write into another: pipe:3",
         ));
     }
     Ok(())
@@ -488,6 +522,16 @@ const SIZE: (u32, u32) = (640, 360);
 
 /// And of a screen: writing is to be read.
 const SCREEN_SIZE: (u32, u32) = (1280, 720);
+
+/// The size to ask of a source that is taken in the middle of a call.
+pub(crate) fn size_for(video: &VideoFrom, size: (u32, u32)) -> (u32, u32) {
+    match video {
+        VideoFrom::Screen(_) if size == SIZE => SCREEN_SIZE,
+        VideoFrom::Screen(_) => size,
+        _ if size == SCREEN_SIZE => SIZE,
+        _ => size,
+    }
+}
 
 /// Music is left as it is, as browsers do with a stereo track.
 const fn voice(typed: cli::VoiceFlags, music: bool) -> VoiceSettings {
@@ -516,7 +560,8 @@ fn default_name() -> String {
         .unwrap_or_else(|| "guest".to_owned())
 }
 
-fn video(text: &str) -> Result<VideoFrom, OptionError> {
+/// `--video`, but for pipes.
+pub(crate) fn video(text: &str) -> Result<VideoFrom, OptionError> {
     match split(text) {
         ("camera", which) => Ok(VideoFrom::Camera(which.map(str::to_owned))),
         ("screen", which) => Ok(VideoFrom::Screen(which.map(str::to_owned))),
@@ -531,7 +576,8 @@ fn video(text: &str) -> Result<VideoFrom, OptionError> {
     }
 }
 
-fn audio(text: &str) -> Result<AudioFrom, OptionError> {
+/// `--audio`, but for pipes.
+pub(crate) fn audio(text: &str) -> Result<AudioFrom, OptionError> {
     match split(text) {
         ("mic", which) => Ok(AudioFrom::Microphone(which.map(str::to_owned))),
         ("tone", None) => Ok(AudioFrom::Tone(TONE_HZ)),

@@ -6,9 +6,10 @@
 
 use std::io;
 
-use crate::event::Event;
+use crate::event::{Event, Kind};
 
 pub mod board;
+pub mod command;
 pub mod json;
 pub mod lines;
 pub mod prompt;
@@ -41,6 +42,14 @@ pub enum Action {
     ToggleCamera,
     /// Press keys of a telephone.
     Dial(String),
+    /// Take the picture or the sound from another source, as `--video` and `--audio` name it.
+    Source(Kind, String),
+    /// Show a screen: the primary one, or which.
+    Share(Option<String>),
+    /// Show again what was shown before the screen.
+    Unshare,
+    /// Hold the call, or take it up again; without a word, the other way round.
+    Hold(Option<bool>),
     /// Take the call that rings.
     Answer,
     /// Do not take it.
@@ -84,6 +93,7 @@ pub(crate) mod testing {
     //! Events to try views on.
 
     use crate::event::LipSyncSummary;
+    use crate::event::doctor::{Diagnosis, Finding, Health};
     use crate::event::{
         Event, Kind, MarksSummary, PeerRef, PeerSummary, Preview, PreviewAudio, PreviewVideo,
         Summary, ToneSummary, Undecryptable,
@@ -148,6 +158,14 @@ pub(crate) mod testing {
                 kind: Kind::Audio,
                 muted: true,
             },
+            Event::PeerHeld {
+                peer: who.clone(),
+                held: true,
+            },
+            Event::SourceChanged {
+                kind: Kind::Video,
+                source: text.clone(),
+            },
             Event::Chat {
                 from: who.clone(),
                 text: text.clone(),
@@ -182,6 +200,18 @@ pub(crate) mod testing {
                     level_dbfs: -18.0,
                     peak_dbfs: -12.0,
                 }),
+            }),
+            Event::Doctor(Diagnosis {
+                findings: vec![Finding {
+                    check: "stun".into(),
+                    target: Some(text.clone()),
+                    health: Health::Ok,
+                    text: text.clone(),
+                    figures: [("roundTripMs".to_owned(), 1.5)].into(),
+                }],
+                advice: vec![text.clone()],
+                seconds: 1.5,
+                exit_code: 0,
             }),
             Event::Left {
                 reason: text.clone(),

@@ -6,6 +6,7 @@
 //!
 //! - `negotiation`: who offers and who gives way, pure
 //! - `sdp`: limits on and repairs of descriptions, pure
+//! - `directions`: which way picture and sound go, in what both sides say, pure
 //! - `tone_names`: names of codecs that the engine would mix up, pure
 //! - `packetize`: encoded frames to RTP payloads, pure
 //! - `setup`: codecs, extensions, interceptors, sockets of the engine
@@ -17,6 +18,7 @@
 mod actor;
 mod config;
 mod dial;
+mod directions;
 mod engine;
 mod event;
 mod fec;
@@ -38,6 +40,7 @@ mod tone_names;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::event::Kind;
 pub use config::{IceServer, PeerConfig, SoundOffer};
 pub use event::{
     ConnectionState, Counter, KeyFrameRequest, PeerEvent, RemoteCodec, RemoteTrack, RtpPacket,
@@ -87,6 +90,8 @@ pub struct Peer {
 enum Command {
     Negotiate { restart: bool },
     Signal(Signal),
+    Send(Kind, bool),
+    Hold(bool),
     Chat(String, oneshot::Sender<Result<(), PeerError>>),
     Stats(oneshot::Sender<serde_json::Value>),
     Close,
@@ -125,6 +130,16 @@ impl Peer {
     /// Takes what the far side said. What is broken or hostile in it becomes [`PeerEvent::Trouble`].
     pub async fn handle_signal(&self, signal: Signal) {
         let _ = self.commands.send(Command::Signal(signal)).await;
+    }
+
+    /// Sends a sense from now on, or sends it no more; what changes is negotiated.
+    pub async fn send_media(&self, kind: Kind, on: bool) {
+        let _ = self.commands.send(Command::Send(kind, on)).await;
+    }
+
+    /// Holds the call: nothing is sent and nothing taken, until it is taken up again.
+    pub async fn hold(&self, on: bool) {
+        let _ = self.commands.send(Command::Hold(on)).await;
     }
 
     /// Where pictures go.

@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use crate::cli::{self, Cli, Command, Display};
+use crate::doctor;
 use crate::event::{Event, Kind};
 use crate::exit::Ending;
 use crate::impair;
@@ -38,6 +39,7 @@ pub fn run(cli: Cli) -> Ending {
         Command::Call(call) => return hold_call(CallOptions::call(*call)),
         Command::Preview(typed) => return hold_preview(PreviewOptions::new(*typed)),
         Command::Devices { json } => devices(json),
+        Command::Doctor(typed) => return doctor::run(*typed),
         Command::Impair(arguments) => return impair::run(&arguments),
         Command::Load(load) => {
             let What::Signaling(asked) = load.what;
@@ -141,6 +143,7 @@ fn hold_preview(options: Result<PreviewOptions, OptionError>) -> Ending {
             graphics: options.graphics,
             window: (options.display == Display::Window).then_some(options.fullscreen),
             asks: false,
+            commands: false,
             recorded: false,
         };
         let task = |board: PictureBoard, open: Open| async move {
@@ -243,6 +246,8 @@ struct Wish {
     window: Option<bool>,
     /// Whether somebody is asked to take a call.
     asks: bool,
+    /// Whether lines of standard input steer the call.
+    commands: bool,
     /// Whether standard output is for a recording.
     recorded: bool,
 }
@@ -260,6 +265,7 @@ impl Wish {
                     ..
                 }
             ),
+            commands: options.commands,
             recorded: records_to_stdout(options),
         }
     }
@@ -287,8 +293,10 @@ fn open_views(wish: Wish, board: &PictureBoard) -> anyhow::Result<Opened> {
             )?));
         }
     }
-    if wish.asks && wish.view != Style::Screen {
-        output::prompt::listen(actions.clone())?;
+    if wish.commands {
+        output::prompt::listen(actions.clone(), output::prompt::anything)?;
+    } else if wish.asks && wish.view != Style::Screen {
+        output::prompt::listen(actions.clone(), output::prompt::answer)?;
     }
     if let Some(fullscreen) = wish.window {
         let window = Window::start(board.clone(), actions, fullscreen)?;
@@ -362,6 +370,12 @@ async fn show(
             Some(action) = wanted.recv() => match action {
                 output::Action::Chat(text) => session.act(Action::Chat(text)).await,
                 output::Action::Dial(keys) => session.act(Action::Dial(keys)).await,
+                output::Action::Source(kind, text) => {
+                    session.act(Action::Source(kind, text)).await;
+                }
+                output::Action::Share(which) => session.act(Action::Share(which)).await,
+                output::Action::Unshare => session.act(Action::Unshare).await,
+                output::Action::Hold(on) => session.act(Action::Hold(on)).await,
                 output::Action::ToggleMute => session.act(Action::ToggleMuted(Kind::Audio)).await,
                 output::Action::ToggleCamera => session.act(Action::ToggleMuted(Kind::Video)).await,
                 output::Action::Answer => session.act(Action::Answer).await,

@@ -44,6 +44,14 @@ pub enum Action {
     Chat(String),
     /// Press keys of a telephone: `0` to `9`, `*`, `#`, `A` to `D`, and commas for pauses of 2 s.
     Dial(String),
+    /// Take a sense from another source, as `--video` and `--audio` name it; `none` sends nothing.
+    Source(Kind, String),
+    /// Show a screen instead of the picture.
+    Share(Option<String>),
+    /// Show again what was shown before.
+    Unshare,
+    /// Hold the call, or take it up again; without a word, the other way round.
+    Hold(Option<bool>),
     /// Mute or unmute one of our senses.
     SetMuted(Kind, bool),
     /// The other way round.

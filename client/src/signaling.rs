@@ -19,6 +19,7 @@ mod event;
 mod host;
 mod link;
 mod outbox;
+pub mod probe;
 mod socket;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use crate::e2ee::key::RoomSecret;
 use crate::e2ee::layout::Medium;
 use crate::e2ee::open::{OpenError, Opener};
 use crate::e2ee::seal::Sealer;
+use crate::event::Kind;
 use crate::media::clock::Timestamp;
 use crate::media::frame::VideoCodec;
 use crate::media::receive::assemble::{Assembler, Output, Packet};
@@ -17,6 +18,7 @@ use crate::media::red as redundancy;
 use crate::media::tones::receive::ToneReceiver;
 use crate::media::tones::{Report, dialled};
 use crate::net::turn::framing::{Incoming, put};
+use crate::peer::directions::{self, Flow};
 use crate::peer::sdp;
 
 /// The name of a corpus, and what is done with each of its inputs.
@@ -57,11 +59,28 @@ pub fn description(data: &[u8]) {
                 VideoCodec::Vp9,
             ],
         );
-        let _ = (sdp::sends(text, kind), sdp::receives(text, kind));
         let _ = sdp::extension(text, kind, "urn:ietf:params:rtp-hdrext:sdes:mid");
         assert!(formats.iter().all(|format| !format.name.is_empty()));
     }
     let _ = sdp::username_fragments(text);
+    let mids = directions::mids(text);
+    for kind in [Kind::Audio, Kind::Video] {
+        for mid in &mids {
+            let flow = directions::flow(text, kind, Some(mid));
+            assert!(flow == Flow::NONE || !directions::is_ended(text, mid) || doubled(&mids));
+        }
+    }
+    let told = directions::for_the_engine(text, &mids, vec![Kind::Audio, Kind::Video]);
+    assert_eq!(directions::mids(&told), mids);
+    let answer = directions::answer(&told, text, |_| Flow::BOTH);
+    assert_eq!(directions::mids(&answer), mids);
+    let _ = directions::offer(&answer, |_| Flow::NONE, 1);
+}
+
+fn doubled(mids: &[String]) -> bool {
+    mids.iter()
+        .enumerate()
+        .any(|(at, mid)| mids[..at].contains(mid))
 }
 
 /// What a TURN server sends over a stream: messages come out alike however it is cut, and go on as they are.

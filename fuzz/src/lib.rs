@@ -4,6 +4,14 @@
 
 #[allow(dead_code, reason = "some of it is for the client alone")]
 mod e2ee;
+/// Of the client's events, what its other files name.
+mod event {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Kind {
+        Audio,
+        Video,
+    }
+}
 #[allow(dead_code, reason = "some of it is for the client alone")]
 mod media;
 #[allow(dead_code, reason = "some of it is for the client alone")]

@@ -1,5 +1,7 @@
 //! The client's own files.
 
+#[path = "../../client/src/peer/directions.rs"]
+mod directions;
 #[path = "../../client/src/peer/sdp.rs"]
 mod sdp;
 #[path = "../../client/src/peer/tone_names.rs"]

@@ -18,7 +18,7 @@ pub struct IceServerOption {
     pub credential: Option<String>,
 }
 
-pub(super) fn ice_server(text: &str) -> Result<IceServerOption, OptionError> {
+pub(crate) fn ice_server(text: &str) -> Result<IceServerOption, OptionError> {
     let problem = |problem: &str| Err(OptionError::new("--ice-server", text, problem));
     let mut parts = text.splitn(3, ',').map(str::to_owned);
     let server = IceServerOption {

@@ -191,6 +191,21 @@ pub fn words(event: &Event) -> String {
             };
             format!("{} {what}", who(peer))
         }
+        Event::PeerHeld { peer, held } => {
+            let what = if *held {
+                "holds the call"
+            } else {
+                "takes the call up again"
+            };
+            format!("{} {what}", who(peer))
+        }
+        Event::SourceChanged { kind, source } => {
+            let what = match kind {
+                Kind::Audio => "sound",
+                Kind::Video => "picture",
+            };
+            format!("your {what} is now: {}", clean(source))
+        }
         Event::Chat { from, text, .. } => format!("<{}> {}", who(from), clean(text)),
         Event::Broadcast { data } => format!("the administrator says: {}", said(data)),
         Event::Stats { peer, report, .. } => {
@@ -198,6 +213,10 @@ pub fn words(event: &Event) -> String {
         }
         Event::PeerLeft { peer, reason } => format!("{} is gone ({})", who(peer), clean(reason)),
         Event::Preview(preview) => preview_parts(preview).join("; "),
+        Event::Doctor(found) => {
+            let each = found.findings.iter().map(|finding| clean(&finding.text));
+            format!("doctor: {}", each.collect::<Vec<_>>().join("; "))
+        }
         Event::Left { reason } => format!("left: {}", clean(reason)),
         Event::Summary(summary) => summary_words(summary),
     }
@@ -347,11 +366,14 @@ first picture of Bob (Bob) after 61 ms
 the picture of Bob cannot be decrypted: the key is another one; use the same --e2ee at everybody
 Bob pressed 5 for 100 ms
 Bob muted
+Bob holds the call
+your picture is now: Bob
 <Bob> Bob
 the administrator says: Bob
 Bob: 640x360 30 fps, rtt 12 ms, lost 3
 Bob is gone (Bob)
 Bob: 640x360, 29.5 fps, 2 dropped, 1 broken; Bob: -18 dB, peak -12 dB
+doctor: Bob
 left: Bob
 Bob after 10.0 s, exit code 0
   Bob: connected after 42 ms, first picture after 61 ms, 300 pictures, last 640x360; \

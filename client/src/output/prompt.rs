@@ -1,4 +1,5 @@
-//! Answers to a ringing call where there is no screen: lines of standard input.
+//! What is typed where there is no screen, line by line on standard input: answers to a ringing call, or everything that
+//! a screen takes (`--commands`).
 
 use std::io::BufRead;
 
@@ -17,15 +18,34 @@ pub fn answer(line: &str) -> Option<Action> {
     }
 }
 
-/// Reads answers until standard input or the call ends. A thread that waits for a person cannot be woken, so it has no
+/// What a line means where everything may be said: what a screen has keys for has words here.
+#[must_use]
+pub fn anything(line: &str) -> Option<Action> {
+    match line.trim() {
+        "/quit" => Some(Action::HangUp),
+        "/accept" => Some(Action::Answer),
+        "/refuse" => Some(Action::Decline),
+        "/mute" => Some(Action::ToggleMute),
+        "/camera" => Some(Action::ToggleCamera),
+        _ => super::command::said(line),
+    }
+}
+
+/// Reads lines until standard input or the call ends. A thread that waits for a person cannot be woken, so it has no
 /// handle: it holds nothing but its line, and goes with the process.
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn listen(actions: mpsc::Sender<Action>) -> std::io::Result<()> {
+pub fn listen(
+    actions: mpsc::Sender<Action>,
+    meaning: fn(&str) -> Option<Action>,
+) -> std::io::Result<()> {
     let read = move || {
         let lines = std::io::stdin().lock().lines();
-        for action in lines.map_while(Result::ok).filter_map(|line| answer(&line)) {
+        for action in lines
+            .map_while(Result::ok)
+            .filter_map(|line| meaning(&line))
+        {
             if actions.blocking_send(action).is_err() {
                 return;
             }

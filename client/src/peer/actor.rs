@@ -1,15 +1,15 @@
 //! The one task that owns the engine's connection.
 
 mod exchange;
+mod flows;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
-use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::peer_connection::StatsSelector;
 use webrtc::rtp_transceiver::RtpSender;
 
@@ -19,8 +19,7 @@ use super::event::{ConnectionState, PeerEvent, VideoFormat};
 use super::local::{LocalAudio, LocalVideo};
 use super::negotiation::Negotiation;
 use super::send::{AudioSending, VideoSending};
-use super::{Command, PeerError, receive, send, setup, stats};
-use crate::event::Kind;
+use super::{Command, PeerError, receive, send, stats};
 use crate::media::send::wishes::OpusWishes;
 use rtc_protocol::{Description, Signal};
 
@@ -58,6 +57,8 @@ pub(super) enum News {
 struct Sender {
     engine: Arc<dyn RtpSender>,
     ids: send::TrackIds,
+    /// What feeds it.
+    task: AbortHandle,
 }
 
 /// The state of one connection.
@@ -91,9 +92,17 @@ pub(super) struct Actor {
     chat_open: bool,
     tracks: usize,
     prepared: bool,
-    /// The far side's last offer, as it came.
+    /// What the far side's description in force says, as it came, and ours, as it went.
     heard: String,
-    /// Our answer to it.
+    said: String,
+    /// Which senses we want to send, and whether the call is held.
+    sends: [bool; 2],
+    held: bool,
+    /// What the owner was last told of the far side's.
+    remote_flow: flows::RemoteFlow,
+    /// The name of the stream that our tracks are of.
+    stream: String,
+    /// Our answer to the last offer.
     last_answer: Option<Description>,
     /// Descriptions that we made.
     descriptions: u64,
@@ -108,6 +117,7 @@ impl Actor {
         audio: LocalAudio,
     ) -> Result<Self, PeerError> {
         let engine = Engine::open(&config).await?;
+        let sends = [config.send_audio, config.send_video];
         let mut actor = Self {
             engine,
             negotiation: Negotiation::new(config.polite),
@@ -134,6 +144,11 @@ impl Actor {
             tracks: 0,
             prepared: false,
             heard: String::new(),
+            said: String::new(),
+            sends,
+            held: false,
+            remote_flow: flows::RemoteFlow::default(),
+            stream: send::random_id(),
             last_answer: None,
             descriptions: 0,
         };
@@ -142,45 +157,6 @@ impl Actor {
             return Err(PeerError::Open(error.to_string()));
         }
         Ok(actor)
-    }
-
-    async fn add_tracks(&mut self) -> webrtc::error::Result<()> {
-        let stream = send::random_id();
-        if self.config.send_audio {
-            let ids = send::TrackIds::new(Kind::Audio, &stream);
-            let track = Arc::new(TrackLocalStaticRTP::new(
-                ids.track(setup::opus_codec(self.config.sound)),
-            ));
-            let engine = self.engine.connection.add_track(track.clone()).await?;
-            // Without a word the engine offers what the track is in, and nothing beside it.
-            for transceiver in self.engine.connection.get_transceivers().await {
-                let codecs = setup::audio_codecs(self.config.sound);
-                transceiver.set_codec_preferences(codecs).await?;
-            }
-            self.tasks.spawn(send::audio(
-                self.audio.clone(),
-                track,
-                self.audio_sending.subscribe(),
-                self.news.0.clone(),
-                self.engine.feedback.clone(),
-            ));
-            self.audio_sender = Some(Sender { engine, ids });
-        }
-        if self.config.send_video && !self.config.video_codecs.is_empty() {
-            let ids = send::TrackIds::new(Kind::Video, &stream);
-            // Which codec it will be is not known before the far side's description.
-            let track = Arc::new(TrackLocalStaticRTP::new(ids.track(Default::default())));
-            let engine = self.engine.connection.add_track(track.clone()).await?;
-            self.tasks.spawn(send::video(
-                self.video.clone(),
-                track,
-                self.video_sending.subscribe(),
-                self.news.0.clone(),
-                self.engine.feedback.clone(),
-            ));
-            self.video_sender = Some(Sender { engine, ids });
-        }
-        Ok(())
     }
 
     /// Works until the handle closes or is dropped, or nobody hears the events any more.
@@ -253,6 +229,8 @@ impl Actor {
                     self.trouble("the far side signals too much; some of it was not heard".into());
                 }
             }
+            Command::Send(kind, on) => self.set_sending(kind, on).await,
+            Command::Hold(on) => self.hold(on),
             Command::Chat(text, reply) => {
                 let _ = reply.send(self.send_chat(&text).await);
             }

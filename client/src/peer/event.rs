@@ -66,6 +66,15 @@ pub enum PeerEvent {
     State(ConnectionState),
     /// Pictures may be encoded; told again when the format changes.
     LocalVideoReady(VideoFormat),
+    /// No pictures are to be sent for now: one side or the other holds them.
+    LocalVideoPaused,
+    /// Which way the far side's media go now; told when that changes.
+    RemoteFlow {
+        /// Whether it sends sound, and pictures.
+        sends: [bool; 2],
+        /// It takes nothing of ours any more, though it did.
+        held: bool,
+    },
     /// The far side takes no pictures that we can make.
     LocalVideoRefused,
     /// What the far side asks of our sound; told again when it asks for something else.

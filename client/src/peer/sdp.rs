@@ -37,7 +37,8 @@ pub(super) enum Refused {
 
 /// Refuses descriptions that the engine should not see: too large ones, and those that
 /// do not go on from the media sections `before` (RFC 3264 section 8: their number never
-/// decreases; RFC 9143 section 5.2: each has a name of its own).
+/// decreases; RFC 9143 section 5.2: each has a name of its own). One that has ended may become anything (RFC 9429 section
+/// 5.2.2); it is an empty string among `before`.
 pub(super) fn check(sdp: &str, before: &[String]) -> Result<(), Refused> {
     if sdp.len() > MAX_BYTES {
         return Err(Refused::TooLarge(sdp.len()));
@@ -60,7 +61,8 @@ pub(super) fn check(sdp: &str, before: &[String]) -> Result<(), Refused> {
         }
     }
     let now = section_kinds(sdp);
-    if now.len() < before.len() || now.iter().zip(before).any(|(now, before)| now != before) {
+    let other = |(now, before): (&String, &String)| !before.is_empty() && now != before;
+    if now.len() < before.len() || now.iter().zip(before).any(other) {
         return Err(Refused::OtherSections);
     }
     Ok(())
@@ -274,38 +276,6 @@ fn with_session_line(sdp: &str, prefix: &str, replace: impl Fn(&str) -> Vec<Stri
     text
 }
 
-/// Whether a description's side sends media of a kind (RFC 3264 section 5.1).
-pub(super) fn sends(sdp: &str, kind: &str) -> bool {
-    flows(sdp, kind, "a=recvonly")
-}
-
-/// Whether a description's side takes media of a kind.
-pub(super) fn receives(sdp: &str, kind: &str) -> bool {
-    flows(sdp, kind, "a=sendonly")
-}
-
-/// Whether a section of a kind is taken and goes more than the one way that is not meant.
-fn flows(sdp: &str, kind: &str, other_way: &str) -> bool {
-    let session = |line: &str| {
-        sdp.lines()
-            .take_while(|l| !l.starts_with("m="))
-            .any(|l| l == line)
-    };
-    let directions = ["a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"];
-    sections(sdp).iter().any(|section| {
-        let mut words = section[0].trim_start_matches("m=").split(' ');
-        let own = words.next() == Some(kind);
-        // Port 0 refuses, unless the section rides on another's transport (RFC 9143 section 6).
-        let taken = words.next() != Some("0") || section.contains(&"a=bundle-only");
-        let said = section.iter().find(|line| directions.contains(line));
-        let stopped = match said {
-            Some(line) => *line == other_way || *line == "a=inactive",
-            None => session(other_way) || session("a=inactive"),
-        };
-        own && taken && !stopped
-    })
-}
-
 fn section_of<'a>(sdp: &'a str, kind: &str) -> Option<Vec<&'a str>> {
     sections(sdp).into_iter().find(|section| {
         section[0]
@@ -452,7 +422,7 @@ fn mend_section(section: &[&str]) -> Vec<String> {
 }
 
 /// The lines of each media section, its `m=` line first.
-fn sections(sdp: &str) -> Vec<Vec<&str>> {
+pub(super) fn sections(sdp: &str) -> Vec<Vec<&str>> {
     let mut sections: Vec<Vec<&str>> = Vec::new();
     for line in sdp.lines() {
         if line.starts_with("m=") {

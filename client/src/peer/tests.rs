@@ -4,6 +4,7 @@
 
 mod call;
 mod corpus;
+mod flows;
 mod life;
 mod media;
 mod negotiation;

@@ -5,6 +5,7 @@ mod phone;
 mod roaming;
 mod sealed;
 mod server;
+mod source;
 mod tones;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ use crate::peer::{IceServer, Peer};
 use crate::signaling::{Signaling, SignalingError, SignalingEvent};
 use phone::Phone;
 use rtc_protocol::CallId;
+use source::Switched;
 
 /// News from the connections, from threads, from the server: each waits or is told apart
 /// below; none of them can grow.
@@ -93,6 +95,13 @@ pub(super) struct Call {
     muted: [bool; 2],
     /// What a moderator has muted; ours to obey.
     held: [bool; 2],
+    /// Sources that are being opened, of which kinds, and what was shown before a screen.
+    switching: JoinSet<Switched>,
+    opening: [bool; 2],
+    shown: String,
+    before_share: Option<String>,
+    /// We hold the call.
+    on_hold: bool,
     phone: Phone,
     /// The call that we took.
     taken: Option<CallId>,
@@ -117,14 +126,9 @@ impl Call {
         .await
         .map_err(std::io::Error::other)??;
         let (sources, (sinks, sink_notices)) = opened;
-        let (video, audio) = sending::start(
-            &options,
-            &board,
-            &media.0,
-            sources.video,
-            sources.audio,
-            sinks.reference(),
-        )?;
+        let video = sending::video(&options, &board, &media.0, sources.video)?;
+        let reference = sinks.reference();
+        let audio = sending::audio(&options, &board, &media.0, sources.audio, reference)?;
         for text in sources.notices.into_iter().chain(sink_notices) {
             let _ = events.try_send(Event::Notice { text });
         }
@@ -136,6 +140,7 @@ impl Call {
         let (server_sender, server_news) = mpsc::channel(QUEUE);
         let connect = signals::options(&options).map_err(SignalingError::from)?;
         let page = connect.target.page_url();
+        let shown = options.video.to_string();
         let phone = Phone::new(&options.purpose);
         let signaling = Signaling::connect(connect, server_sender).await?;
         Ok(Self {
@@ -169,6 +174,11 @@ impl Call {
             audio,
             muted: [false; 2],
             held: [false; 2],
+            switching: JoinSet::new(),
+            opening: [false; 2],
+            shown,
+            before_share: None,
+            on_hold: false,
             phone,
             taken: None,
             stats: JoinSet::new(),
@@ -203,6 +213,7 @@ impl Call {
                 Some(news) = self.news.1.recv() => self.peer(news).await,
                 Some(news) = self.media.1.recv() => self.media(news),
                 Some(report) = self.stats.join_next() => self.report(report.ok()),
+                Some(Ok(switched)) = self.switching.join_next() => self.switched(switched).await,
                 Some(_) = self.closing.join_next() => {}
                 _ = every.tick() => self.each_second().await,
             }
@@ -246,6 +257,10 @@ impl Call {
         match action {
             Action::Chat(text) => self.chat(text).await,
             Action::Dial(keys) => self.dial(&keys),
+            Action::Source(kind, text) => self.switch(kind, &text),
+            Action::Share(which) => self.share(which.as_deref()),
+            Action::Unshare => self.unshare(),
+            Action::Hold(on) => self.hold(on).await,
             Action::SetMuted(kind, muted) => self.mute(kind, muted).await,
             Action::ToggleMuted(kind) => self.mute(kind, !self.silent(kind)).await,
             Action::Answer => self.answer().await,

@@ -21,6 +21,7 @@ use crate::media::clock::Timestamp;
 use crate::media::receive::audio::AudioReceive;
 use crate::media::receive::sync::PeerSync;
 use crate::media::receive::video::{VideoCounts, VideoReceive};
+use crate::media::send::wishes::OpusWishes;
 use crate::peer::{ConnectionState, Peer, PeerConfig, PeerError, PeerEvent, VideoFormat};
 
 /// News of one connection that wait for the session; the connection waits when they are more.
@@ -44,6 +45,13 @@ pub(super) struct Link {
     pub(super) state: ConnectionState,
     /// What the far side takes, once negotiated.
     pub(super) format: Option<VideoFormat>,
+    /// What its path was last thought to carry, and what it asks of our sound.
+    pub(super) bitrate: Option<u32>,
+    pub(super) wishes: Option<OpusWishes>,
+    /// It holds the call.
+    pub(super) held: bool,
+    /// The far side's session that this link took the place of; what is said of that is late.
+    pub(super) not_from: Option<String>,
     pub(super) promise: Promise,
     pub(super) video: Vec<VideoReceive>,
     pub(super) audio: Vec<AudioReceive>,
@@ -85,6 +93,10 @@ impl Link {
             peer: std::sync::Arc::new(peer),
             state: ConnectionState::New,
             format: None,
+            bitrate: None,
+            wishes: None,
+            held: false,
+            not_from: None,
             promise: Promise::default(),
             video: Vec::new(),
             audio: Vec::new(),
@@ -189,6 +201,8 @@ pub(super) struct Far {
     pub(super) who: PeerRef,
     /// It came by HTTP (WHIP, WHEP): it offers once to one member, and takes no offer of ours.
     pub(super) by_http: bool,
+    /// It negotiates once, or the server translates for it: what we send to it is not renegotiated.
+    pub(super) fixed: bool,
     /// In the room, as the server sees it.
     pub(super) present: bool,
     /// When it came, or we did if later.
@@ -218,6 +232,7 @@ impl Far {
         Self {
             who,
             by_http: false,
+            fixed: false,
             present: true,
             since: Instant::now(),
             until: None,

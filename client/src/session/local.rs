@@ -29,12 +29,8 @@ pub(crate) struct Sources {
 /// When a source that was asked for by name cannot be opened. A default device that is
 /// missing is told as a notice, and the call goes on without it.
 pub(crate) fn open(options: &SourceOptions) -> Result<Sources, SourceError> {
-    let files = FileOptions {
-        looped: options.looped,
-        ..FileOptions::default()
-    };
     let mut notices = Vec::new();
-    let video = match video(options, files.clone()) {
+    let video = match open_video(options) {
         Ok(source) => source,
         Err(error) if !options.video_asked => {
             notices.push(format!(
@@ -44,7 +40,7 @@ pub(crate) fn open(options: &SourceOptions) -> Result<Sources, SourceError> {
         }
         Err(error) => return Err(error),
     };
-    let audio = match audio(options, files) {
+    let audio = match open_audio(options) {
         Ok(source) => source,
         Err(error) if !options.audio_asked => {
             notices.push(format!(
@@ -81,9 +77,19 @@ pub(super) fn ended(options: &CallOptions, kind: Kind) -> String {
     }
 }
 
-fn video(
+fn files(options: &SourceOptions) -> FileOptions {
+    FileOptions {
+        looped: options.looped,
+        ..FileOptions::default()
+    }
+}
+
+/// Opens our picture's source. Blocks.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(super) fn open_video(
     options: &SourceOptions,
-    files: FileOptions,
 ) -> Result<Option<Box<dyn VideoSource>>, SourceError> {
     let (width, height) = options.size;
     Ok(Some(match &options.video {
@@ -105,14 +111,17 @@ fn video(
                 fps: options.fps,
             },
         )?),
-        VideoFrom::File(path) => file::open_video(Path::new(path), files)?,
+        VideoFrom::File(path) => file::open_video(Path::new(path), files(options))?,
         VideoFrom::Pipe(pipe) => pipe.open()?,
     }))
 }
 
-fn audio(
+/// Opens our sound's source. Blocks.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(super) fn open_audio(
     options: &SourceOptions,
-    files: FileOptions,
 ) -> Result<Option<Box<dyn AudioSource>>, SourceError> {
     Ok(Some(match &options.audio {
         AudioFrom::None => return Ok(None),
@@ -125,7 +134,7 @@ fn audio(
             };
             Box::new(Returning::open(Box::new(open))?)
         }
-        AudioFrom::File(path) => file::open_audio(Path::new(path), files)?,
+        AudioFrom::File(path) => file::open_audio(Path::new(path), files(options))?,
         AudioFrom::Pipe(pipe) => pipe.open()?,
     }))
 }

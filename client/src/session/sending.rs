@@ -9,6 +9,7 @@ use crate::event::Kind;
 use crate::media::capture::{AudioSource, VideoSource};
 use crate::media::codec::opus::Content;
 use crate::media::layers::Scalability;
+use crate::media::send::SourceEvent;
 use crate::media::send::adapt::Limitation;
 use crate::media::send::audio::{AudioSend, AudioSettings};
 use crate::media::send::video::{VideoSend, VideoSettings};
@@ -18,69 +19,72 @@ use crate::options::{AudioFrom, CallOptions};
 use crate::output::PictureBoard;
 use crate::output::board::SELF;
 
-/// Starts what sends our picture and sound; our own picture and level go to the board. `reference` is what the
-/// loudspeaker plays: it is taken out of what a live microphone hears.
+fn teller(kind: Kind, news: &mpsc::Sender<MediaNews>) -> Box<dyn FnMut(SourceEvent) + Send> {
+    let news = news.clone();
+    Box::new(move |event| {
+        let _ = news.try_send(MediaNews::Source(kind, event));
+    })
+}
+
+/// Starts what sends our picture, if there is one; it goes to the board, too.
 ///
 /// # Errors
 /// When the system gives no thread.
-pub(super) fn start(
+pub(super) fn video(
     options: &CallOptions,
     board: &PictureBoard,
     news: &mpsc::Sender<MediaNews>,
-    video: Option<Box<dyn VideoSource>>,
-    audio: Option<Box<dyn AudioSource>>,
-    reference: Option<EchoReference>,
-) -> Result<(Option<VideoSend>, Option<AudioSend>), StartError> {
-    let tell = |kind: Kind| {
-        let news = news.clone();
-        Box::new(move |event| {
-            let _ = news.try_send(MediaNews::Source(kind, event));
-        })
+    source: Option<Box<dyn VideoSource>>,
+) -> Result<Option<VideoSend>, StartError> {
+    let Some(source) = source else {
+        return Ok(None);
     };
-    let video = video
-        .map(|source| {
-            let board = board.clone();
-            VideoSend::start(
-                source,
-                VideoSettings {
-                    fps: options.fps,
-                    bitrate: options.bitrate,
-                    degradation: options.degradation,
-                    rotation: options.rotation,
-                    scalability: options.scalability,
-                },
-                Box::new(move |picture| board.put(SELF, picture)),
-                tell(Kind::Video),
-            )
-        })
-        .transpose()?;
+    let board = board.clone();
+    let settings = VideoSettings {
+        fps: options.fps,
+        bitrate: options.bitrate,
+        degradation: options.degradation,
+        rotation: options.rotation,
+        scalability: options.scalability,
+    };
+    let preview = Box::new(move |picture| board.put(SELF, picture));
+    let send = VideoSend::start(source, settings, preview, teller(Kind::Video, news))?;
+    Ok(Some(send))
+}
+
+/// Starts what sends our sound, if there is any; its level goes to the board. `reference` is what the loudspeaker plays:
+/// it is taken out of what a live microphone hears.
+///
+/// # Errors
+/// When the system gives no thread.
+pub(super) fn audio(
+    options: &CallOptions,
+    board: &PictureBoard,
+    news: &mpsc::Sender<MediaNews>,
+    source: Option<Box<dyn AudioSource>>,
+    reference: Option<EchoReference>,
+) -> Result<Option<AudioSend>, StartError> {
+    let Some(source) = source else {
+        return Ok(None);
+    };
     let live = matches!(options.audio, AudioFrom::Microphone(_));
-    let audio = audio
-        .map(|source| -> Box<dyn AudioSource> {
-            if live && options.voice.any() {
-                Box::new(Processed::new(source, options.voice, reference))
-            } else {
-                source
-            }
-        })
-        .map(|source| {
-            let board = board.clone();
-            AudioSend::start(
-                source,
-                AudioSettings {
-                    content: if options.stereo {
-                        Content::Music
-                    } else {
-                        Content::Voice
-                    },
-                    dtx: options.dtx,
-                },
-                Box::new(move |level| board.level(SELF, level)),
-                tell(Kind::Audio),
-            )
-        })
-        .transpose()?;
-    Ok((video, audio))
+    let source: Box<dyn AudioSource> = if live && options.voice.any() {
+        Box::new(Processed::new(source, options.voice, reference))
+    } else {
+        source
+    };
+    let board = board.clone();
+    let settings = AudioSettings {
+        content: if options.stereo {
+            Content::Music
+        } else {
+            Content::Voice
+        },
+        dtx: options.dtx,
+    };
+    let level = Box::new(move |level| board.level(SELF, level));
+    let send = AudioSend::start(source, settings, level, teller(Kind::Audio, news))?;
+    Ok(Some(send))
 }
 
 /// Puts what our encoder suffers from, and how it layers pictures, into a report (W3C webrtc-stats,

@@ -9,7 +9,7 @@ use super::{MARKS_JS, Page, TONE_JS};
 
 /// Watches what the page receives of the peer of that name until there is enough of it.
 ///
-/// Gives the summaries of both.
+/// Gives the summaries of both. What is watched are copies of the tracks: one that was watched gives nothing a second time.
 ///
 /// # Errors
 /// There was not enough of it within `patience`.
@@ -29,8 +29,8 @@ pub async fn watch(
     .await?;
     page.eval(&format!(
         "(() => {{ const stream = rtc.stream({find}.id); \
-         globalThis.marks = rtcMarks.watch(stream.getVideoTracks()[0]); \
-         globalThis.tone = rtcTone.watch(stream.getAudioTracks()[0], {hz}); }})()"
+         globalThis.marks = rtcMarks.watch(stream.getVideoTracks()[0].clone()); \
+         globalThis.tone = rtcTone.watch(stream.getAudioTracks()[0].clone(), {hz}); }})()"
     ))
     .await?;
     let enough = page

@@ -10,7 +10,7 @@ use crate::event::{Event, Kind, PeerRef};
 use crate::media::clock::Timestamp;
 use crate::output::quality::Quality;
 use crate::output::text::{clean, name};
-use crate::output::{Action, lines};
+use crate::output::{Action, command, lines};
 
 /// Most lines of chat and notes kept; older ones scroll away for good.
 const KEPT_LINES: usize = 300;
@@ -93,6 +93,8 @@ pub struct ScreenModel {
     pub muted: bool,
     /// Our camera is off.
     pub camera_off: bool,
+    /// We hold the call.
+    pub on_hold: bool,
     /// The signaling link is lost.
     pub signaling_lost: bool,
     /// We asked to leave.
@@ -158,6 +160,12 @@ impl ScreenModel {
                     text: clean(text),
                 });
             }
+            Event::PeerHeld { peer, held } => {
+                if self.me.as_ref().is_some_and(|me| me.id == peer.id) {
+                    self.on_hold = *held;
+                }
+                self.note(event);
+            }
             Event::Stats { peer, report, .. } => {
                 let member = self.member(peer);
                 member.quality = Quality::of(report, member.report.as_ref());
@@ -184,6 +192,8 @@ impl ScreenModel {
             | Event::Notice { .. }
             | Event::Broadcast { .. }
             | Event::Undecryptable { .. }
+            | Event::SourceChanged { .. }
+            | Event::Doctor(_)
             | Event::ToneReceived { .. }
             | Event::Waiting { .. }
             | Event::Ringing { .. }
@@ -228,7 +238,8 @@ impl ScreenModel {
             KeyCode::Char('v') => return Some(Action::ToggleCamera),
             KeyCode::Char('p') => self.own_hidden = !self.own_hidden,
             KeyCode::Char('d') => self.toggle(Panel::Details),
-            KeyCode::Char('?' | 'h') => self.toggle(Panel::Help),
+            KeyCode::Char('h') => return Some(Action::Hold(None)),
+            KeyCode::Char('?') => self.toggle(Panel::Help),
             KeyCode::Esc => self.panel = Panel::Pictures,
             KeyCode::Tab | KeyCode::Enter => self.typing = true,
             KeyCode::Up => self.scroll = self.scroll.saturating_sub(1),
@@ -245,7 +256,7 @@ impl ScreenModel {
             KeyCode::Enter => {
                 self.typing = false;
                 let text = self.input.take();
-                return said(text);
+                return command::said(&text);
             }
             KeyCode::Esc | KeyCode::Tab => self.typing = false,
             _ => self.input.key(code, control),
@@ -335,18 +346,10 @@ impl ScreenModel {
         if self.camera_off {
             title.push_str(" [your camera is off]");
         }
-        title
-    }
-}
-
-/// What a typed line is: chat, or keys of a telephone.
-fn said(text: String) -> Option<Action> {
-    let trimmed = text.trim();
-    match trimmed.strip_prefix("/dtmf") {
-        Some(keys) if keys.is_empty() || keys.starts_with(' ') => {
-            Some(Action::Dial(keys.trim().to_owned()))
+        if self.on_hold {
+            title.push_str(" [on hold]");
         }
-        _ => (!trimmed.is_empty()).then_some(Action::Chat(text)),
+        title
     }
 }
 
@@ -398,8 +401,6 @@ mod tests {
             press(&mut model, KeyCode::Enter)
         };
         assert_eq!(line("/dtmf 12,A#"), Some(Action::Dial("12,A#".into())));
-        assert_eq!(line("/dtmf"), Some(Action::Dial(String::new())));
-        assert_eq!(line("/dtmfs"), Some(Action::Chat("/dtmfs".into())));
         assert_eq!(line("call 911"), Some(Action::Chat("call 911".into())));
     }
 

@@ -19,7 +19,7 @@ const LABEL: Style = Style::new().fg(Color::Black).bg(Color::Gray);
 const ALERT: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
 
 /// What a key does, for the help panel.
-const HELP: [(&str, &str); 11] = [
+const HELP: [(&str, &str); 14] = [
     ("m", "mute or unmute yourself"),
     ("v", "camera off or on"),
     ("p", "your own picture away or back"),
@@ -31,6 +31,12 @@ const HELP: [(&str, &str); 11] = [
         "0-9 * #",
         "press keys of a telephone; or the line /dtmf 12,34#",
     ),
+    ("h", "hold the call, or take it up again; /hold, /unhold"),
+    (
+        "/video, /audio",
+        "another source: /video screen, /audio file:a.wav, /video none",
+    ),
+    ("/share", "show a screen; /unshare: what was before"),
     ("d", "quality details (W3C webrtc-stats)"),
     ("up, down", "scroll the details"),
     ("?", "this help"),
@@ -385,7 +391,7 @@ fn details(model: &ScreenModel, area: Rect, buffer: &mut Buffer) {
 
 fn help(area: Rect, buffer: &mut Buffer) {
     for ((key, what), row) in HELP.iter().zip(rows(area)) {
-        let text = format!(" {key:<13} {what}");
+        let text = format!(" {key:<14} {what}");
         put(
             buffer,
             row,

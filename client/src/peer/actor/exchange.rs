@@ -13,7 +13,7 @@ use super::super::engine::Engine;
 use super::super::event::{PeerEvent, RemoteCodec};
 use super::super::negotiation::Step;
 use super::super::send::{AudioSending, Tones, VideoSending};
-use super::super::{PeerError, receive, sdp, setup, tone_names};
+use super::super::{PeerError, directions, receive, sdp, setup, tone_names};
 use super::{Actor, CHAT};
 use crate::event::Kind;
 use crate::media::frame::{SAMPLE_RATE, VideoCodec};
@@ -48,14 +48,16 @@ impl Actor {
             }
             Step::ApplyOffer(text) => {
                 self.check(&text).await?;
-                let offer = RTCSessionDescription::offer(tone_names::for_the_engine(&text))
+                let known = directions::mids(&self.heard);
+                let told = directions::for_the_engine(&text, &known, self.free_tracks().await);
+                let offer = RTCSessionDescription::offer(tone_names::for_the_engine(&told))
                     .map_err(|e| e.to_string())?;
                 if let Err(error) = self.engine.connection.set_remote_description(offer).await {
                     self.forget_offer().await;
                     return Err(error.to_string());
                 }
+                self.heard.clone_from(&text);
                 self.agree(&text).await;
-                self.heard = text;
                 Ok(())
             }
             Step::Answer => {
@@ -83,6 +85,7 @@ impl Actor {
                     .set_remote_description(answer)
                     .await
                     .map_err(|e| e.to_string())?;
+                self.heard.clone_from(&text);
                 self.role = self.role.or(match sdp::role(&text) {
                     Some("active") => Some("passive"),
                     Some(_) => Some("active"),
@@ -116,8 +119,11 @@ impl Actor {
         let text = offer.sdp.clone();
         self.engine.connection.set_local_description(offer).await?;
         let sdp = self.shown(sdp::mend(&text));
+        let before = directions::mids(&self.heard).len();
+        let sdp = directions::offer(&sdp, |kind| self.wanted(kind), before);
         let sdp = self.numbered(&sdp);
         self.negotiation.offered(&sdp);
+        self.said.clone_from(&sdp);
         self.tell(PeerEvent::Signal(Signal::Description(Description {
             kind: SdpType::Offer,
             sdp,
@@ -147,7 +153,9 @@ impl Actor {
             }
         };
         let text = self.shown(text);
+        let text = directions::answer(&text, &self.heard, |kind| self.wanted(kind));
         let sdp = sdp::answering(&self.numbered(&text), &self.heard);
+        self.said.clone_from(&sdp);
         let answer = Description {
             kind: SdpType::Answer,
             sdp,
@@ -167,7 +175,15 @@ impl Actor {
     /// Refuses a description that the engine should not see.
     async fn check(&self, text: &str) -> Result<(), String> {
         let before = match self.engine.connection.current_remote_description().await {
-            Some(before) => sdp::section_kinds(&before.sdp),
+            Some(before) => {
+                let mut kinds = sdp::section_kinds(&before.sdp);
+                for text in [&self.heard, &self.said] {
+                    let ended = directions::ended(text);
+                    let pairs = kinds.iter_mut().zip(ended).filter(|(_, ended)| *ended);
+                    pairs.for_each(|(kind, _)| kind.clear());
+                }
+                kinds
+            }
             None => Vec::new(),
         };
         sdp::check(text, &before).map_err(|refused| refused.to_string())
@@ -210,6 +226,9 @@ impl Actor {
         self.engine = engine;
         self.prepared = false;
         self.role = None;
+        (self.audio_sender, self.video_sender) = (None, None);
+        self.heard.clear();
+        self.said.clear();
         self.add_tracks()
             .await
             .map_err(|error| PeerError::Open(error.to_string()))
@@ -248,7 +267,8 @@ impl Actor {
     /// Reads from the far side's description what we will send, and tells the engine
     /// before it starts media: it binds a sender to the codec that its track names.
     async fn agree(&mut self, remote: &str) {
-        let choice = sdp::choose_video(&sdp::formats(remote, "video"), &self.config.video_codecs);
+        let remote = self.about_our(Kind::Video, remote).await;
+        let choice = sdp::choose_video(&sdp::formats(&remote, "video"), &self.config.video_codecs);
         if let (Some(sender), Some((codec, single_nal))) = (&self.video_sender, choice) {
             let track = sender.ids.track(setup::video_codec(codec, single_nal));
             let track = Arc::new(TrackLocalStaticRTP::new(track));
@@ -260,7 +280,9 @@ impl Actor {
 
     /// Begins to send what was negotiated.
     async fn begin(&mut self) {
-        let mut goes = [true; 2];
+        let audio_goes = self.goes(Kind::Audio).await;
+        let video_goes = self.goes(Kind::Video).await;
+        self.tell_remote_flow();
         let mut level = None;
         let mut beside_opus = Vec::new();
         let mut repairs = [None; 2];
@@ -273,26 +295,22 @@ impl Actor {
                 orientation: sdp::extension(&local.sdp, "video", setup::ORIENTATION_URI),
                 colours: sdp::extension(&local.sdp, "video", setup::COLOURS_URI),
             };
-            goes = ["audio", "video"].map(|kind| sdp::sends(&local.sdp, kind));
             repairs[0] = sdp::repairs(&local.sdp);
             again = sdp::retransmissions(&local.sdp);
             beside_opus = sdp::formats(&local.sdp, "audio");
         }
-        // The engine's senders know codecs, and nothing of directions.
         if let Some(remote) = self.engine.connection.remote_description().await {
-            goes[0] &= sdp::receives(&remote.sdp, "audio");
             self.listen_to_wishes(&remote.sdp);
             level = sdp::extension(&remote.sdp, "audio", setup::AUDIO_LEVEL_URI);
             // By the payload types that the far side names, what both do.
             let ours = std::mem::take(&mut beside_opus);
             beside_opus = sdp::formats(&remote.sdp, "audio");
             beside_opus.retain(|f| ours.iter().any(|o| o.is_same(f)));
-            goes[1] &= sdp::receives(&remote.sdp, "video");
             repairs[1] = sdp::repairs(&remote.sdp).filter(|_| repairs[0].is_some());
         }
-        let [audio_goes, video_goes] = goes;
         let fec = self.engine.feedback.fec.clone();
         fec.agree(repairs[0], None, again.clone());
+        // The engine's senders know codecs, and nothing of directions.
         if let Some(sender) = &self.audio_sender {
             let formats = negotiated(&sender.engine).await;
             let red = beside_opus
@@ -324,8 +342,10 @@ impl Actor {
         };
         if !video_goes {
             // Nobody asks for our pictures, so nobody refuses them.
-            self.told = None;
             self.video_sending.send_replace(None);
+            if self.told.take().flatten().is_some() {
+                self.tell(PeerEvent::LocalVideoPaused);
+            }
             return;
         }
         let formats = negotiated(&sender.engine).await;

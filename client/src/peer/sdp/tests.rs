@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
 use super::{
-    Agreed, Format, MAX_BYTES, MAX_LINES, MAX_SECTIONS, Refused, check, choose_video, extension,
-    formats, mend, receives, repairs, retransmissions, role, section_kinds, sends,
-    username_fragments, with_role,
+    Agreed, Format, MAX_BYTES, MAX_LINES, MAX_SECTIONS, Refused, answered, answering, check,
+    choose_video, extension, formats, mend, repairs, retransmissions, role, section_kinds,
+    username_fragments, version, with_role, with_version,
 };
 use crate::media::frame::VideoCodec::{Av1, H264, Vp8, Vp9};
 
@@ -14,33 +14,6 @@ const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
     a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\na=rtpmap:102 H264/90000\r\n\
     a=fmtp:102 level-asymmetry-allowed=1; packetization-mode=1 ;profile-level-id=42e01f\r\n\
     a=rtpmap:104 h264/90000\r\na=fmtp:104 profile-level-id=42e01f\r\n";
-
-#[test]
-fn media_go_the_ways_that_a_description_says() {
-    let both = |sdp: &str, kind| (sends(sdp, kind), receives(sdp, kind));
-    assert_eq!(both(OFFER, "audio"), (true, true), "where nothing is said");
-    assert_eq!(
-        both(OFFER, "application"),
-        (false, false),
-        "where there is none"
-    );
-    let session = OFFER.replace("t=0 0\r\n", "t=0 0\r\na=recvonly\r\n");
-    assert_eq!(both(&session, "video"), (false, true));
-    for (line, ways) in [
-        ("a=sendrecv", (true, true)),
-        ("a=sendonly", (true, false)),
-        ("a=recvonly", (false, true)),
-        ("a=inactive", (false, false)),
-    ] {
-        let own = session.replace("a=ice-ufrag:two", line);
-        assert_eq!(both(&own, "video"), ways, "{line}");
-        assert_eq!(both(&own, "audio"), (false, true), "{line}");
-    }
-    let refused = OFFER.replace("m=video 9", "m=video 0");
-    assert_eq!(both(&refused, "video"), (false, false));
-    let bundled = refused.replace("a=ice-ufrag:two", "a=bundle-only");
-    assert_eq!(both(&bundled, "video"), (true, true));
-}
 
 #[test]
 fn codecs_are_read_with_their_parameters() {
@@ -245,4 +218,19 @@ fn an_answer_is_made_one_of_who_we_are_already() {
     assert_eq!(role(&passive), Some("passive"));
     assert_eq!(with_role(&passive, "passive"), passive);
     assert_eq!(role("v=0\r\na=setup:actpass\r\n"), None);
+}
+
+#[test]
+fn descriptions_are_counted_and_an_answer_names_its_offer() {
+    let offer = with_version(OFFER, 7);
+    assert!(
+        offer.contains("\r\no=- 1 7 IN IP4 127.0.0.1\r\n"),
+        "{offer}"
+    );
+    assert_eq!(version(&offer).as_deref(), Some("1 7"));
+    assert_eq!(answered(OFFER), None);
+    let answer = answering(OFFER, &offer);
+    assert_eq!(answered(&answer).as_deref(), Some("1 7"));
+    assert_eq!(answer.lines().count(), OFFER.lines().count() + 1);
+    assert_eq!(answering(OFFER, "v=0\r\n"), OFFER, "it has no version");
 }

@@ -46,6 +46,9 @@ impl Call {
         match Link::open(id, self.links_opened, config, news).await {
             Ok(link) => {
                 let peer = Arc::clone(&link.peer);
+                if self.on_hold && self.far.get(id).is_some_and(|far| !far.fixed) {
+                    peer.hold(true).await;
+                }
                 if let Some(far) = self.far.get_mut(id) {
                     far.link = Some(link);
                 }
@@ -99,10 +102,22 @@ impl Call {
                 self.feed(&id);
             }
             PeerEvent::LocalAudioWishes(wishes) => {
+                if let Some(link) = self.link(&id) {
+                    link.wishes = Some(wishes);
+                }
                 if let Some(audio) = &self.audio {
                     audio.wish(&id, wishes);
                 }
             }
+            PeerEvent::LocalVideoPaused => {
+                if let Some(link) = self.link(&id) {
+                    link.format = None;
+                }
+                if let Some(video) = &self.video {
+                    video.remove(&id);
+                }
+            }
+            PeerEvent::RemoteFlow { sends, held } => self.remote_flow(&id, sends, held),
             PeerEvent::LocalVideoRefused => {
                 let name = self.name(&id);
                 self.notice(format!("{name} takes no picture in any of our codecs"));
@@ -113,6 +128,9 @@ impl Call {
                 }
             }
             PeerEvent::TargetBitrate(bits) => {
+                if let Some(link) = self.link(&id) {
+                    link.bitrate = Some(bits);
+                }
                 if let Some(video) = &self.video {
                     video.limit(&id, bits);
                 }
@@ -200,18 +218,24 @@ impl Call {
         let Some(link) = self.far.get(id).and_then(|far| far.link.as_ref()) else {
             return;
         };
-        if !link.connected() {
+        if !link.connected() || self.on_hold {
             return;
         }
         if let (Some(video), Some(format)) = (&self.video, link.format)
             && let Some(target) = self.picture_target(link.peer.video().clone())
         {
             video.add(id, format, target);
+            if let Some(bits) = link.bitrate {
+                video.limit(id, bits);
+            }
         }
         if let Some(audio) = &self.audio
             && let Some(target) = self.sound_target(link.peer.audio().clone())
         {
             audio.add(id, target);
+            if let Some(wishes) = link.wishes {
+                audio.wish(id, wishes);
+            }
         }
     }
 

@@ -142,6 +142,7 @@ impl Call {
             };
             let mut far = Far::new(who.clone(), media);
             far.by_http = signals::is_by_http(member.dialect);
+            far.fixed = member.dialect.is_some();
             self.far.insert(who.id.clone(), far);
             // A member that the server translates for offers by itself, or has us asked for an offer; we give way.
             let foreign = member.dialect.is_some();
@@ -215,14 +216,54 @@ impl Call {
         }
     }
 
+    /// Whether its connection was given up, though it never left the room.
+    fn is_given_up(&self, id: &str) -> bool {
+        let far = self.far.get(id);
+        far.is_some_and(|far| far.until.is_some() && far.lost && far.present && !far.fixed)
+    }
+
+    /// Takes somebody back whose connection was given up. Tells whether what it said is answered by an offer of ours: it
+    /// spoke of the old connection, which nothing can bring back here.
+    async fn revive(&mut self, id: &str, promise: &Promise) -> bool {
+        let Some(far) = self.far.get_mut(id) else {
+            return false;
+        };
+        far.until = None;
+        far.lost = false;
+        far.restarts = 0;
+        let peer = far.who.clone();
+        let old = far.promised.origin == promise.origin;
+        self.tell(Event::PeerJoined { peer });
+        // Who is offered a new session takes it as one that is not polite.
+        self.open_link(id, old, old).await;
+        if old && let Some(link) = self.link(id) {
+            link.not_from = Some(promise.origin.clone());
+        }
+        old
+    }
+
     pub(super) async fn signal(&mut self, from: &str, signal: Signal) {
         let promise = match &signal {
             Signal::Description(description) => Some(Promise::read(&description.sdp)),
             _ => None,
         };
+        if let Some(promise) = &promise
+            && self.is_given_up(from)
+        {
+            // It slept, or the path to it was away for too long, and it has not given us up.
+            if self.revive(from, promise).await {
+                return;
+            }
+        }
         let Some(far) = self.far.get(from).filter(|far| far.until.is_none()) else {
             return tracing::debug!("a signal from {from}, who is not in the room, is ignored");
         };
+        let stale = far.link.as_ref().and_then(|link| link.not_from.as_ref());
+        if let (Some(stale), Some(promise)) = (stale, &promise)
+            && *stale == promise.origin
+        {
+            return tracing::debug!("{from} still speaks of the connection before");
+        }
         if let Some(promise) = &promise {
             let known = far.link.as_ref().map(|link| link.promise.origin.as_str());
             let reloaded = known.is_some_and(|o| !o.is_empty() && o != promise.origin);
