@@ -25,6 +25,7 @@ mod fec;
 mod local;
 mod nack;
 mod negotiation;
+mod pace;
 mod packetize;
 mod receive;
 mod resend;

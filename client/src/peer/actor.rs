@@ -181,10 +181,8 @@ impl Actor {
                     self.want_key_frame();
                 }
                 () = sleep_until(self.hurry_until), if self.hurry_until.is_some() => self.relax(),
-                Ok(()) = self.engine.bitrate.changed(), if room => {
-                    let bitrate = *self.engine.bitrate.borrow_and_update();
-                    self.tell(PeerEvent::TargetBitrate(bitrate));
-                }
+                Ok(()) = self.engine.bitrate.changed(), if room => self.tell_bitrates(),
+                Ok(()) = self.engine.shares.changed(), if room => self.tell_bitrates(),
                 Some(callback) = self.engine.callbacks.recv(), if room => self.callback(callback).await,
                 Some(news) = self.news.1.recv(), if room => self.news(news),
                 Some(text) = self.engine.troubles.recv(), if room => self.trouble(text),
@@ -213,6 +211,17 @@ impl Actor {
 
     fn tell(&mut self, event: PeerEvent) {
         self.outbox.push_back(event);
+    }
+
+    /// By what we find out ourselves, bounded by what the far side wants (REMB; zero is nothing said).
+    fn tell_bitrates(&mut self) {
+        let asked = *self.engine.bitrate.borrow_and_update();
+        let asked = if asked == 0 { u32::MAX } else { asked };
+        let shares = *self.engine.shares.borrow_and_update();
+        self.tell(PeerEvent::TargetBitrates {
+            picture: shares.map_or(asked, |shares| shares.picture.min(asked)),
+            sound: shares.map_or(u32::MAX, |shares| shares.sound),
+        });
     }
 
     fn trouble(&mut self, text: String) {

@@ -60,6 +60,8 @@ pub struct PeerConfig {
     pub mdns: bool,
     /// Our own addresses are told by names that only the local network resolves.
     pub hidden: Option<Hidden>,
+    /// The most that pictures are ever encoded at, in bits a second: more is not looked for.
+    pub bitrate: u32,
     /// How bad the path is made, for trying out.
     pub impairment: Option<Impairment>,
 }
@@ -80,6 +82,7 @@ impl Default for PeerConfig {
             ice_tcp: false,
             mdns: true,
             hidden: None,
+            bitrate: 1_500_000,
             impairment: None,
         }
     }

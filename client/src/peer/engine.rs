@@ -42,6 +42,8 @@ pub(super) struct Engine {
     pub(super) state: watch::Receiver<ConnectionState>,
     pub(super) key_frames: watch::Receiver<u64>,
     pub(super) bitrate: watch::Receiver<u32>,
+    /// What our encoders may use of the path.
+    pub(super) shares: watch::Receiver<Option<rtc_congestion::Shares>>,
     pub(super) feedback: Feedback,
     pub(super) hurry: Hurry,
     /// Names of hidden addresses are resolved.
@@ -93,6 +95,7 @@ impl Engine {
             state,
             key_frames: feedback.key_frames.subscribe(),
             bitrate: feedback.bitrate.subscribe(),
+            shares: feedback.shares.subscribe(),
             feedback,
             hurry,
             mdns,

@@ -81,8 +81,13 @@ pub enum PeerEvent {
     LocalAudioWishes(OpusWishes),
     /// The next picture must be a key frame.
     KeyFrameWanted,
-    /// What the path to the far side is thought to carry, bits a second.
-    TargetBitrate(u32),
+    /// What our encoders may make for the far side, bits a second.
+    TargetBitrates {
+        /// Pictures.
+        picture: u32,
+        /// Sound.
+        sound: u32,
+    },
     /// Media of the far side begins.
     Track(RemoteTrack),
     /// Chat can be sent.

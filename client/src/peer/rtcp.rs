@@ -17,6 +17,7 @@ use rtc::rtcp::sender_report::SenderReport;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
+use rtc_congestion::Shares;
 use tokio::sync::watch;
 
 use super::event;
@@ -85,6 +86,19 @@ pub(super) struct Ledger {
     answer: Option<Duration>,
     /// When our reports left, by SSRC: middle bits of their NTP time, and when.
     reports: HashMap<u32, VecDeque<(u32, Instant)>>,
+    /// How we send.
+    pub(super) sending: Sending,
+}
+
+/// What congestion control makes of the path to the far side.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Sending {
+    /// Bits a second on the wire.
+    pub(super) available: Option<f64>,
+    /// Bits a second of payload that an encoder of pictures may make.
+    pub(super) picture: Option<u32>,
+    /// How long packets waited to be sent, all in all, by SSRC.
+    pub(super) delays: HashMap<u32, Duration>,
 }
 
 /// What a packet asks us to do.
@@ -246,6 +260,8 @@ pub(super) struct Feedback {
     pub(super) key_frames: watch::Sender<u64>,
     /// What the far side thinks its path carries, bits a second.
     pub(super) bitrate: watch::Sender<u32>,
+    /// What our encoders may use of the path, where its feedback tells.
+    pub(super) shares: watch::Sender<Option<Shares>>,
 }
 
 impl Default for Feedback {
@@ -255,6 +271,7 @@ impl Default for Feedback {
             fec: Fec::default(),
             key_frames: watch::Sender::new(0),
             bitrate: watch::Sender::new(0),
+            shares: watch::Sender::new(None),
         }
     }
 }
@@ -282,6 +299,14 @@ impl Feedback {
     pub(super) fn answered(&self, took: Duration) {
         let answer = &mut self.lock().answer;
         *answer = Some(answer.map_or(took, |before| (before * 7 + took) / 8));
+    }
+
+    /// What congestion control makes of the path now.
+    pub(super) fn paced(&self, available: f64, picture: u32, delays: &HashMap<u32, Duration>) {
+        let sending = &mut self.lock().sending;
+        sending.available = Some(available);
+        sending.picture = Some(picture);
+        sending.delays.extend(delays);
     }
 
     /// A stream of ours tells the time by this clock.

@@ -1,6 +1,7 @@
 //! Puts retransmissions back into the stream they repair (RFC 4588) before the engine
 //! looks for losses. The engine does so behind its NACK generator, which therefore
-//! never sees a loss repaired and asks again and again.
+//! never sees a loss repaired and asks again and again. What had arrived before is emptied: senders fill
+//! their probes for bandwidth with such packets; feedback has to tell that they came, and nobody else needs them.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
@@ -11,6 +12,10 @@ use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 
 use super::fec::Fec;
+
+mod seen;
+
+use seen::Seen;
 
 /// What a repair stream repairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +29,8 @@ struct Repaired {
 pub(super) struct UndoRtx {
     fec: Fec,
     streams: HashMap<u32, Repaired>,
+    /// What arrived of each stream that is repaired.
+    seen: HashMap<u32, Seen>,
     reads: VecDeque<TaggedPacket>,
     writes: VecDeque<TaggedPacket>,
 }
@@ -33,6 +40,7 @@ impl UndoRtx {
         Self {
             fec,
             streams: HashMap::new(),
+            seen: HashMap::new(),
             reads: VecDeque::new(),
             writes: VecDeque::new(),
         }
@@ -42,7 +50,10 @@ impl UndoRtx {
     /// bandwidth, stay as they are: feedback must tell that they arrived.
     ///
     /// True where it was one.
-    fn undo(&self, packet: &mut rtp::Packet) -> bool {
+    fn undo(&mut self, packet: &mut rtp::Packet) -> bool {
+        if let Some(seen) = self.seen.get_mut(&packet.header.ssrc) {
+            seen.arrives(packet.header.sequence_number);
+        }
         let Some(repaired) = self.streams.get(&packet.header.ssrc) else {
             return false;
         };
@@ -56,7 +67,13 @@ impl UndoRtx {
             return false;
         }
         let original = packet.payload.split_to(2);
-        packet.header.sequence_number = u16::from_be_bytes([original[0], original[1]]);
+        let number = u16::from_be_bytes([original[0], original[1]]);
+        let seen = self.seen.get_mut(&repaired.ssrc);
+        if seen.is_some_and(|seen| !seen.arrives(number)) {
+            packet.payload.clear();
+            return false;
+        }
+        packet.header.sequence_number = number;
         packet.header.ssrc = repaired.ssrc;
         packet.header.payload_type = payload_type;
         true
@@ -97,6 +114,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for UndoRtx {
 impl Interceptor for UndoRtx {
     fn bind_remote_stream(&mut self, info: &StreamInfo) {
         if let (Some(ssrc), Some(repair_payload_type)) = (info.ssrc_rtx, info.payload_type_rtx) {
+            self.seen.entry(info.ssrc).or_default();
             self.streams.insert(
                 ssrc,
                 Repaired {
@@ -111,6 +129,7 @@ impl Interceptor for UndoRtx {
     fn unbind_remote_stream(&mut self, info: &StreamInfo) {
         if let Some(ssrc) = info.ssrc_rtx {
             self.streams.remove(&ssrc);
+            self.seen.remove(&info.ssrc);
         }
     }
 
@@ -200,11 +219,24 @@ mod tests {
         let mut undo = bound();
         undo.fec.agree(None, None, vec![(97, 96), (115, 114)]);
         for (repair, original) in [(97, 96), (115, 114)] {
-            let packet = through(&mut undo, 2000, repair, &[0x12, 0x34, 5, 6]);
+            let packet = through(&mut undo, 2000, repair, &[0x12, repair, 5, 6]);
             assert_eq!(packet.header.ssrc, 1000);
             assert_eq!(packet.header.payload_type, original);
-            assert_eq!(packet.header.sequence_number, 0x1234);
+            let number = 0x1200 + u16::from(repair);
+            assert_eq!(packet.header.sequence_number, number);
         }
+    }
+
+    #[test]
+    fn what_arrived_before_is_emptied() {
+        let mut undo = bound();
+        let first = through(&mut undo, 2000, 97, &[0, 8, 5, 6]);
+        assert_eq!((first.header.ssrc, first.payload.len()), (1000, 2));
+        let again = through(&mut undo, 2000, 97, &[0, 8, 5, 6]);
+        assert_eq!((again.header.ssrc, again.payload.len()), (2000, 0));
+        through(&mut undo, 1000, 96, &[1]);
+        let again = through(&mut undo, 2000, 97, &[0, 9, 5, 6]);
+        assert_eq!((again.header.ssrc, again.payload.len()), (2000, 0));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use rtc_fec::protect::When;
 use super::config::{PeerConfig, SoundOffer};
 use super::fec::{ReceiveFec, SendFec};
 use super::nack::AskForLost;
+use super::pace::Pace;
 use super::resend::Resend;
 use super::rtcp::{Feedback, ReadRtcp};
 use super::rtx::UndoRtx;
@@ -82,6 +83,7 @@ pub(super) async fn open(
         .with(Slot::NackResponder, Resend::new(feedback.clone()))
         .with(Slot::NackGenerator, AskForLost::new(feedback.clone()))
         .with(Slot::Custom(UNDO_RTX), UndoRtx::new(feedback.fec.clone()))
+        .with(Slot::Pacer, Pace::new(feedback.clone(), config.bitrate))
         .with(Slot::Custom(READ_RTCP), ReadRtcp::new(feedback.clone()));
     register_codecs(&mut media, &config.video_codecs, config.sound)?;
     if config.fec != When::Off {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use webrtc::peer_connection::{RTCStatsReport, RTCStatsReportEntry};
 
 use super::fec::Counts;
-use super::rtcp::{Ledger, Requests};
+use super::rtcp::{Ledger, Requests, Sending};
 use crate::net::turn::StandIns;
 
 /// Every dictionary by its id.
@@ -111,6 +111,7 @@ fn merge(mut entries: Map<String, Value>, ledger: &Ledger) -> Map<String, Value>
     for value in entries.values_mut() {
         in_milliseconds(value);
         unknown.extend(name_candidates(value, &ids));
+        put_sending(value, &ledger.sending);
         let outbound = match value["type"].as_str() {
             Some("outbound-rtp") => true,
             Some("inbound-rtp") => false,
@@ -152,6 +153,30 @@ fn in_milliseconds(value: &mut Value) {
         {
             *moment = json!(seconds * 1000.0);
         }
+    }
+}
+
+/// What congestion control knows and the engine does not: `availableOutgoingBitrate` of the pair in use, and how our
+/// streams are sent.
+fn put_sending(value: &mut Value, sending: &Sending) {
+    match value["type"].as_str() {
+        Some("candidate-pair") if value["nominated"] == true => {
+            if let Some(available) = sending.available {
+                value["availableOutgoingBitrate"] = json!(available.round());
+            }
+        }
+        Some("outbound-rtp") => {
+            let ssrc = value["ssrc"].as_u64().and_then(|s| u32::try_from(s).ok());
+            if let Some(delay) = ssrc.and_then(|ssrc| sending.delays.get(&ssrc)) {
+                value["totalPacketSendDelay"] = json!(delay.as_secs_f64());
+            }
+            if let (Some(picture), "video") =
+                (sending.picture, value["kind"].as_str().unwrap_or_default())
+            {
+                value["targetBitrate"] = json!(picture);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -45,8 +45,9 @@ pub(super) struct Link {
     pub(super) state: ConnectionState,
     /// What the far side takes, once negotiated.
     pub(super) format: Option<VideoFormat>,
-    /// What its path was last thought to carry, and what it asks of our sound.
-    pub(super) bitrate: Option<u32>,
+    /// What its path takes of our pictures and of our sound, bits a second.
+    pub(super) bitrates: Option<(u32, u32)>,
+    /// What it asks of our sound.
     pub(super) wishes: Option<OpusWishes>,
     /// It holds the call.
     pub(super) held: bool,
@@ -93,7 +94,7 @@ impl Link {
             peer: std::sync::Arc::new(peer),
             state: ConnectionState::New,
             format: None,
-            bitrate: None,
+            bitrates: None,
             wishes: None,
             held: false,
             not_from: None,

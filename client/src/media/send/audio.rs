@@ -50,6 +50,8 @@ struct Shared {
     targets: Mutex<HashMap<String, Arc<dyn SoundTarget>>>,
     /// What each peer asks for, from its description on.
     wishes: Mutex<HashMap<String, OpusWishes>>,
+    /// What each peer's path takes, in bits a second.
+    limits: Mutex<HashMap<String, u32>>,
     stop: AtomicBool,
     muted: AtomicBool,
     expected_loss: AtomicU32,
@@ -78,6 +80,7 @@ impl AudioSend {
         let shared = Arc::new(Shared {
             targets: Mutex::default(),
             wishes: Mutex::default(),
+            limits: Mutex::default(),
             stop: AtomicBool::new(false),
             muted: AtomicBool::new(false),
             expected_loss: AtomicU32::new(0),
@@ -93,6 +96,7 @@ impl AudioSend {
             next_at: Timestamp::default(),
             activity: Activity::default(),
             wished: None,
+            limit: u32::MAX,
             told: false,
         };
         let thread = std::thread::Builder::new()
@@ -113,6 +117,12 @@ impl AudioSend {
     pub fn remove(&self, peer: &str) {
         self.shared.lock().remove(peer);
         self.shared.wishes().remove(peer);
+        self.shared.limits().remove(peer);
+    }
+
+    /// What a peer's path takes of our sound, in bits a second.
+    pub fn limit(&self, peer: &str, bitrate: u32) {
+        self.shared.limits().insert(peer.to_owned(), bitrate);
     }
 
     /// What a peer asks of our sound.
@@ -155,6 +165,15 @@ impl Shared {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn limits(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the poorest path takes: one encoder feeds all.
+    fn limit(&self) -> u32 {
+        self.limits().values().copied().min().unwrap_or(u32::MAX)
+    }
+
     /// What all of them ask for; `None` where nobody said anything.
     fn wished(&self) -> Option<OpusWishes> {
         self.wishes().values().copied().reduce(OpusWishes::and)
@@ -173,6 +192,8 @@ struct Worker {
     activity: Activity,
     /// What the encoder was last told of the receivers' wishes, if it was.
     wished: Option<OpusWishes>,
+    /// And of their paths.
+    limit: u32,
     told: bool,
 }
 
@@ -259,11 +280,13 @@ impl Worker {
         let Some((_, encoder)) = &mut self.encoder else {
             return;
         };
-        if self.wished != wished || !std::mem::replace(&mut self.told, true) {
+        let path = self.shared.limit();
+        if (self.wished, self.limit) != (wished, path) || !std::mem::replace(&mut self.told, true) {
             self.wished = wished;
+            self.limit = path;
             let rate = self.settings.bitrate(channels);
             let wishes = wished.unwrap_or(NOTHING_SAID);
-            let limit = wishes.max_average_bitrate.unwrap_or(u32::MAX);
+            let limit = wishes.max_average_bitrate.unwrap_or(u32::MAX).min(path);
             let dtx = self.settings.dtx || wishes.dtx;
             let set = encoder
                 .set_bitrate(rate.min(limit))

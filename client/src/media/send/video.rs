@@ -157,7 +157,7 @@ impl VideoSend {
         self.shared.wake.notify_all();
     }
 
-    /// What a peer's path takes, in bits a second.
+    /// What a peer's path takes, in bits a second; with nothing, no picture is encoded.
     pub fn limit(&self, peer: &str, bitrate: u32) {
         self.shared.lock().targets.limit(peer, bitrate);
     }
@@ -370,6 +370,13 @@ fn encode_loop(shared: &Shared, settings: VideoSettings) {
         let demands = shared.lock().targets.encoders();
         encoders.retain(|format, _| demands.contains_key(format));
         for (format, demand) in demands {
+            if demand.limit == Some(0) {
+                if !fresh {
+                    // The next picture answers whoever waits for a key frame.
+                    shared.lock().last = None;
+                }
+                continue;
+            }
             if !fresh && !demand.key {
                 continue;
             }

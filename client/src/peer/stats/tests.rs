@@ -98,6 +98,28 @@ fn what_rtcp_told_is_in_the_dictionaries_under_w3c_names() {
 }
 
 #[test]
+fn what_congestion_control_knows_is_in_the_dictionaries() {
+    let mut ledger = ledger();
+    ledger.sending.available = Some(812_345.6);
+    ledger.sending.picture = Some(700_000);
+    ledger
+        .sending
+        .delays
+        .insert(7, Duration::from_millis(1_500));
+    let mut entries = entries();
+    for (id, nominated) in [("P", true), ("Q", false)] {
+        let pair = json!({"id": id, "type": "candidate-pair", "nominated": nominated});
+        entries.insert(id.to_owned(), pair);
+    }
+    let merged = merge(entries, &ledger);
+    assert_eq!(merged["P"]["availableOutgoingBitrate"], 812_346.0);
+    assert!(merged["Q"].get("availableOutgoingBitrate").is_none());
+    assert_eq!(merged["O"]["targetBitrate"], 700_000);
+    assert_eq!(merged["O"]["totalPacketSendDelay"], 1.5);
+    assert!(merged["I"].get("targetBitrate").is_none());
+}
+
+#[test]
 fn without_reports_there_is_nothing_about_the_far_side() {
     let merged = merge(entries(), &Ledger::default());
     assert_eq!(merged.len(), 3);

@@ -38,6 +38,7 @@ impl Call {
                 opus_alone: self.options.e2ee.is_some(),
             },
             fec: self.options.fec,
+            bitrate: self.options.bitrate,
             impairment: self.impairment.clone(),
             ..PeerConfig::default()
         };
@@ -127,13 +128,11 @@ impl Call {
                     video.want_key(&id);
                 }
             }
-            PeerEvent::TargetBitrate(bits) => {
+            PeerEvent::TargetBitrates { picture, sound } => {
                 if let Some(link) = self.link(&id) {
-                    link.bitrate = Some(bits);
+                    link.bitrates = Some((picture, sound));
                 }
-                if let Some(video) = &self.video {
-                    video.limit(&id, bits);
-                }
+                self.limit(&id);
             }
             PeerEvent::Track(track) => self.track(&id, track),
             PeerEvent::ChatOpen => {
@@ -225,9 +224,6 @@ impl Call {
             && let Some(target) = self.picture_target(link.peer.video().clone())
         {
             video.add(id, format, target);
-            if let Some(bits) = link.bitrate {
-                video.limit(id, bits);
-            }
         }
         if let Some(audio) = &self.audio
             && let Some(target) = self.sound_target(link.peer.audio().clone())
@@ -236,6 +232,21 @@ impl Call {
             if let Some(wishes) = link.wishes {
                 audio.wish(id, wishes);
             }
+        }
+        self.limit(id);
+    }
+
+    /// Our encoders make no more than the path to this peer carries.
+    fn limit(&mut self, id: &str) {
+        let link = self.far.get(id).and_then(|far| far.link.as_ref());
+        let Some((picture, sound)) = link.and_then(|link| link.bitrates) else {
+            return;
+        };
+        if let Some(video) = &self.video {
+            video.limit(id, picture);
+        }
+        if let Some(audio) = &self.audio {
+            audio.limit(id, sound);
         }
     }
 
