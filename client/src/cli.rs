@@ -11,6 +11,7 @@ use rtc_server::tls::Fingerprint;
 use crate::doctor::args::Doctor;
 use crate::load::args::Load;
 use crate::options::pipes::PipeFlags;
+use crate::options::verdict::VerdictFlags;
 use crate::preview::args::Preview;
 
 /// A full WebRTC peer for the command line.
@@ -38,6 +39,7 @@ Examples:
   rtc-client join http://localhost:8080/foo  the same room by the address a browser uses
   rtc-client join foo --video test --audio tone --display none --speaker none
   rtc-client join foo --headless --duration 10s --json
+  rtc-client join foo --headless --duration 20s --expect 'video.fps>=25 after 2s' --junit out.xml --report out.html
   rtc-client join foo --video file:clip.webm --audio file:clip.webm --loop
   rtc-client join foo --record call.mkv
   ffmpeg -re -i clip.mp4 -f yuv4mpegpipe - | rtc-client join foo --video -
@@ -52,7 +54,8 @@ Examples:
 Exit codes:
   0 done   1 failed   2 usage   3 no server   4 room full   5 refused
   6 never connected   7 media never arrived   8 lost
-  9 busy   10 no answer   11 nobody of that name";
+  9 busy   10 no answer   11 nobody of that name
+  12 what was expected did not hold";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -72,6 +75,8 @@ pub(crate) enum Command {
     Doctor(Box<Doctor>),
     /// Pass UDP on over a path as bad as you like, between any two programs.
     Impair(Impair),
+    /// List what can be expected of a call (--expect).
+    Expectations,
     /// Put load on a server and measure how it bears it.
     Load(Load),
     /// Print a completion script for a shell.
@@ -321,6 +326,9 @@ pub(crate) struct Media {
     /// up: or down: in front for one direction, ;10s:rate=300kbit behind for later; repeatable.
     #[arg(long, value_name = "SPEC", help_heading = "Network")]
     pub(crate) impair: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) verdict: VerdictFlags,
 }
 
 /// What of this machine's network is used.

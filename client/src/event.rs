@@ -293,6 +293,23 @@ pub struct Summary {
     pub peers: Vec<PeerSummary>,
     /// Recorded file, if any.
     pub recording: Option<String>,
+    /// What came of each expectation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expectations: Vec<ExpectationSummary>,
+}
+
+/// What came of one expectation (`--expect`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExpectationSummary {
+    /// As it was written.
+    pub expected: String,
+    /// Whether it held, of everybody.
+    pub held: bool,
+    /// What was measured of each peer, in the quantity's unit: milliseconds, dB, bit/s, a share of 1.
+    pub measured: Vec<(String, Option<f64>)>,
+    /// In words: if it did not hold, when, and what the network did then.
+    pub words: String,
 }
 
 /// What came of one peer.

@@ -31,11 +31,13 @@ pub enum Ending {
     NoAnswer = 10,
     /// Nobody goes by the name that was called.
     NoSuchPeer = 11,
+    /// The call came to a good end, and was not what `--expect` says.
+    Unexpected = 12,
 }
 
 impl Ending {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
@@ -48,6 +50,7 @@ impl Ending {
         Self::Busy,
         Self::NoAnswer,
         Self::NoSuchPeer,
+        Self::Unexpected,
     ];
 
     /// The ending of an exit code; a code of nobody's is a failure.

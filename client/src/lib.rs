@@ -5,6 +5,7 @@ mod doctor;
 pub mod e2ee;
 pub mod event;
 pub mod exit;
+mod expectations;
 mod impair;
 mod load;
 pub mod measure;

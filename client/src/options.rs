@@ -28,9 +28,11 @@ use crate::trust::Trust;
 pub use network::IceServerOption;
 pub(crate) use network::ice_server;
 pub use record::{RecordLayout, RecordOption, RecordTo};
+use verdict::VerdictOption;
 
 pub(crate) mod pipes;
 pub mod preview;
+pub mod verdict;
 
 /// Where our picture comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,6 +229,8 @@ pub struct CallOptions {
     pub hide_addresses: bool,
     /// `--impair`.
     pub impairment: Option<Spec>,
+    /// `--expect`, `--junit`, `--report`.
+    pub verdict: VerdictOption,
 }
 
 /// What is captured.
@@ -447,6 +451,7 @@ impl CallOptions {
                 .map(|text| network::ice_server(text))
                 .collect::<Result<_, _>>()?,
             impairment: impairment(&join.impair)?,
+            verdict: VerdictOption::parse(join.verdict, &join.impair)?,
         })
     }
 }

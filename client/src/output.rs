@@ -92,12 +92,12 @@ impl From<io::Error> for OutputError {
 pub(crate) mod testing {
     //! Events to try views on.
 
-    use crate::event::LipSyncSummary;
     use crate::event::doctor::{Diagnosis, Finding, Health};
     use crate::event::{
         Event, Kind, MarksSummary, PeerRef, PeerSummary, Preview, PreviewAudio, PreviewVideo,
         Summary, ToneSummary, Undecryptable,
     };
+    use crate::event::{ExpectationSummary, LipSyncSummary};
 
     pub(crate) fn peer(id: &str, name: &str) -> PeerRef {
         PeerRef {
@@ -245,7 +245,13 @@ pub(crate) mod testing {
                         worst_ms: -30.0,
                     }),
                 }],
-                recording: Some(text),
+                recording: Some(text.clone()),
+                expectations: vec![ExpectationSummary {
+                    expected: text.clone(),
+                    held: false,
+                    measured: vec![(text.clone(), Some(24.5))],
+                    words: text,
+                }],
             }),
         ]
     }

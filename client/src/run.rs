@@ -12,6 +12,7 @@ use crate::cli::{self, Cli, Command, Display};
 use crate::doctor;
 use crate::event::{Event, Kind};
 use crate::exit::Ending;
+use crate::expectations;
 use crate::impair;
 use crate::load::{self, args::What};
 use crate::media::devices::inventory::Inventory;
@@ -51,6 +52,7 @@ pub fn run(cli: Cli) -> Ending {
                 }
             };
         }
+        Command::Expectations => print(expectations::list().as_bytes()),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "rtc-client", &mut text);

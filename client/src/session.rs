@@ -13,9 +13,11 @@ pub mod outcome;
 mod promise;
 mod protection;
 mod recording;
+mod reports;
 mod sending;
 mod signals;
 mod sinks;
+mod verdict;
 
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -29,6 +31,9 @@ use crate::media::sink::wav::WavError;
 use crate::options::CallOptions;
 use crate::output::PictureBoard;
 use crate::signaling::SignalingError;
+pub use reports::ReportError;
+use reports::Reports;
+use rtc_verdict::{Record, judge::judge};
 
 /// Events that wait for the view. A view that does not keep up loses statistics first;
 /// nothing else is ever so frequent that the rest does not fit.
@@ -87,6 +92,9 @@ pub enum StartError {
         "--mdns: this machine has no multicast ({0}), so nobody could resolve its names; leave --mdns away, or use --relay-only"
     )]
     Hide(#[source] std::io::Error),
+    /// A report.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// The system gave no thread.
     #[error("the system gave no thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -103,6 +111,7 @@ impl StartError {
             | Self::Mixed(_)
             | Self::Wav(_)
             | Self::Hide(_)
+            | Self::Report(_)
             | Self::Thread(_) => Ending::Failed,
         }
     }
@@ -126,7 +135,24 @@ impl Session {
     ) -> Result<(Self, mpsc::Receiver<Event>), StartError> {
         let (events, receiver) = mpsc::channel(EVENTS);
         let (actions, inbox) = mpsc::channel(ACTIONS);
-        let call = call::Call::open(options, board, events).await?;
+        let asked = options.verdict.clone();
+        let reports = tokio::task::spawn_blocking(move || Reports::open(&asked));
+        let reports = reports.await.map_err(std::io::Error::other)??;
+        let kept = options.clone();
+        let mut call = match call::Call::open(options, board, events).await {
+            Ok(call) => call,
+            Err(error) => {
+                // Whoever reads the reports wants to know that, too.
+                let record = Record::default();
+                let outcomes = judge(&record, &kept.verdict.expectations);
+                let report = reports::report(&kept, &record, &outcomes, (false, error.to_string()));
+                if let Err(unwritten) = reports.write(&report) {
+                    tracing::warn!("{unwritten}");
+                }
+                return Err(error);
+            }
+        };
+        call.reports = reports;
         let task = AbortOnDropHandle::new(tokio::spawn(call.run(inbox)));
         Ok((Self { actions, task }, receiver))
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::histogram::Histogram;
 use super::tone::ToneMeter;
+use super::tone::seconds::{SecondOfSound, Seconds};
 use crate::event::ToneSummary;
 use crate::media::clock::Timestamp;
 use crate::media::frame::Sound;
@@ -14,18 +15,37 @@ pub struct AudioMeter {
     tone: ToneMeter,
     latency: Histogram,
     heard: bool,
+    seconds: Seconds,
+}
+
+/// What a piece of sound told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listened {
+    /// How late each second of it was that ended here, modulo a second: exactly.
+    pub late: Vec<Duration>,
+    /// The same of seconds that had gaps, to a few milliseconds.
+    pub roughly: Vec<Duration>,
+    /// Gaps found in it.
+    pub gaps: u64,
+    /// The seconds that ended in it.
+    pub seconds: Vec<SecondOfSound>,
 }
 
 impl AudioMeter {
-    /// Takes in sound whose first sample was heard, or would have been, at `now`. Gives how late each second of it
-    /// was that ended here, modulo a second: exactly, or to a few milliseconds where it had gaps.
-    pub fn hear(&mut self, now: Timestamp, sound: &Sound) -> Vec<Duration> {
+    /// Takes in sound whose first sample was heard, or would have been, at `now`.
+    pub fn hear(&mut self, now: Timestamp, sound: &Sound) -> Listened {
         self.heard |= !sound.samples.is_empty();
-        let delays = self.tone.push(now, sound);
-        for delay in &delays {
+        let before = self.tone.gaps();
+        let late = self.tone.push(now, sound);
+        for delay in &late {
             self.latency.add(*delay);
         }
-        delays.into_iter().chain(self.tone.rough()).collect()
+        Listened {
+            late,
+            roughly: self.tone.rough(),
+            gaps: self.tone.gaps() - before,
+            seconds: self.seconds.push(sound),
+        }
     }
 
     /// What came of it so far; `None` until sound came.

@@ -40,11 +40,12 @@ impl LipMeter {
         self.pictures.1 += 1;
     }
 
-    /// A second of sound was heard, so many microseconds modulo a second after it was taken.
-    pub fn hear(&mut self, late: i64) {
+    /// A second of sound was heard, so many microseconds modulo a second after it was taken. Gives how far it is behind its
+    /// pictures, in milliseconds, where there were any.
+    pub fn hear(&mut self, late: i64) -> Option<f64> {
         let (sum, seen) = std::mem::take(&mut self.pictures);
         if seen == 0 {
-            return;
+            return None;
         }
         let pictures = (sum / i128::from(seen)).rem_euclid(1_000_000) as i64;
         let apart = (late - pictures + HALF * 1_000).rem_euclid(1_000_000) - HALF * 1_000;
@@ -60,6 +61,7 @@ impl LipMeter {
         {
             *count += 1;
         }
+        Some(self.latest)
     }
 
     /// What came of it; `None` where there were not both.

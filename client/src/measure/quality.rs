@@ -24,6 +24,85 @@ pub fn psnr_luma(a: &Picture, b: &Picture, skip: u32) -> Option<f64> {
     Some((10.0 * (255.0 * 255.0 / error).log10()).min(IDENTICAL_DB))
 }
 
+/// Structural similarity of luma, at most 1, by the windows that ffmpeg's filter `ssim` and x264 take: 8x8 pixels, each four
+/// beyond the one before. Leaves out `skip` rows at the top; `None` where the pictures differ in size or are too small.
+#[must_use]
+pub fn ssim_luma(a: &Picture, b: &Picture, skip: u32) -> Option<f64> {
+    if (a.width, a.height) != (b.width, b.height) {
+        return None;
+    }
+    let width = a.width as usize;
+    let from = width * skip as usize;
+    let (a, b) = (a.y.get(from..)?, b.y.get(from..)?);
+    let (columns, rows) = (width / 4, a.len() / width.max(1) / 4);
+    if columns < 2 || rows < 2 || a.len() != b.len() {
+        return None;
+    }
+    let row = |row: usize| -> Vec<Sums> {
+        let block = |column: usize| Sums::of_block(a, b, width, column * 4, row * 4);
+        (0..columns).map(block).collect()
+    };
+    let mut above = row(0);
+    let mut sum = 0.0;
+    for number in 1..rows {
+        let below = row(number);
+        for (above, below) in above.windows(2).zip(below.windows(2)) {
+            let window = above.iter().chain(below).fold(Sums::default(), Sums::plus);
+            sum += window.similarity();
+        }
+        above = below;
+    }
+    Some(sum / ((columns - 1) * (rows - 1)) as f64)
+}
+
+/// What the similarity of two patches is made of.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    a: i32,
+    b: i32,
+    squares: i32,
+    products: i32,
+}
+
+impl Sums {
+    fn of_block(a: &[u8], b: &[u8], width: usize, x: usize, y: usize) -> Self {
+        let mut sums = Self::default();
+        for line in 0..4 {
+            let from = (y + line) * width + x;
+            for (&a, &b) in a[from..from + 4].iter().zip(&b[from..from + 4]) {
+                let (a, b) = (i32::from(a), i32::from(b));
+                sums.a += a;
+                sums.b += b;
+                sums.squares += a * a + b * b;
+                sums.products += a * b;
+            }
+        }
+        sums
+    }
+
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            a: self.a + other.a,
+            b: self.b + other.b,
+            squares: self.squares + other.squares,
+            products: self.products + other.products,
+        }
+    }
+
+    /// Of 64 pixels, with the usual constants (0.01 and 0.03 of the range).
+    fn similarity(self) -> f64 {
+        const PIXELS: f64 = 64.0;
+        let means = (0.01_f64 * 255.0).powi(2) * PIXELS;
+        let spread = (0.03_f64 * 255.0).powi(2) * PIXELS * (PIXELS - 1.0);
+        let [a, b, squares, products] =
+            [self.a, self.b, self.squares, self.products].map(f64::from);
+        let variances = squares * PIXELS - a * a - b * b;
+        let covariance = products * PIXELS - a * b;
+        (2.0 * a * b + means) * (2.0 * covariance + spread)
+            / ((a * a + b * b + means) * (variances + spread))
+    }
+}
+
 /// Summed in blocks that fit 32 bits, which compilers turn into vector code.
 fn squared_error(a: &[u8], b: &[u8]) -> u64 {
     const BLOCK: usize = 4096;
@@ -75,6 +154,25 @@ mod tests {
         assert!(close(psnr_luma(&flat(64, 64, 50), &part, 0), want));
         // And none of it where those rows are left out.
         assert!(close(psnr_luma(&flat(64, 64, 50), &part, 16), IDENTICAL_DB));
+    }
+
+    #[test]
+    fn likeness_falls_from_one_with_each_difference() {
+        let mut pattern = flat(64, 64, 0);
+        for (index, luma) in pattern.y.iter_mut().enumerate() {
+            *luma = (index * 7 % 251) as u8;
+        }
+        let mut noisy = pattern.clone();
+        for luma in noisy.y.iter_mut().step_by(5) {
+            *luma = luma.saturating_add(40);
+        }
+        let same = ssim_luma(&pattern, &pattern, 0).unwrap();
+        let near = ssim_luma(&pattern, &noisy, 0).unwrap();
+        let far = ssim_luma(&pattern, &flat(64, 64, 128), 0).unwrap();
+        assert!((same - 1.0).abs() < 1e-9, "{same}");
+        assert!(near < 0.99 && near > 0.5, "{near}");
+        assert!(far < 0.1, "{far}");
+        assert_eq!(ssim_luma(&pattern, &flat(32, 64, 0), 0), None);
     }
 
     #[test]

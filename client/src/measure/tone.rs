@@ -7,6 +7,7 @@ use crate::media::convert::with_channels;
 use crate::media::frame::Sound;
 
 mod follow;
+pub mod seconds;
 mod spectrum;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use super::histogram::Histogram;
 use super::marks;
-use super::quality::psnr_luma;
+use super::quality::{psnr_luma, ssim_luma};
 use crate::event::MarksSummary;
 use crate::media::capture::test_picture::render;
 use crate::media::clock::Timestamp;
@@ -14,6 +14,21 @@ const COMPARE_EVERY: u64 = 10;
 
 /// How far behind the newest number it is still known which ones were seen.
 const MEMORY: u32 = 1024;
+
+/// What one picture told.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Look {
+    /// When it was taken, where it has a mark.
+    pub taken: Option<Timestamp>,
+    /// Whether its number is one that was not seen before.
+    pub is_new: bool,
+    /// It came after a later one.
+    pub late: bool,
+    /// How many more are missing now than before it: fewer where it was missed.
+    pub missing: i64,
+    /// Against the known picture, where it was compared: PSNR in dB and SSIM.
+    pub quality: Option<(f64, f64)>,
+}
 
 /// Counts and times pictures by their marks. Pure: time comes in.
 #[derive(Debug, Default)]
@@ -30,26 +45,44 @@ pub struct VideoMeter {
 }
 
 impl VideoMeter {
-    /// Takes in a picture that was shown, or would have been, at `now`. Gives when it was taken, where it has a mark.
-    pub fn see(&mut self, now: Timestamp, picture: &Picture) -> Option<Timestamp> {
+    /// Takes in a picture that was shown, or would have been, at `now`.
+    pub fn see(&mut self, now: Timestamp, picture: &Picture) -> Look {
         let Some(mark) = marks::read(picture) else {
             self.unreadable += 1;
-            return None;
+            return Look::default();
         };
         self.latency.add(now.since(mark.at));
-        if self.read.is_multiple_of(COMPARE_EVERY) {
-            self.compare(mark.number, picture);
-        }
+        let quality = if self.read.is_multiple_of(COMPARE_EVERY) {
+            self.compare(mark.number, picture)
+        } else {
+            None
+        };
         self.read += 1;
-        match &mut self.numbers {
-            None => self.numbers = Some(Numbers::new(mark.number)),
-            Some(numbers) => match numbers.take(mark.number) {
-                Order::Next => {}
-                Order::Late => self.out_of_order += 1,
-                Order::Again => self.repeated += 1,
-            },
+        let before = self.missing();
+        let order = match &mut self.numbers {
+            None => {
+                self.numbers = Some(Numbers::new(mark.number));
+                Order::Next
+            }
+            Some(numbers) => numbers.take(mark.number),
+        };
+        match order {
+            Order::Next => {}
+            Order::Late => self.out_of_order += 1,
+            Order::Again => self.repeated += 1,
         }
-        Some(mark.at)
+        Look {
+            taken: Some(mark.at),
+            is_new: order != Order::Again,
+            late: order == Order::Late,
+            missing: self.missing() - before,
+            quality,
+        }
+    }
+
+    fn missing(&self) -> i64 {
+        let missing = self.numbers.as_ref().map_or(0, Numbers::missing);
+        i64::try_from(missing).unwrap_or(i64::MAX)
     }
 
     /// What came of it so far; `None` until a mark was read.
@@ -76,12 +109,10 @@ impl VideoMeter {
 
     /// Where the sender's picture was scaled on its way the known picture is drawn at
     /// the size received, so that scaling counts as a loss of quality.
-    fn compare(&mut self, number: u32, picture: &Picture) {
+    fn compare(&mut self, number: u32, picture: &Picture) -> Option<(f64, f64)> {
         let known = render(number, picture.width, picture.height);
         let skip = marks::band_height(picture.height);
-        let Some(db) = psnr_luma(&known, picture, skip) else {
-            return;
-        };
+        let db = psnr_luma(&known, picture, skip)?;
         self.psnr_min = if self.compared == 0 {
             db
         } else {
@@ -89,9 +120,11 @@ impl VideoMeter {
         };
         self.psnr_sum += db;
         self.compared += 1;
+        Some((db, ssim_luma(&known, picture, skip).unwrap_or_default()))
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     Next,
     Late,

@@ -278,6 +278,19 @@ fn summary_words(summary: &Summary) -> String {
     for peer in &summary.peers {
         let _ = write!(text, "\n  {}", peer_words(peer));
     }
+    for one in &summary.expectations {
+        let held = if one.held {
+            "as expected"
+        } else {
+            "NOT AS EXPECTED"
+        };
+        let _ = write!(
+            text,
+            "\n  {held}: {}: {}",
+            clean(&one.expected),
+            clean(&one.words)
+        );
+    }
     if let Some(path) = &summary.recording {
         let _ = write!(text, "\n  recorded to {}", clean(path));
     }
@@ -378,6 +391,7 @@ left: Bob
 Bob after 10.0 s, exit code 0
   Bob: connected after 42 ms, first picture after 61 ms, 300 pictures, last 640x360; \
 marks: 300 read, 0 missing, 0.0 ms late, PSNR 38.5 dB; tone: 440 Hz, 0 gaps; sound +12 ms from its picture, -30 ms at worst
+  NOT AS EXPECTED: Bob: Bob
   recorded to Bob
 "
         );
@@ -455,7 +469,7 @@ marks: 300 read, 0 missing, 0.0 ms late, PSNR 38.5 dB; tone: 440 Hz, 0 gaps; sou
         fn no_control_of_a_far_peer_gets_through(text in any::<String>()) {
             let text = shown(&every_event(&text), false);
             prop_assert!(!text.chars().any(|c| c != '\n' && is_unsafe(c)), "{text:?}");
-            prop_assert_eq!(text.lines().count(), every_event("x").len() + 2);
+            prop_assert_eq!(text.lines().count(), every_event("x").len() + 3);
         }
     }
 }

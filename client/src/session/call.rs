@@ -22,9 +22,11 @@ use super::link::{Far, Link, News};
 use super::local::{self};
 use super::outcome::{How, judge};
 use super::protection::Protection;
+use super::reports::{self, Reports};
 use super::sending;
 use super::signals;
 use super::sinks::Sinks;
+use super::verdict::Measured;
 use super::{Action, StartError};
 use crate::event::{Event, Kind, PeerRef, Summary};
 use crate::exit::Ending;
@@ -107,6 +109,10 @@ pub(super) struct Call {
     taken: Option<CallId>,
     stats: JoinSet<(String, Value)>,
     closing: JoinSet<()>,
+    /// What a verdict is made of, where one was asked for.
+    pub(super) measured: Measured,
+    /// And where it goes.
+    pub(super) reports: Reports,
 }
 
 impl Call {
@@ -136,6 +142,11 @@ impl Call {
             // Who wants to be hidden is not shown.
             true => Some(Hidden::start().map_err(StartError::Hide)?),
             false => None,
+        };
+        let measured = if options.verdict.is_asked() {
+            Measured::begin()
+        } else {
+            Measured::default()
         };
         let (server_sender, server_news) = mpsc::channel(QUEUE);
         let connect = signals::options(&options).map_err(SignalingError::from)?;
@@ -183,6 +194,8 @@ impl Call {
             taken: None,
             stats: JoinSet::new(),
             closing: JoinSet::new(),
+            measured,
+            reports: Reports::default(),
         })
     }
 
@@ -343,6 +356,7 @@ impl Call {
                 let after = far.since.elapsed();
                 far.first(kind, after);
                 let peer = far.who.clone();
+                self.measured.first(&peer, kind, after);
                 self.tell(Event::FirstFrame {
                     peer,
                     kind,
@@ -425,6 +439,7 @@ impl Call {
             let worst = losses.map(|far| far.expected_loss.percent()).max();
             audio.set_expected_loss(worst.unwrap_or(0));
         }
+        self.measured.report(&peer, &report);
         self.tell(Event::Stats {
             peer,
             report,
@@ -436,13 +451,23 @@ impl Call {
 
     async fn end(mut self, how: How, started: Instant) -> Summary {
         let now = Instant::now();
-        let strict = self.options.headless || self.options.duration.is_some();
+        let strict = self.options.headless
+            || self.options.duration.is_some()
+            || self.options.verdict.is_asked();
         let expected = self.far.values().filter(|far| far.expected());
         let facts: Vec<_> = expected.map(|far| far.facts(now)).collect();
         let (ending, outcome) = judge(&how, strict, &facts);
-        let summary = Summary {
+        for far in self.far.values().filter(|far| far.until.is_none()) {
+            far.media.still();
+        }
+        let (record, pictures) = std::mem::take(&mut self.measured).end().unwrap_or_default();
+        let outcomes = rtc_verdict::judge::judge(&record, &self.options.verdict.expectations);
+        let call = (ending == Ending::Done, outcome.clone());
+        let (ending, outcome) = held_to(ending, outcome, &outcomes);
+        let mut summary = Summary {
             exit_code: ending.code(),
             outcome: outcome.clone(),
+            expectations: reports::summaries(&outcomes),
             seconds: self
                 .joined_at
                 .map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64()),
@@ -467,10 +492,41 @@ impl Call {
         for notice in finished.unwrap_or_default() {
             let _ = self.events.try_send(Event::Notice { text: notice });
         }
+        let (options, reports) = (self.options, self.reports);
+        let written = tokio::task::spawn_blocking(move || {
+            let mut report = reports::report(&options, &record, &outcomes, call);
+            report.pictures = pictures;
+            reports.write(&report).map_err(|error| error.to_string())
+        });
+        if let Err(text) = written.await.unwrap_or_else(|error| Err(error.to_string())) {
+            // A verdict that nobody can read is none.
+            if ending == Ending::Done {
+                summary.exit_code = Ending::Failed.code();
+                summary.outcome.clone_from(&text);
+            }
+            let _ = self.events.try_send(Event::Notice { text });
+        }
         if ending != Ending::NoServer {
             let _ = self.events.try_send(Event::Left { reason: outcome });
         }
         let _ = self.events.try_send(Event::Summary(summary.clone()));
         summary
+    }
+}
+
+/// A call that came to a good end is no good one if it was not as expected.
+fn held_to(ending: Ending, words: String, outcomes: &[rtc_verdict::Outcome]) -> (Ending, String) {
+    let broken: Vec<&str> = outcomes
+        .iter()
+        .filter(|outcome| !outcome.held)
+        .map(|outcome| outcome.words.as_str())
+        .collect();
+    match (ending, broken.first()) {
+        (Ending::Done, Some(first)) => {
+            let (count, all) = (broken.len(), outcomes.len());
+            let words = format!("{count} of {all} expectations did not hold: {first}");
+            (Ending::Unexpected, words)
+        }
+        _ => (ending, words),
     }
 }

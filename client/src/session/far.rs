@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::sinks::{PeerSinks, Sinks};
+use super::verdict::Measured;
 use crate::event::{Kind, LipSyncSummary, MarksSummary, PeerRef, ToneSummary};
 use crate::measure::audio::AudioMeter;
 use crate::measure::lips::LipMeter;
@@ -13,6 +14,7 @@ use crate::measure::video::VideoMeter;
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, EncodedSound, Picture, Sound, VideoCodec};
 use crate::media::receive::audio::SoundSink;
+use crate::media::receive::freeze::FreezeMeter;
 use crate::media::receive::video::PictureSink;
 use crate::media::send::SourceEvent;
 use crate::media::send::audio::level_dbfs;
@@ -44,6 +46,7 @@ pub(super) struct FarMedia {
     sinks: PeerSinks,
     seen: Arc<Mutex<Meters>>,
     news: mpsc::Sender<MediaNews>,
+    measured: Measured,
 }
 
 #[derive(Default)]
@@ -51,6 +54,8 @@ struct Meters {
     video: VideoMeter,
     audio: AudioMeter,
     lips: LipMeter,
+    /// Of pictures that are not the one before once more.
+    moves: FreezeMeter,
     frames: u64,
     size: (u32, u32),
     first_picture: bool,
@@ -73,6 +78,7 @@ impl FarMedia {
         board: PictureBoard,
         sinks: &Sinks,
         news: mpsc::Sender<MediaNews>,
+        measured: Measured,
     ) -> Self {
         Self {
             sinks: sinks.for_peer(&who),
@@ -80,13 +86,15 @@ impl FarMedia {
             board,
             seen: Arc::default(),
             news,
+            measured,
         }
     }
 
     /// For a new track of pictures.
     pub(super) fn pictures(&self) -> Box<dyn PictureSink> {
         Box::new(Pictures {
-            peer: self.who.id.clone(),
+            who: self.who.clone(),
+            measured: self.measured.clone(),
             board: self.board.clone(),
             sinks: self.sinks.clone(),
             seen: Arc::clone(&self.seen),
@@ -97,12 +105,20 @@ impl FarMedia {
     /// For a new track of sound.
     pub(super) fn sounds(&self) -> Box<dyn SoundSink> {
         Box::new(Sounds {
-            peer: self.who.id.clone(),
+            who: self.who.clone(),
+            measured: self.measured.clone(),
             board: self.board.clone(),
             sinks: self.sinks.clone(),
             seen: Arc::clone(&self.seen),
             news: self.news.clone(),
         })
+    }
+
+    /// Nothing of it comes any more: if its picture stands still by now, that is told.
+    pub(super) fn still(&self) {
+        if let Some(since) = lock(&self.seen).moves.standing(Timestamp::now()) {
+            self.measured.still(&self.who, since);
+        }
     }
 
     pub(super) fn seen(&self) -> Seen {
@@ -123,7 +139,8 @@ fn lock(meters: &Mutex<Meters>) -> MutexGuard<'_, Meters> {
 }
 
 struct Pictures {
-    peer: String,
+    who: PeerRef,
+    measured: Measured,
     board: PictureBoard,
     sinks: PeerSinks,
     seen: Arc<Mutex<Meters>>,
@@ -137,26 +154,33 @@ impl PictureSink for Pictures {
 
     fn picture(&mut self, picture: &Arc<Picture>, codec: VideoCodec) {
         let now = Timestamp::now();
-        self.board.put(&self.peer, Arc::clone(picture));
+        self.board.put(&self.who.id, Arc::clone(picture));
         self.sinks.shown(picture);
         let mut meters = lock(&self.seen);
         if !std::mem::replace(&mut meters.first_picture, true) {
             let _ = self.news.try_send(MediaNews::First {
-                peer: self.peer.clone(),
+                peer: self.who.id.clone(),
                 kind: Kind::Video,
                 codec: codec.mime_type(),
             });
         }
         meters.frames += 1;
         meters.size = (picture.width, picture.height);
-        if let Some(taken) = meters.video.see(now, picture) {
+        let look = meters.video.see(now, picture);
+        if let Some(taken) = look.taken {
             meters.lips.see(now, taken);
         }
+        // What has no mark may be new or not; it was sent, so it is taken for new.
+        let is_new = look.is_new || look.taken.is_none();
+        let moved = is_new.then(|| meters.moves.see(now)).flatten();
+        drop(meters);
+        self.measured.picture(now, &self.who, picture, &look, moved);
     }
 }
 
 struct Sounds {
-    peer: String,
+    who: PeerRef,
+    measured: Measured,
     board: PictureBoard,
     sinks: PeerSinks,
     seen: Arc<Mutex<Meters>>,
@@ -171,20 +195,25 @@ impl SoundSink for Sounds {
     fn sound(&mut self, sound: &Sound) {
         let latency = self.sinks.latency();
         self.sinks.sound(sound);
-        self.board.level(&self.peer, level_dbfs(&sound.samples));
+        self.board.level(&self.who.id, level_dbfs(&sound.samples));
         let mut meters = lock(&self.seen);
         if !std::mem::replace(&mut meters.first_sound, true) {
             let _ = self.news.try_send(MediaNews::First {
-                peer: self.peer.clone(),
+                peer: self.who.id.clone(),
                 kind: Kind::Audio,
                 codec: "audio/opus",
             });
         }
         let heard = sound.at + latency;
-        for late in meters.audio.hear(heard, sound) {
+        let told = meters.audio.hear(heard, sound);
+        for late in told.late.iter().chain(&told.roughly) {
             let late = i64::try_from(late.as_micros()).unwrap_or(0);
-            meters.lips.hear(late);
+            if let Some(apart) = meters.lips.hear(late) {
+                self.measured.lips(heard, &self.who, apart);
+            }
         }
+        drop(meters);
+        self.measured.sound(heard, &self.who, sound, &told);
     }
 
     fn latency(&self) -> Duration {
@@ -192,7 +221,7 @@ impl SoundSink for Sounds {
     }
 
     fn tone(&mut self, heard: Heard) {
-        let peer = self.peer.clone();
+        let peer = self.who.id.clone();
         let _ = self.news.try_send(MediaNews::Tone { peer, heard });
     }
 }

@@ -164,11 +164,6 @@ pub const CATALOGUE: &[Quantity] = &[
         "audio.seconds",
         "stretches of at least 5 ms without the tone, once it has begun",
     ),
-    tally(
-        "audio.clicks",
-        "audio.seconds",
-        "jumps of the tone that no ear would miss",
-    ),
     Quantity {
         zero_with: None,
         ..tally(
@@ -221,13 +216,16 @@ pub const CATALOGUE: &[Quantity] = &[
     ),
     samples("network.received", Unit::Bitrate, "of all that came"),
     samples("network.sent", Unit::Bitrate, "of all that went"),
-    new(
-        "network.disconnected",
-        Unit::Time,
-        Kind::Samples,
-        Statistic::Total,
-        "each time for which a connection that stood did not",
-    ),
+    Quantity {
+        zero_with: Some("connect"),
+        ..new(
+            "network.disconnected",
+            Unit::Time,
+            Kind::Samples,
+            Statistic::Total,
+            "for how long a connection that stood did not",
+        )
+    },
 ];
 
 /// Other names of the same.

@@ -110,6 +110,13 @@ impl Spectrum {
         self.add(&window.powers, window.mean_square);
     }
 
+    /// Forgets everything, also what was not a full window yet.
+    pub(super) fn restart(&mut self) {
+        self.powers.fill(0.0);
+        (self.mean_squares, self.windows) = (0.0, 0);
+        self.waiting.clear();
+    }
+
     pub(super) fn peak(&self) -> Peak {
         if self.level_dbfs() <= SILENCE_DBFS {
             return Peak::default();

@@ -185,6 +185,7 @@ impl Call {
                 if first {
                     self.dial_first(id);
                 }
+                self.measured.connected(&peer, after);
                 if first || before != ConnectionState::Connected {
                     self.tell(Event::Connected {
                         peer,
@@ -196,6 +197,7 @@ impl Call {
             ConnectionState::Disconnected | ConnectionState::Failed => {
                 link.unwell_since.get_or_insert(now);
                 let peer = far.who.clone();
+                self.measured.troubled(&peer, state.name());
                 self.tell(Event::ConnectionTroubled {
                     peer,
                     state: state.name().to_owned(),

@@ -138,8 +138,10 @@ impl Call {
                     self.board.clone(),
                     &self.sinks,
                     self.media.0.clone(),
+                    self.measured.clone(),
                 ),
             };
+            self.measured.came(&who);
             let mut far = Far::new(who.clone(), media);
             far.by_http = signals::is_by_http(member.dialect);
             far.fixed = member.dialect.is_some();
@@ -177,6 +179,8 @@ impl Call {
         far.until = Some(Instant::now());
         far.lost = reason == "lost";
         let peer = far.who.clone();
+        far.media.still();
+        self.measured.left(&peer, reason);
         let link = far.link.take();
         self.board.remove(id);
         self.close_link(id, link);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::expectation::{Expectation, Statistic};
-use crate::quantity::Kind;
+use crate::quantity::{self, Kind};
 use crate::record::{PeerRecord, Record, Series};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -59,9 +59,11 @@ pub(super) fn measure(peer: &PeerRecord, expectation: &Expectation, window: Wind
 
 /// That nothing of a kind happened is known only where it could have.
 fn none_is_zero(peer: &PeerRecord, expectation: &Expectation, window: Window) -> Option<f64> {
-    let with = peer.get(expectation.quantity.zero_with?)?;
-    let could = with.within(window.from, window.to).next().is_some();
-    could.then_some(0.0)
+    let name = expectation.quantity.zero_with?;
+    let with = peer.get(name)?;
+    let once = quantity::find(name).is_some_and(|of| of.kind == Kind::Once);
+    let could = once || with.within(window.from, window.to).next().is_some();
+    (could && window.from < window.to).then_some(0.0)
 }
 
 /// What adds up in each whole second.

@@ -1,0 +1,288 @@
+//! What is measured for a verdict, where one was asked for: gathered from the threads that see and hear.
+
+mod figures;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rtc_verdict::Record;
+use rtc_verdict::record::PeerRecord;
+use rtc_verdict::report::SamplePicture;
+use serde_json::Value;
+
+use crate::event::{Kind, PeerRef};
+use crate::measure::audio::Listened;
+use crate::measure::video::Look;
+use crate::media::clock::Timestamp;
+use crate::media::convert::to_rgb;
+use crate::media::frame::{Picture, SAMPLE_RATE, Sound};
+use figures::Totals;
+
+/// The record of a call, shared by who measures; nothing where nobody asked for a verdict. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Measured(Option<Arc<Shared>>);
+
+struct Shared {
+    began: Timestamp,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    record: Record,
+    peers: HashMap<String, Beside>,
+}
+
+/// What is known of a peer beside its record.
+#[derive(Default)]
+struct Beside {
+    totals: Totals,
+    /// Since when its connection does not stand.
+    troubled: Option<Duration>,
+    audio_latency: Option<f64>,
+    pictures: Pictures,
+}
+
+/// A few of its pictures, to be looked at.
+#[derive(Default)]
+struct Pictures {
+    first: Option<(Duration, Arc<Picture>)>,
+    last: Option<(Duration, Arc<Picture>)>,
+    worst: Option<(f64, Duration, Arc<Picture>)>,
+}
+
+impl Measured {
+    /// Begins now.
+    pub(super) fn begin() -> Self {
+        Self(Some(Arc::new(Shared {
+            began: Timestamp::now(),
+            kept: Mutex::default(),
+        })))
+    }
+
+    fn with(
+        &self,
+        at: Timestamp,
+        who: &PeerRef,
+        add: impl FnOnce(&mut PeerRecord, &mut Beside, Duration),
+    ) {
+        let Some(shared) = &self.0 else { return };
+        let at = at.since(shared.began);
+        let mut kept = lock(&shared.kept);
+        let Kept { record, peers } = &mut *kept;
+        let beside = peers.entry(who.id.clone()).or_default();
+        add(record.peer(&who.id, &who.name, at), beside, at);
+    }
+
+    fn now(&self, who: &PeerRef, add: impl FnOnce(&mut PeerRecord, &mut Beside, Duration)) {
+        self.with(Timestamp::now(), who, add);
+    }
+
+    /// Somebody is there, perhaps again.
+    pub(super) fn came(&self, who: &PeerRef) {
+        self.now(who, |peer, _, _| peer.back());
+    }
+
+    pub(super) fn left(&self, who: &PeerRef, reason: &str) {
+        self.now(who, |peer, beside, at| {
+            peer.left(at);
+            peer.note(at, format!("gone: {reason}"));
+            // From its leaving on it is not missed.
+            if let Some(since) = beside.troubled.take() {
+                peer.add("network.disconnected", since, millis(at - since));
+            }
+        });
+    }
+
+    pub(super) fn connected(&self, who: &PeerRef, after: Duration) {
+        self.now(who, |peer, beside, at| {
+            peer.once("connect", at, after);
+            peer.connected(at);
+            if let Some(since) = beside.troubled.take() {
+                peer.add("network.disconnected", since, millis(at - since));
+                peer.note(at, "the connection is back");
+            }
+        });
+    }
+
+    pub(super) fn troubled(&self, who: &PeerRef, state: &str) {
+        self.now(who, |peer, beside, at| {
+            beside.troubled.get_or_insert(at);
+            peer.note(at, format!("the connection is {state}"));
+        });
+    }
+
+    pub(super) fn first(&self, who: &PeerRef, kind: Kind, after: Duration) {
+        let name = match kind {
+            Kind::Audio => "audio.first",
+            Kind::Video => "video.first",
+        };
+        self.now(who, |peer, _, at| peer.once(name, at, after));
+    }
+
+    /// A picture is shown; `moved` is how far it is from the last one that was another, and whether that was a freeze.
+    pub(super) fn picture(
+        &self,
+        now: Timestamp,
+        who: &PeerRef,
+        picture: &Arc<Picture>,
+        look: &Look,
+        moved: Option<(Duration, bool)>,
+    ) {
+        self.with(now, who, |peer, beside, at| {
+            peer.add("video.frames", at, 1.0);
+            peer.add("video.width", at, f64::from(picture.width));
+            peer.add("video.height", at, f64::from(picture.height));
+            match look.taken {
+                None => peer.add("video.unreadable", at, 1.0),
+                Some(taken) => {
+                    peer.add("video.marked", at, 1.0);
+                    peer.add("video.latency", at, millis(now.since(taken)));
+                    add_if(peer, "video.missing", at, look.missing as f64);
+                    add_if(
+                        peer,
+                        "video.repeated",
+                        at,
+                        f64::from(u8::from(!look.is_new && !look.late)),
+                    );
+                    add_if(peer, "video.late", at, f64::from(u8::from(look.late)));
+                }
+            }
+            if let Some((distance, frozen)) = moved {
+                peer.add("video.interval", at, millis(distance));
+                if frozen {
+                    // It stood still from when it began.
+                    peer.add(
+                        "video.freeze",
+                        at.saturating_sub(distance),
+                        millis(distance),
+                    );
+                }
+            }
+            if let Some((psnr, ssim)) = look.quality {
+                peer.add("video.psnr", at, psnr);
+                peer.add("video.ssim", at, ssim);
+                beside.pictures.compared(psnr, at, picture);
+            }
+            beside.pictures.shown(at, picture);
+        });
+    }
+
+    /// Sound was heard whose first sample came at `at`.
+    pub(super) fn sound(&self, at: Timestamp, who: &PeerRef, sound: &Sound, told: &Listened) {
+        self.with(at, who, |peer, beside, at| {
+            let samples = sound.samples.len() / usize::from(sound.channels.max(1));
+            peer.add("audio.seconds", at, samples as f64 / f64::from(SAMPLE_RATE));
+            add_if(peer, "audio.gaps", at, told.gaps as f64);
+            for late in &told.late {
+                peer.add("audio.latency", at, millis(*late));
+                beside.audio_latency = Some(millis(*late));
+            }
+            for second in &told.seconds {
+                peer.add("audio.frequency", at, second.hz);
+                peer.add("audio.purity", at, second.purity);
+                peer.add("audio.level", at, second.level_dbfs);
+            }
+        });
+    }
+
+    /// How far sound was behind its picture, milliseconds.
+    pub(super) fn lips(&self, at: Timestamp, who: &PeerRef, apart: f64) {
+        self.with(at, who, |peer, _, at| peer.add("lipsync", at, apart.abs()));
+    }
+
+    /// What the connection tells of itself.
+    pub(super) fn report(&self, who: &PeerRef, report: &Value) {
+        self.now(who, |peer, beside, at| {
+            beside.totals.take(peer, at, report, beside.audio_latency);
+        });
+    }
+
+    /// The picture of a peer stands still at the end of the call.
+    pub(super) fn still(&self, who: &PeerRef, since: Duration) {
+        self.now(who, |peer, _, at| {
+            peer.add("video.freeze", at.saturating_sub(since), millis(since));
+        });
+    }
+
+    /// The call is over: its record, and some of its pictures.
+    pub(super) fn end(self) -> Option<(Record, Vec<SamplePicture>)> {
+        let shared = self.0?;
+        let at = Timestamp::now().since(shared.began);
+        let mut kept = lock(&shared.kept);
+        let Kept { mut record, peers } = std::mem::take(&mut *kept);
+        drop(kept);
+        record.end(at);
+        let mut pictures = Vec::new();
+        for (id, mut beside) in peers {
+            let peer = record.peer(&id, "", at);
+            if let Some(since) = beside.troubled.take() {
+                peer.add("network.disconnected", since, millis(at - since));
+            }
+            pictures.extend(beside.pictures.samples(&peer.name));
+        }
+        Some((record, pictures))
+    }
+}
+
+impl Pictures {
+    fn shown(&mut self, at: Duration, picture: &Arc<Picture>) {
+        let shown = (at, Arc::clone(picture));
+        self.first.get_or_insert_with(|| shown.clone());
+        self.last = Some(shown);
+    }
+
+    fn compared(&mut self, psnr: f64, at: Duration, picture: &Arc<Picture>) {
+        if self.worst.as_ref().is_none_or(|(worst, ..)| psnr < *worst) {
+            self.worst = Some((psnr, at, Arc::clone(picture)));
+        }
+    }
+
+    fn samples(self, peer: &str) -> impl Iterator<Item = SamplePicture> {
+        let worst = self.worst.map(|(psnr, at, picture)| {
+            (
+                at,
+                format!("the least like the known one, PSNR {psnr:.1} dB"),
+                picture,
+            )
+        });
+        let first = self.first.map(|(at, p)| (at, "the first".to_owned(), p));
+        let last = self.last.map(|(at, p)| (at, "the last".to_owned(), p));
+        [first, worst, last]
+            .into_iter()
+            .flatten()
+            .filter_map(move |(at, caption, picture)| {
+                Some(SamplePicture {
+                    peer: peer.to_owned(),
+                    at,
+                    caption,
+                    png: png(&picture)?,
+                })
+            })
+    }
+}
+
+/// Nothing where it cannot be drawn.
+fn png(picture: &Picture) -> Option<Vec<u8>> {
+    let rgb = to_rgb(picture).ok()?;
+    let image = image::RgbImage::from_raw(picture.width, picture.height, rgb)?;
+    let mut file = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut file, image::ImageFormat::Png).ok()?;
+    Some(file.into_inner())
+}
+
+/// That nothing happened is not worth a line.
+fn add_if(peer: &mut PeerRecord, name: &str, at: Duration, value: f64) {
+    if value != 0.0 {
+        peer.add(name, at, value);
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
