@@ -41,14 +41,16 @@ pub(super) fn measure(peer: &PeerRecord, expectation: &Expectation, window: Wind
         Kind::Once => return Some(series?.samples().next()?.value),
         Kind::Samples => {
             let values = series.map(|s| s.within(window.from, window.to).map(|v| v.value));
-            of(statistic, values?.collect())
+            values.and_then(|values| of(statistic, values.collect()))
         }
         Kind::Tally | Kind::Counter if statistic == Statistic::Total => {
             let all = series.map(|s| s.within(window.from, window.to).map(|v| v.value).sum());
             // A counter that was told, though not in this part of the call, did not grow in it.
             all.filter(|_| window.from < window.to)
         }
-        Kind::Tally | Kind::Counter => of(statistic, by_second(series?, window)),
+        Kind::Tally | Kind::Counter => {
+            series.and_then(|series| of(statistic, by_second(series, window)))
+        }
         Kind::Rate(tally) => {
             let seconds = by_second(peer.get(tally)?, window);
             of(statistic, seconds)

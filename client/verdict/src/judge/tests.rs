@@ -66,6 +66,8 @@ fn what_was_is_compared_with_what_was_expected() {
         ("video.missing==0", true),
         ("audio.gaps==0", false),
         ("video.psnr>=1dB", false),
+        ("network.disconnected==0", true),
+        ("video.missing.max==0", true),
         ("video.fps>=26 of bob", true),
         ("video.fps>=26 of ann", false),
     ] {
@@ -96,6 +98,20 @@ fn what_could_not_be_measured_never_holds() {
         assert!(!outcome.held, "{text}");
         assert!(outcome.words.contains("is not known"), "{}", outcome.words);
     }
+}
+
+#[test]
+fn no_freeze_is_one_of_no_length_where_pictures_came() {
+    let mut record = Record::default();
+    let peer = record.peer("1", "bob", MS(0));
+    peer.connected(MS(0));
+    record.end(MS(3_000));
+    let freeze: Expectation = "video.freeze<200ms".parse().unwrap();
+    assert!(!judge(&record, std::slice::from_ref(&freeze))[0].held);
+    record
+        .peer("1", "bob", MS(0))
+        .add("video.frames", MS(1_000), 1.0);
+    assert!(judge(&record, &[freeze])[0].held);
 }
 
 #[test]
