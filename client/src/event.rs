@@ -194,6 +194,17 @@ pub enum Event {
         /// `left`, `lost`, `kicked`.
         reason: String,
     },
+    /// A command of the control interface was done, or could not be.
+    Answer {
+        /// As the command had it.
+        id: serde_json::Value,
+        /// What it gave, if anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<serde_json::Value>,
+        /// Why it was not done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
     /// What our sources give, every second: of `rtc-client preview`.
     Preview(Preview),
     /// What works between here and a server: of `rtc-client doctor`.

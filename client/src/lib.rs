@@ -1,6 +1,7 @@
 //! A full WebRTC peer for the command line, as a library.
 
 pub mod cli;
+pub mod control;
 mod doctor;
 pub mod e2ee;
 pub mod event;

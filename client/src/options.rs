@@ -229,6 +229,8 @@ pub struct CallOptions {
     pub hide_addresses: bool,
     /// `--impair`.
     pub impairment: Option<Spec>,
+    /// `--control`.
+    pub control: bool,
     /// `--expect`, `--junit`, `--report`.
     pub verdict: VerdictOption,
 }
@@ -337,7 +339,7 @@ impl CallOptions {
             None if headless => AudioFrom::Tone(TONE_HZ),
             None => AudioFrom::Microphone(None),
         };
-        check_pipes(&purpose, join.commands, &video, &audio)?;
+        check_pipes(&purpose, join.commands || join.control, &video, &audio)?;
         if join.commands && view == View::Screen {
             return Err(OptionError::new(
                 "--commands",
@@ -451,6 +453,7 @@ impl CallOptions {
                 .map(|text| network::ice_server(text))
                 .collect::<Result<_, _>>()?,
             impairment: impairment(&join.impair)?,
+            control: join.control,
             verdict: VerdictOption::parse(join.verdict, &join.impair)?,
         })
     }
@@ -505,7 +508,7 @@ fn check_pipes(
         return Err(OptionError::new(
             "--video, --audio",
             "-",
-            "standard input is where the call is answered or steered; take it with --auto-answer and without --commands, or write into another: pipe:3",
+            "standard input is where the call is answered or steered; take it with --auto-answer and without --commands and --control, or write into another: pipe:3",
         ));
     }
     Ok(())

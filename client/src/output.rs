@@ -6,6 +6,7 @@
 
 use std::io;
 
+use crate::control::Line;
 use crate::event::{Event, Kind};
 
 pub mod board;
@@ -30,8 +31,8 @@ pub trait View: Send {
     fn event(&mut self, event: &Event) -> Result<(), OutputError>;
 }
 
-/// What a person asked for at a screen or window.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a person asked for at a screen or window, or a program by `--control`.
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Action {
     /// Send a line of chat to everybody.
@@ -54,6 +55,15 @@ pub enum Action {
     Answer,
     /// Do not take it.
     Decline,
+    /// What a program asks.
+    Control(Line),
+    /// What a program asks that cannot be done.
+    Refuse {
+        /// As the command had it.
+        id: serde_json::Value,
+        /// Why.
+        error: String,
+    },
     /// Leave. It may come again while leaving takes long.
     HangUp,
 }
@@ -178,6 +188,11 @@ pub(crate) mod testing {
                 peer: who.clone(),
                 report: report(&text),
                 lip_sync: None,
+            },
+            Event::Answer {
+                id: text.clone().into(),
+                result: None,
+                error: Some(text.clone()),
             },
             Event::PeerLeft {
                 peer: who,

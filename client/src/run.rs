@@ -8,7 +8,8 @@ use clap::CommandFactory;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use crate::cli::{self, Cli, Command, Display};
+use crate::cli::{self, Cli, Display};
+use crate::control::{self, Command};
 use crate::doctor;
 use crate::event::{Event, Kind};
 use crate::exit::Ending;
@@ -36,13 +37,13 @@ const ACTIONS: usize = 64;
 pub fn run(cli: Cli) -> Ending {
     log_to_stderr(cli.verbose);
     let result = match cli.command {
-        Command::Join(join) => return hold_call(CallOptions::join(*join)),
-        Command::Call(call) => return hold_call(CallOptions::call(*call)),
-        Command::Preview(typed) => return hold_preview(PreviewOptions::new(*typed)),
-        Command::Devices { json } => devices(json),
-        Command::Doctor(typed) => return doctor::run(*typed),
-        Command::Impair(arguments) => return impair::run(&arguments),
-        Command::Load(load) => {
+        cli::Command::Join(join) => return hold_call(CallOptions::join(*join)),
+        cli::Command::Call(call) => return hold_call(CallOptions::call(*call)),
+        cli::Command::Preview(typed) => return hold_preview(PreviewOptions::new(*typed)),
+        cli::Command::Devices { json } => devices(json),
+        cli::Command::Doctor(typed) => return doctor::run(*typed),
+        cli::Command::Impair(arguments) => return impair::run(&arguments),
+        cli::Command::Load(load) => {
             let What::Signaling(asked) = load.what;
             return match load::run(*asked) {
                 Ok(()) => Ending::Done,
@@ -52,13 +53,13 @@ pub fn run(cli: Cli) -> Ending {
                 }
             };
         }
-        Command::Expectations => print(expectations::list().as_bytes()),
-        Command::Completions { shell } => {
+        cli::Command::Expectations => print(expectations::list().as_bytes()),
+        cli::Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "rtc-client", &mut text);
             print(&text)
         }
-        Command::Man => manual().and_then(|text| print(&text)),
+        cli::Command::Man => manual().and_then(|text| print(&text)),
     };
     match result {
         Ok(()) => Ending::Done,
@@ -147,6 +148,7 @@ fn hold_preview(options: Result<PreviewOptions, OptionError>) -> Ending {
             asks: false,
             commands: false,
             recorded: false,
+            controlled: false,
         };
         let task = |board: PictureBoard, open: Open| async move {
             let ended = preview::run(options, board, open).await;
@@ -252,6 +254,8 @@ struct Wish {
     commands: bool,
     /// Whether standard output is for a recording.
     recorded: bool,
+    /// Whether standard input is for commands.
+    controlled: bool,
 }
 
 impl Wish {
@@ -269,6 +273,7 @@ impl Wish {
             ),
             commands: options.commands,
             recorded: records_to_stdout(options),
+            controlled: options.control,
         }
     }
 }
@@ -295,7 +300,9 @@ fn open_views(wish: Wish, board: &PictureBoard) -> anyhow::Result<Opened> {
             )?));
         }
     }
-    if wish.commands {
+    if wish.controlled {
+        control::reader::listen(actions.clone())?;
+    } else if wish.commands {
         output::prompt::listen(actions.clone(), output::prompt::anything)?;
     } else if wish.asks && wish.view != Style::Screen {
         output::prompt::listen(actions.clone(), output::prompt::answer)?;
@@ -382,6 +389,14 @@ async fn show(
                 output::Action::ToggleCamera => session.act(Action::ToggleMuted(Kind::Video)).await,
                 output::Action::Answer => session.act(Action::Answer).await,
                 output::Action::Decline => session.act(Action::Decline).await,
+                output::Action::Control(line) if line.command == Command::HangUp => {
+                    hanging_up = true;
+                    session.act(Action::Control(line)).await;
+                }
+                output::Action::Control(line) => session.act(Action::Control(line)).await,
+                output::Action::Refuse { id, error } => {
+                    session.act(Action::Refuse { id, error }).await;
+                }
                 output::Action::HangUp => {
                     if std::mem::replace(&mut hanging_up, true) {
                         // Asked twice: do not wait for anybody.

@@ -22,6 +22,7 @@ mod verdict;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::control::Line;
 use crate::event::{Event, Kind, Summary};
 use crate::exit::Ending;
 use crate::media::capture::SourceError;
@@ -43,7 +44,7 @@ const EVENTS: usize = 1024;
 const ACTIONS: usize = 64;
 
 /// What whoever drives a call may ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Say a line to everybody.
     Chat(String),
@@ -65,6 +66,15 @@ pub enum Action {
     Answer,
     /// Do not take it.
     Decline,
+    /// What a program asks, to be answered.
+    Control(Line),
+    /// What a program asks that cannot be done: that is the answer.
+    Refuse {
+        /// As the command had it.
+        id: serde_json::Value,
+        /// Why.
+        error: String,
+    },
     /// Leave the room.
     HangUp,
 }

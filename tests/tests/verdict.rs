@@ -110,6 +110,10 @@ async fn a_good_call_is_as_expected_and_its_reports_say_so() {
     // The page is what a browser makes of it: charts with lines in them, and pictures that can be decoded.
     let browser = Browser::launch(&ChromeOptions::default()).await.unwrap();
     let shown = browser.open(&format!("file://{page}")).await.unwrap();
+    shown
+        .wait_for("document.querySelector('.verdict')", PATIENCE)
+        .await
+        .unwrap();
     let verdict = shown
         .eval("document.querySelector('.verdict').textContent")
         .await

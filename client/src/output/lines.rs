@@ -211,6 +211,10 @@ pub fn words(event: &Event) -> String {
         Event::Stats { peer, report, .. } => {
             format!("{}: {}", who(peer), Quality::of(report, None).words())
         }
+        Event::Answer { id, error, .. } => match error {
+            None => format!("done: {}", clean(&id.to_string())),
+            Some(error) => format!("not done: {}: {}", clean(&id.to_string()), clean(error)),
+        },
         Event::PeerLeft { peer, reason } => format!("{} is gone ({})", who(peer), clean(reason)),
         Event::Preview(preview) => preview_parts(preview).join("; "),
         Event::Doctor(found) => {
@@ -384,6 +388,7 @@ your picture is now: Bob
 <Bob> Bob
 the administrator says: Bob
 Bob: 640x360 30 fps, rtt 12 ms, lost 3
+not done: \"Bob\": Bob
 Bob is gone (Bob)
 Bob: 640x360, 29.5 fps, 2 dropped, 1 broken; Bob: -18 dB, peak -12 dB
 doctor: Bob

@@ -1,5 +1,6 @@
 //! The one task that owns a call: what it has, its loop, its end.
 
+mod control;
 mod links;
 mod phone;
 mod roaming;
@@ -28,6 +29,7 @@ use super::signals;
 use super::sinks::Sinks;
 use super::verdict::Measured;
 use super::{Action, StartError};
+use crate::control::Command;
 use crate::event::{Event, Kind, PeerRef, Summary};
 use crate::exit::Ending;
 use crate::media::send::SourceEvent;
@@ -36,6 +38,7 @@ use crate::media::send::video::VideoSend;
 use crate::net::Impairment;
 use crate::net::change::Networks;
 use crate::net::hidden::Hidden;
+use crate::net::impair::Spec;
 use crate::options::{CallOptions, Purpose};
 use crate::output::PictureBoard;
 use crate::peer::{IceServer, Peer};
@@ -143,7 +146,7 @@ impl Call {
             true => Some(Hidden::start().map_err(StartError::Hide)?),
             false => None,
         };
-        let measured = if options.verdict.is_asked() {
+        let measured = if options.verdict.is_asked() || options.control {
             Measured::begin()
         } else {
             Measured::default()
@@ -161,10 +164,12 @@ impl Call {
             },
             room: signaling.room().to_string(),
             page,
+            // A path that may be impaired later has to be ours from the beginning.
             impairment: options
                 .impairment
-                .as_ref()
-                .map(|spec| Impairment::new(spec, std::time::Instant::now())),
+                .clone()
+                .or_else(|| options.control.then(Spec::default))
+                .map(|spec| Impairment::new(&spec, std::time::Instant::now())),
             networks: Networks::default(),
             hidden,
             options,
@@ -216,6 +221,10 @@ impl Call {
                 () = time_up => break How::TimeUp,
                 action = actions.recv() => match action {
                     Some(Action::HangUp) | None => break How::HungUp,
+                    Some(Action::Control(line)) if line.command == Command::HangUp => {
+                        self.control(line).await;
+                        break How::HungUp;
+                    }
                     Some(action) => self.act(action).await,
                 },
                 Some(event) = self.server_news.recv() => {
@@ -278,6 +287,12 @@ impl Call {
             Action::ToggleMuted(kind) => self.mute(kind, !self.silent(kind)).await,
             Action::Answer => self.answer().await,
             Action::Decline => self.decline().await,
+            Action::Control(line) => self.control(line).await,
+            Action::Refuse { id, error } => self.tell(Event::Answer {
+                id,
+                result: None,
+                error: Some(error),
+            }),
             Action::HangUp => {}
         }
     }

@@ -206,6 +206,21 @@ impl Measured {
         });
     }
 
+    /// Something happened that explains figures.
+    pub(super) fn note(&self, who: &PeerRef, text: &str) {
+        self.now(who, |peer, _, at| peer.note(at, text));
+    }
+
+    /// The record as if the call were over now.
+    pub(super) fn so_far(&self) -> Record {
+        let Some(shared) = &self.0 else {
+            return Record::default();
+        };
+        let mut record = lock(&shared.kept).record.clone();
+        record.end(Timestamp::now().since(shared.began));
+        record
+    }
+
     /// The call is over: its record, and some of its pictures.
     pub(super) fn end(self) -> Option<(Record, Vec<SamplePicture>)> {
         let shared = self.0?;

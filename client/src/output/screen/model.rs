@@ -201,7 +201,7 @@ impl ScreenModel {
             | Event::Left { .. } => {
                 self.note(event);
             }
-            Event::FirstFrame { .. } | Event::Summary(_) => {}
+            Event::FirstFrame { .. } | Event::Answer { .. } | Event::Summary(_) => {}
         }
     }
 

@@ -1,0 +1,245 @@
+//! The call driven by another program: commands as JSON lines in, an answer to each as an event out (docs/control.md).
+
+pub(crate) mod reader;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::Kind;
+
+/// The longest line that is read; a longer one is answered with an error and left out.
+pub const LONGEST: usize = 1 << 20;
+
+/// One line: what is to be done, and what its answer is known by.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Line {
+    /// Given back in the answer as it is.
+    #[serde(default)]
+    pub id: Value,
+    /// What.
+    #[serde(flatten)]
+    pub command: Command,
+}
+
+/// What a program may ask of a call.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Command {
+    /// Silence or black goes out.
+    Mute {
+        /// Which sense.
+        what: Kind,
+    },
+    /// No more.
+    Unmute {
+        /// Which sense.
+        what: Kind,
+    },
+    /// A line of chat to everybody.
+    Chat {
+        /// It.
+        text: String,
+    },
+    /// Keys of a telephone.
+    Dial {
+        /// `0` to `9`, `*`, `#`, `A` to `D`, and commas for pauses.
+        keys: String,
+    },
+    /// The newest statistics of every connection, by peer.
+    Stats,
+    /// Take the call that rings.
+    Accept,
+    /// Do not take it.
+    Decline,
+    /// New ways are sought to every peer.
+    RestartIce,
+    /// The network gets worse or better.
+    Impair {
+        /// As `--impair`; empty for as good as it is.
+        spec: String,
+    },
+    /// What came of the call so far, held to these.
+    Check {
+        /// As `--expect`.
+        expect: Vec<String>,
+    },
+    /// Nothing, for so long: so that a script can be written down line by line.
+    Wait {
+        /// Seconds.
+        seconds: f64,
+    },
+    /// The end.
+    HangUp,
+}
+
+/// The names of all commands, for who mistypes one.
+pub const NAMES: [&str; 12] = [
+    "mute",
+    "unmute",
+    "chat",
+    "dial",
+    "stats",
+    "accept",
+    "decline",
+    "restart-ice",
+    "impair",
+    "check",
+    "wait",
+    "hang-up",
+];
+
+/// Why a line was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// It is none.
+    #[error("this is no JSON object with a member \"do\": {0}")]
+    NoCommand(String),
+    /// There is no such command.
+    #[error("there is no {name:?}{}", nearest.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default())]
+    Unknown {
+        /// As it was written.
+        name: String,
+        /// What may have been meant.
+        nearest: Option<&'static str>,
+    },
+    /// A member is missing or of another form.
+    #[error("{name}: {why}")]
+    Members {
+        /// Of which command.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// More than can be read.
+    #[error("a line has at most {LONGEST} bytes")]
+    TooLong,
+}
+
+/// Reads a line. With an error comes the id, where one could be read.
+///
+/// # Errors
+/// When it is no command.
+pub fn parse(line: &str) -> Result<Line, (Value, LineError)> {
+    let value: Value = serde_json::from_str(line)
+        .map_err(|error| (Value::Null, LineError::NoCommand(error.to_string())))?;
+    let id = value.get("id").cloned().unwrap_or_default();
+    let Some(name) = value.get("do").and_then(Value::as_str).map(str::to_owned) else {
+        let told = LineError::NoCommand("it has no such member, or it is no text".to_owned());
+        return Err((id, told));
+    };
+    if !NAMES.contains(&name.as_str()) {
+        let like = |known: &&str| strsim::jaro_winkler(known, &name);
+        let nearest = NAMES.into_iter().max_by(|a, b| like(a).total_cmp(&like(b)));
+        let nearest = nearest.filter(|known| like(known) > 0.7);
+        return Err((id, LineError::Unknown { name, nearest }));
+    }
+    let members = |error: serde_json::Error| LineError::Members {
+        name: name.clone(),
+        why: error.to_string(),
+    };
+    let line: Line = serde_json::from_value(value).map_err(|e| (id.clone(), members(e)))?;
+    if let Command::Wait { seconds } = line.command
+        && Duration::try_from_secs_f64(seconds).is_err()
+    {
+        let why = format!("{seconds} is no number of seconds");
+        return Err((id, LineError::Members { name, why }));
+    }
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn commands_are_read_with_their_ids() {
+        for (text, id, command) in [
+            (
+                r#"{"id":1,"do":"mute","what":"audio"}"#,
+                Value::from(1),
+                Command::Mute { what: Kind::Audio },
+            ),
+            (r#"{"do":"hang-up"}"#, Value::Null, Command::HangUp),
+            (
+                r#"{"id":"x","do":"impair","spec":"loss=5%"}"#,
+                Value::from("x"),
+                Command::Impair {
+                    spec: "loss=5%".into(),
+                },
+            ),
+            (
+                r#"{"do":"wait","seconds":1.5}"#,
+                Value::Null,
+                Command::Wait { seconds: 1.5 },
+            ),
+        ] {
+            assert_eq!(parse(text), Ok(Line { id, command }), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_answered_in_words_and_by_its_id() {
+        for (text, id, told) in [
+            (
+                "mute",
+                Value::Null,
+                "this is no JSON object with a member \"do\": expected value at line 1 column 1",
+            ),
+            (
+                r#"{"id":4}"#,
+                Value::from(4),
+                "this is no JSON object with a member \"do\": it has no such member, or it is no text",
+            ),
+            (
+                r#"{"id":4,"do":"mutee"}"#,
+                Value::from(4),
+                "there is no \"mutee\"; did you mean \"mute\"?",
+            ),
+            (
+                r#"{"id":4,"do":"zzz"}"#,
+                Value::from(4),
+                "there is no \"zzz\"",
+            ),
+            (
+                r#"{"id":4,"do":"mute"}"#,
+                Value::from(4),
+                "mute: missing field `what`",
+            ),
+            (
+                r#"{"id":4,"do":"wait","seconds":-1}"#,
+                Value::from(4),
+                "wait: -1 is no number of seconds",
+            ),
+        ] {
+            let (got, error) = parse(text).unwrap_err();
+            assert_eq!((got, error.to_string()), (id, told.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_name_is_a_command() {
+        for name in NAMES {
+            let error = parse(&format!(
+                r#"{{"do":"{name}","what":0,"text":0,"keys":0,"spec":0,"expect":0,"seconds":"x"}}"#
+            ));
+            if let Err((_, error)) = error {
+                assert!(
+                    matches!(error, LineError::Members { .. }),
+                    "{name}: {error}"
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_too_strange(text in "\\PC{0,80}") {
+            let _ = parse(&text);
+        }
+    }
+}
