@@ -37,6 +37,25 @@ pub enum Command {
         /// Which sense.
         what: Kind,
     },
+    /// A sense is taken from another source; the answer comes at once, and `source-changed` when it is there.
+    Source {
+        /// Which sense.
+        what: Kind,
+        /// As `--video` and `--audio` name it; `none` sends nothing.
+        source: String,
+    },
+    /// A screen is shown instead of the picture.
+    Share {
+        /// Which, as `screen:WHICH`; the primary one without a word.
+        #[serde(default)]
+        which: Option<String>,
+    },
+    /// What was shown before is shown again.
+    Unshare,
+    /// Nothing is sent and nothing taken.
+    Hold,
+    /// No more.
+    Unhold,
     /// A line of chat to everybody.
     Chat {
         /// It.
@@ -75,9 +94,14 @@ pub enum Command {
 }
 
 /// The names of all commands, for who mistypes one.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 17] = [
     "mute",
     "unmute",
+    "source",
+    "share",
+    "unshare",
+    "hold",
+    "unhold",
     "chat",
     "dial",
     "stats",

@@ -18,8 +18,10 @@ use crate::output::Action;
 pub(crate) fn listen(actions: mpsc::Sender<Action>) -> io::Result<()> {
     let read = move || {
         let send = |action| actions.blocking_send(action).is_ok();
-        let _ = run(io::stdin().lock(), &send, &std::thread::sleep);
-        send(Action::HangUp);
+        // Asked twice, the end would not wait for anybody.
+        if !run(io::stdin().lock(), &send, &std::thread::sleep).unwrap_or(false) {
+            send(Action::HangUp);
+        }
     };
     std::thread::Builder::new()
         .name("control".into())
@@ -27,23 +29,23 @@ pub(crate) fn listen(actions: mpsc::Sender<Action>) -> io::Result<()> {
         .map(drop)
 }
 
-/// Gives an action for each line, in order; false of `send` ends it.
+/// Gives an action for each line, in order; false of `send` ends it. Tells whether the last one was to hang up.
 fn run(
     mut lines: impl BufRead,
     send: &dyn Fn(Action) -> bool,
     sleep: &dyn Fn(Duration),
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
         let most = LONGEST as u64 + 1;
         if lines.by_ref().take(most).read_until(b'\n', &mut bytes)? == 0 {
-            return Ok(());
+            return Ok(false);
         }
         if bytes.len() > LONGEST {
             lines.skip_until(b'\n')?;
             if !send(refused(Value::Null, &LineError::TooLong)) {
-                return Ok(());
+                return Ok(false);
             }
             continue;
         }
@@ -62,7 +64,7 @@ fn run(
             }
         };
         if !send(action) || last {
-            return Ok(());
+            return Ok(last);
         }
     }
 }

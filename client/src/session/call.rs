@@ -259,6 +259,13 @@ impl Call {
         }
     }
 
+    /// A person is told why something was not done; a program has an answer.
+    fn explain(&self, begun: Result<(), String>) {
+        if let Err(problem) = begun {
+            self.notice(problem);
+        }
+    }
+
     fn notice(&self, text: impl Into<String>) {
         self.tell(Event::Notice { text: text.into() });
     }
@@ -277,11 +284,22 @@ impl Call {
 
     async fn act(&mut self, action: Action) {
         match action {
-            Action::Chat(text) => self.chat(text).await,
+            Action::Chat(text) => {
+                self.chat(text).await;
+            }
             Action::Dial(keys) => self.dial(&keys),
-            Action::Source(kind, text) => self.switch(kind, &text),
-            Action::Share(which) => self.share(which.as_deref()),
-            Action::Unshare => self.unshare(),
+            Action::Source(kind, text) => {
+                let begun = self.switch(kind, &text);
+                self.explain(begun);
+            }
+            Action::Share(which) => {
+                let begun = self.share(which.as_deref());
+                self.explain(begun);
+            }
+            Action::Unshare => {
+                let begun = self.unshare();
+                self.explain(begun);
+            }
             Action::Hold(on) => self.hold(on).await,
             Action::SetMuted(kind, muted) => self.mute(kind, muted).await,
             Action::ToggleMuted(kind) => self.mute(kind, !self.silent(kind)).await,
@@ -302,17 +320,22 @@ impl Call {
         self.options.until_alone || !matches!(self.options.purpose, Purpose::Room(_))
     }
 
-    async fn chat(&mut self, text: String) {
+    /// Gives how many get it.
+    async fn chat(&mut self, text: String) -> usize {
         let text = text.trim().to_owned();
         if text.is_empty() {
-            return;
+            return 0;
         }
+        let mut told = 0;
         for far in self.far.values() {
             let Some(link) = far.link.as_ref().filter(|link| link.chat_open) else {
                 continue;
             };
-            if let Err(error) = link.peer.send_chat(&text).await {
-                self.notice(format!("{} did not get the line: {error}", far.who.name));
+            match link.peer.send_chat(&text).await {
+                Ok(()) => told += 1,
+                Err(error) => {
+                    self.notice(format!("{} did not get the line: {error}", far.who.name));
+                }
             }
         }
         self.tell(Event::Chat {
@@ -320,6 +343,7 @@ impl Call {
             text,
             own: true,
         });
+        told
     }
 
     async fn mute(&mut self, kind: Kind, muted: bool) {

@@ -33,9 +33,23 @@ impl Call {
                     Ok(Value::Null)
                 }
             }
-            Command::Chat { text } => {
-                self.chat(text).await;
+            Command::Source { what, source } => self.switch(what, &source).map(|()| Value::Null),
+            Command::Share { which } => self.share(which.as_deref()).map(|()| Value::Null),
+            Command::Unshare => self.unshare().map(|()| Value::Null),
+            Command::Hold => {
+                self.hold(Some(true)).await;
                 Ok(Value::Null)
+            }
+            Command::Unhold => {
+                self.hold(Some(false)).await;
+                Ok(Value::Null)
+            }
+            Command::Chat { text } => {
+                if self.chat(text).await == 0 {
+                    Err("nobody has an open channel to be told by yet".to_owned())
+                } else {
+                    Ok(Value::Null)
+                }
             }
             Command::Dial { keys } => match crate::media::tones::dialled(&keys) {
                 Ok(_) => {

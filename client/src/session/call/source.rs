@@ -63,13 +63,13 @@ impl From {
 
 impl Call {
     /// Begins to open another source; the one before goes on until it is open.
-    pub(super) fn switch(&mut self, kind: Kind, text: &str) {
-        let from = match From::parse(kind, text) {
-            Ok(from) => from,
-            Err(problem) => return self.notice(problem),
-        };
+    ///
+    /// # Errors
+    /// When it is none, or another one is still being opened.
+    pub(super) fn switch(&mut self, kind: Kind, text: &str) -> Result<(), String> {
+        let from = From::parse(kind, text)?;
         if std::mem::replace(&mut self.opening[kind as usize], true) {
-            return self.notice("another source is still being opened; ask again when it is");
+            return Err("another source is still being opened; ask again when it is".to_owned());
         }
         // A device is opened once: what may be the same one is closed first.
         let closes = match &from {
@@ -96,22 +96,29 @@ impl Call {
             let opened = from.open(asked);
             Switched { text, from, opened }
         });
+        Ok(())
     }
 
     /// Shows a screen, and remembers what was shown before.
-    pub(super) fn share(&mut self, which: Option<&str>) {
+    ///
+    /// # Errors
+    /// As [`Self::switch`].
+    pub(super) fn share(&mut self, which: Option<&str>) -> Result<(), String> {
         if !matches!(self.options.video, VideoFrom::Screen(_)) {
             self.before_share = Some(self.shown.clone());
         }
         let text = which.map_or_else(|| "screen".to_owned(), |which| format!("screen:{which}"));
-        self.switch(Kind::Video, &text);
+        self.switch(Kind::Video, &text)
     }
 
     /// Shows again what was shown before the screen.
-    pub(super) fn unshare(&mut self) {
+    ///
+    /// # Errors
+    /// As [`Self::switch`]; or when no screen is shared.
+    pub(super) fn unshare(&mut self) -> Result<(), String> {
         match self.before_share.take() {
             Some(text) => self.switch(Kind::Video, &text),
-            None => self.notice("no screen was shared: /share does"),
+            None => Err("no screen was shared: /share does".to_owned()),
         }
     }
 
