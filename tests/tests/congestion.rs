@@ -14,11 +14,7 @@ use serde_json::Value;
 async fn call(impair: &str, lasts: u64, more: &[&str]) -> (Ended, Ended) {
     let server = TestServer::start().await.unwrap();
     let url = server.url();
-    let common = [
-        &["join", "path", "--headless", "--json", "--server", &url],
-        more,
-    ]
-    .concat();
+    let common = [&["join", "path", "--headless", "--server", &url], more].concat();
     let impaired = [&common[..], &["--until-alone", "--impair", impair]].concat();
     let mut a = Client::start(&impaired).unwrap();
     a.wait_for("joined", |_| true).await.unwrap();
@@ -115,7 +111,6 @@ async fn chromium_tells_us_what_its_path_carries() {
         "join",
         "mixed",
         "--headless",
-        "--json",
         "--server",
         &url,
         "--duration",
