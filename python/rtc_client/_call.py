@@ -185,8 +185,8 @@ class Call:
 
         def is_new(event: Event) -> bool:
             nonlocal seen
-            seen += event["kind"] == what
-            return seen > changes
+            seen += int(event["kind"] == what)
+            return bool(seen > changes)
 
         await self.wait_for("source-changed", is_new)
 

@@ -34,13 +34,18 @@ struct Flight {
     due: Option<Instant>,
     /// The far side said something since: what is sent now is another flight.
     answered: bool,
+    /// The number of the newest handshake message that the far side said in clear.
+    newest: Option<u16>,
 }
 
 impl Flight {
     fn sent(&mut self, now: Instant, to: SocketAddr, datagram: &[u8]) {
         // The engine's own repetition begins anew, too.
         if self.answered || self.repeated >= TIMES {
-            *self = Self::default();
+            *self = Self {
+                newest: self.newest,
+                ..Self::default()
+            };
         }
         if self.datagrams.len() < FLIGHT {
             self.datagrams.push((to, datagram.to_vec()));
@@ -48,9 +53,20 @@ impl Flight {
         self.due = Some(now + FIRST * 2_u32.pow(self.repeated));
     }
 
-    fn heard(&mut self) {
-        self.answered = true;
-        self.due = None;
+    /// A far side that repeats itself has not heard our answer: it is due at once (RFC 6347, section 4.2.4).
+    fn heard(&mut self, now: Instant, datagram: &[u8]) {
+        match message_number(datagram) {
+            Some(number) if self.newest.is_some_and(|newest| number <= newest) => {
+                if self.repeated < TIMES && !self.datagrams.is_empty() && !self.answered {
+                    self.due = Some(now);
+                }
+            }
+            number => {
+                self.newest = number.or(self.newest);
+                self.answered = true;
+                self.due = None;
+            }
+        }
     }
 
     /// What is to be sent again by now.
@@ -68,6 +84,17 @@ impl Flight {
 /// `change_cipher_spec` (20) and `handshake` (22).
 fn is_handshake(datagram: &[u8]) -> bool {
     matches!(datagram.first(), Some(20 | 22))
+}
+
+/// The number of the first handshake message in a datagram, where it is in clear (RFC 6347, sections 4.1 and 4.2.2).
+fn message_number(datagram: &[u8]) -> Option<u16> {
+    const EPOCH: std::ops::Range<usize> = 3..5;
+    const NUMBER: std::ops::Range<usize> = 17..19;
+    if datagram.first() != Some(&22) || datagram.get(EPOCH)? != [0, 0] {
+        return None;
+    }
+    let number = datagram.get(NUMBER)?.try_into().ok()?;
+    Some(u16::from_be_bytes(number))
 }
 
 /// Whether a datagram is DTLS at all (RFC 7983, section 7).
@@ -161,10 +188,13 @@ impl AsyncUdpSocket for ImpatientSocket {
     ) -> Poll<io::Result<usize>> {
         let received = self.inner.poll_recv(cx, bufs, meta);
         if let Poll::Ready(Ok(count)) = &received {
-            let mut datagrams = bufs.iter().take(*count);
-            if datagrams.any(|datagram| is_dtls(datagram)) {
-                self.shared.flight().heard();
-                self.shared.changed.notify_one();
+            let now = Instant::now();
+            for (buffer, meta) in bufs.iter().zip(meta.iter()).take(*count) {
+                let all = &buffer[..meta.len.min(buffer.len())];
+                for datagram in all.chunks(meta.stride.max(1)).filter(|one| is_dtls(one)) {
+                    self.shared.flight().heard(now, datagram);
+                    self.shared.changed.notify_one();
+                }
             }
         }
         received
@@ -212,10 +242,59 @@ mod tests {
         let start = Instant::now();
         let mut flight = Flight::default();
         flight.sent(start, far(), &[22, 1]);
-        flight.heard();
+        flight.heard(start + MS(10), &hello(0));
         assert!(flight.again(start + MS(500)).is_empty());
         flight.sent(start + MS(600), far(), &[22, 9]);
         assert_eq!(flight.again(start + MS(650)), [(far(), vec![22, 9])]);
+    }
+
+    /// A record of a handshake in clear whose message has this number.
+    fn hello(number: u16) -> Vec<u8> {
+        let mut record = vec![22, 254, 253];
+        record.extend([0; 14]);
+        record.extend(number.to_be_bytes());
+        record.extend([0; 6]);
+        record
+    }
+
+    #[test]
+    fn a_far_side_that_repeats_itself_is_no_answer_and_has_not_heard_ours() {
+        let start = Instant::now();
+        let mut flight = Flight::default();
+        flight.sent(start, far(), &[22, 1]);
+        flight.heard(start + MS(20), &hello(0));
+        flight.sent(start + MS(20), far(), &[22, 9]);
+        flight.heard(start + MS(40), &hello(0));
+        assert_eq!(flight.again(start + MS(40)), [(far(), vec![22, 9])]);
+        flight.heard(start + MS(60), &hello(1));
+        assert!(flight.again(start + MS(500)).is_empty());
+        // It is still waiting for what we have not said yet.
+        flight.heard(start + MS(600), &hello(0));
+        assert!(flight.again(start + MS(600)).is_empty());
+    }
+
+    #[test]
+    fn two_that_repeat_themselves_to_each_other_come_to_an_end() {
+        let start = Instant::now();
+        let mut flight = Flight::default();
+        flight.heard(start, &hello(0));
+        flight.sent(start, far(), &[22, 1]);
+        let mut sent = 0;
+        for millis in 0..1_000 {
+            flight.heard(start + MS(millis), &hello(0));
+            sent += flight.again(start + MS(millis)).len();
+        }
+        assert_eq!(sent, TIMES as usize);
+    }
+
+    #[test]
+    fn what_is_encrypted_or_cut_short_has_no_number() {
+        assert_eq!(message_number(&hello(7)), Some(7));
+        let mut encrypted = hello(7);
+        encrypted[4] = 1;
+        assert_eq!(message_number(&encrypted), None);
+        assert_eq!(message_number(&hello(7)[..18]), None);
+        assert_eq!(message_number(&[23, 254, 253]), None);
     }
 
     #[test]
