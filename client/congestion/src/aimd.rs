@@ -28,7 +28,7 @@ const PICTURES_A_SECOND: f64 = 30.0;
 /// What an overuse is noticed within, beyond the round trip.
 const NOTICED: f64 = 0.1;
 /// What the path carried so long ago may be so no more.
-const FORGOTTEN: Duration = Duration::from_secs(10);
+const FORGOTTEN: Duration = Duration::from_secs(3);
 /// Below this share of the known capacity, steps are larger by so many times.
 const NEAR: f64 = 0.95;
 const SOONER: f64 = 4.0;

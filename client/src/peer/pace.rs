@@ -52,6 +52,9 @@ const RESUME: f64 = 0.15;
 /// How often time alone is looked at, and the encoders are told.
 const TICK: Duration = Duration::from_millis(50);
 
+/// The first probes have told what they can.
+const SETTLED: Duration = Duration::from_millis(1_500);
+
 /// A far side that negotiated feedback and sends none in this time will never do.
 const DEAF: Duration = Duration::from_secs(3);
 
@@ -128,6 +131,12 @@ impl Pace {
     fn moment(&mut self, now: Instant) -> Moment {
         self.now = self.now.max(now.saturating_duration_since(self.epoch));
         self.now
+    }
+
+    /// The first key frame waits because little is dared, not because the path carries little: the first probes are yet to tell.
+    fn settled(&self) -> bool {
+        self.first_left
+            .is_some_and(|first| self.now.saturating_sub(first) > SETTLED)
     }
 
     /// Negotiated, and nothing came of it.
@@ -291,7 +300,7 @@ impl Pace {
         }
         let waiting = self.pacer.held() as f64 * 8.0 / pacing;
         let mut shares = rtc_congestion::share(self.meter.demands(now, state.target, waiting));
-        self.paused = waiting > if self.paused { RESUME } else { PAUSE };
+        self.paused = self.settled() && waiting > if self.paused { RESUME } else { PAUSE };
         if self.paused {
             shares.picture = 0;
         }

@@ -124,6 +124,26 @@ fn a_change_of_rate_holds_from_the_next_picture_without_a_key_frame() {
 }
 
 #[test]
+fn a_rate_may_climb_from_little_and_fall_again_by_any_steps() {
+    for &codec in CODECS {
+        let size = (320, 180);
+        let mut encoder = video_encoder(codec, config(320, 180, 218_549)).unwrap();
+        let first = encode(&mut *encoder, 0..5, size);
+        assert_eq!(first.len(), 5, "{codec:?}");
+        let rates = [
+            455_001, 470_377, 1_291_066, 1_500_000, 99_999, 50_001, 870_372,
+        ];
+        for (step, rate) in rates.into_iter().enumerate() {
+            encoder.set_bitrate(rate).unwrap();
+            let from = 5 + step as u32 * 5;
+            let frames = encode(&mut *encoder, from..from + 5, size);
+            assert!(frames.iter().all(|frame| !frame.key), "{codec:?} {rate}");
+            assert_eq!(frames.len(), 5, "{codec:?} {rate}");
+        }
+    }
+}
+
+#[test]
 fn a_rate_set_before_the_first_picture_counts() {
     for &codec in CODECS {
         let mut encoder = video_encoder(codec, config(640, 360, 3_000_000)).unwrap();

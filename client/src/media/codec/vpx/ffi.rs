@@ -379,7 +379,9 @@ fn configuration(settings: &Settings) -> Result<vpx_codec_enc_cfg, String> {
     config.g_error_resilient = 0;
     config.g_pass = vpx_sys::vpx_enc_pass::VPX_RC_ONE_PASS;
     config.g_lag_in_frames = 0;
-    config.rc_dropframe_thresh = 30;
+    // A rate that changes with the path would cost pictures each time; what is too much waits in the pacer, which asks for a pause
+    // where that takes too long.
+    config.rc_dropframe_thresh = 0;
     config.rc_resize_allowed = 0;
     config.rc_end_usage = vpx_sys::vpx_rc_mode::VPX_CBR;
     config.rc_target_bitrate = settings.kilobits;
