@@ -303,7 +303,12 @@ pub(crate) struct Media {
 
     /// Do what another program writes to standard input, one JSON command a line, and answer each as an event; the end of
     /// standard input hangs up (docs/control.md).
-    #[arg(long, requires = "json", conflicts_with = "commands", help_heading = "Output")]
+    #[arg(
+        long,
+        requires = "json",
+        conflicts_with = "commands",
+        help_heading = "Output"
+    )]
     pub(crate) control: bool,
 
     /// Hang up after this long: 10s, 2m, 1h.

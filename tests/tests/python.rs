@@ -32,9 +32,17 @@ async fn the_package_installs_is_typed_and_drives_real_calls() {
     let at = |name: &str| folder.path().join("venv/bin").join(name);
     // A copy: building leaves nothing in the tree.
     let copy = folder.path().join("python");
-    run(Path::new("cp"), &["-r", package.to_str().unwrap(), copy.to_str().unwrap()], folder.path());
+    run(
+        Path::new("cp"),
+        &["-r", package.to_str().unwrap(), copy.to_str().unwrap()],
+        folder.path(),
+    );
     run(Path::new("python3"), &["-m", "venv", "venv"], folder.path());
-    run(&at("pip"), &["install", "--quiet", "./python[test]"], folder.path());
+    run(
+        &at("pip"),
+        &["install", "--quiet", "./python[test]"],
+        folder.path(),
+    );
     run(&at("mypy"), &[], &copy);
     // The installed package, not the folder beside the tests.
     std::fs::remove_dir_all(copy.join("rtc_client")).unwrap();
