@@ -133,19 +133,15 @@ impl Call {
                 (From::Video(from), Opened::Video(source)) => {
                     options.video = from;
                     let video = sending::video(options, board, news, source);
-                    Ok(Old::Video(std::mem::replace(
-                        &mut self.video,
-                        video.map_err(|e| e.to_string())?,
-                    )))
+                    let video = video.map_err(|e| e.to_string())?;
+                    Ok((std::mem::replace(&mut self.video, video), None))
                 }
                 (From::Audio(from), Opened::Audio(source)) => {
                     options.audio = from;
                     let reference = self.sinks.reference();
                     let audio = sending::audio(options, board, news, source, reference);
-                    Ok(Old::Audio(std::mem::replace(
-                        &mut self.audio,
-                        audio.map_err(|e| e.to_string())?,
-                    )))
+                    let audio = audio.map_err(|e| e.to_string())?;
+                    Ok((None, std::mem::replace(&mut self.audio, audio)))
                 }
                 // Each is opened as its own kind.
                 _ => Err("a source of the other kind was opened".to_owned()),
@@ -253,11 +249,4 @@ impl Call {
         self.video.iter().for_each(|video| video.remove(id));
         self.audio.iter().for_each(|audio| audio.remove(id));
     }
-}
-
-/// What is sent no more; its end takes as long as its devices do.
-#[allow(dead_code, reason = "it is held to be dropped elsewhere")]
-enum Old {
-    Video(Option<crate::media::send::video::VideoSend>),
-    Audio(Option<crate::media::send::audio::AudioSend>),
 }
