@@ -6,10 +6,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rtc_e2e::alone::alone;
+use rtc_e2e::coturn::Coturn;
 use rtc_e2e::deployed::Deployed;
 use rtc_e2e::process::{PATIENCE, binary};
 use serde_json::Value;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
 
 /// The exit code, and the event.
@@ -198,44 +199,11 @@ async fn lines_for_people_have_no_colours_in_a_pipe() {
     assert!(!text.contains('\x1b') && run.stderr.is_empty(), "{text}");
 }
 
-/// coturn at a port of its own, for the user ann.
-async fn coturn(folder: &std::path::Path) -> (Child, u16) {
-    // It takes no port of the system's choice.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
-    let child = Command::new("turnserver")
-        .args(["-n", "--no-cli", "--no-tls", "--no-dtls", "--lt-cred-mech"])
-        .args(["--allow-loopback-peers", "--listening-ip", "127.0.0.1"])
-        .args(["--relay-ip", "127.0.0.1", "--realm", "example.org"])
-        .args(["--user", "ann:secret", "--log-file", "stdout"])
-        .args(["--listening-port", &port.to_string()])
-        .arg("--pidfile")
-        .arg(folder.join("pid"))
-        .arg("--userdb")
-        .arg(folder.join("users"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("turnserver: run `apt-get install coturn`");
-    let listening = async {
-        while tokio::net::TcpStream::connect(("127.0.0.1", port))
-            .await
-            .is_err()
-        {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(PATIENCE, listening).await.expect("coturn listens");
-    (child, port)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn coturn_is_found_to_work() {
     let _alone = alone().await;
-    let folder = tempfile::tempdir().unwrap();
-    let (_coturn, port) = coturn(folder.path()).await;
+    let coturn = Coturn::start().await.unwrap();
+    let port = coturn.plain;
     let server = Deployed::start(&[]).await.unwrap();
     let stun = format!("stun:127.0.0.1:{port}");
     let udp = format!("turn:127.0.0.1:{port},ann,secret");
