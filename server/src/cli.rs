@@ -1,6 +1,7 @@
 //! The command line of `rtc-server`.
 
 mod access;
+mod cluster;
 mod limits;
 mod logs;
 mod tls;
@@ -20,6 +21,7 @@ use crate::access::Moment;
 use crate::tls::{Tls, TlsError};
 use crate::{Config, Folder};
 use access::AccessFlags;
+use cluster::ClusterFlags;
 use limits::LimitFlags;
 pub use logs::{LogFlags, LogFormat};
 use tls::TlsFlags;
@@ -40,6 +42,7 @@ Examples:
   rtc-server --config FILE config show         what they amount to, and where each comes from
   rtc-server --listen 0.0.0.0:8443 --tls-self-signed      try it from your phone
   rtc-server --auth-secret secret.txt          for holders of room tokens only
+  rtc-server --cluster redis://127.0.0.1:6379  one of several servers that are one
   rtc-server token --auth-secret secret.txt --room foo
   rtc-client join foo --server http://localhost:8080
 
@@ -108,6 +111,9 @@ pub struct Cli {
 
     #[command(flatten)]
     turn: TurnFlags,
+
+    #[command(flatten)]
+    cluster: ClusterFlags,
 
     #[cfg(feature = "otel")]
     #[command(flatten)]
@@ -210,6 +216,7 @@ impl Cli {
             access: self.access.access(),
             root: self.root,
             turn: self.turn.config(),
+            cluster: self.cluster.config(),
             ..self.limits.config()
         }
     }

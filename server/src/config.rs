@@ -6,6 +6,7 @@ use std::time::Duration;
 use rtc_protocol::{IceServer, Limits, limits};
 
 use crate::access::Access;
+use crate::cluster::ClusterConfig;
 use crate::folder::Folder;
 use crate::hub::HubConfig;
 use crate::listener::Network;
@@ -85,6 +86,8 @@ pub struct Config {
     pub whip: WhipConfig,
     /// STUN and TURN.
     pub turn: Option<TurnConfig>,
+    /// The other servers that this one is one with.
+    pub cluster: Option<ClusterConfig>,
 }
 
 impl Default for Config {
@@ -125,6 +128,7 @@ impl Default for Config {
             root: None,
             whip: WhipConfig::default(),
             turn: None,
+            cluster: None,
         }
     }
 }

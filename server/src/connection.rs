@@ -154,6 +154,7 @@ async fn hello(
             };
             let greeting = Greeting {
                 id,
+                returns: resume.is_some(),
                 token: resume.unwrap_or_else(|| Token::from_random(rand::random())),
                 last_seq,
                 name,

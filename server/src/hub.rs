@@ -6,8 +6,10 @@
 
 mod agenda;
 mod call;
+mod cluster;
 mod decisions;
 mod drain;
+mod greeting;
 mod line;
 mod moderation;
 mod names;
@@ -21,10 +23,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rtc_protocol::{
-    ClientFrame, ClientMessage, Dialect, ErrorCode, IceServer, LeaveReason, Limits, Name, PeerId,
-    Right, RoomId, ServerMessage, Token, close,
+    ClientFrame, ClientMessage, ErrorCode, IceServer, LeaveReason, Limits, Name, PeerId, Right,
+    RoomId, ServerMessage, close,
 };
 
+pub use cluster::{Cluster, Leaving, Wish};
+pub use greeting::{Greeting, Pass};
 pub use line::Line;
 pub use report::RoomReport;
 
@@ -33,6 +37,7 @@ use crate::metrics::{Begun, Limit, Metrics};
 use crate::turn::Handout;
 use agenda::Agenda;
 use call::Calls;
+use cluster::NewMember;
 use names::Names;
 use room::{Room, Standing};
 use session::{Keep, Session, Terms};
@@ -44,58 +49,6 @@ const DELIVERED_BEATS: u32 = 4;
 /// One connection, for as long as it lasts; never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub u64);
-
-/// What the first message of a connection said.
-#[derive(Clone, Debug)]
-pub struct Greeting {
-    /// The request's id.
-    pub id: Option<u64>,
-    /// The peer's secret.
-    pub token: Token,
-    /// The number of the last message that it had; absent when it begins anew.
-    pub last_seq: Option<u64>,
-    /// The name it goes by.
-    pub name: Option<Name>,
-    /// The dialect it is translated from; none for `rtc.v1` itself.
-    pub dialect: Option<Dialect>,
-    /// What it showed to be let in.
-    pub pass: Pass,
-}
-
-/// What a peer showed to be let in.
-#[derive(Clone, Debug, Default)]
-pub enum Pass {
-    /// Nobody has looked: what an open server gives to everybody, and nothing elsewhere.
-    #[default]
-    Unchecked,
-    /// A token that gives these rights.
-    Good(Rights),
-    /// None that counts now; it gets back into a session that still stands, with the rights it had there, and nowhere
-    /// else.
-    ResumeOnly(Denied),
-}
-
-impl Greeting {
-    /// Of a page that the server translates for: somebody new.
-    #[must_use]
-    pub const fn translated(token: Token, dialect: Dialect, name: Option<Name>) -> Self {
-        Self {
-            id: None,
-            token,
-            last_seq: None,
-            name,
-            dialect: Some(dialect),
-            pass: Pass::Unchecked,
-        }
-    }
-
-    /// With the rights that its token gives.
-    #[must_use]
-    pub fn with_rights(mut self, rights: Rights) -> Self {
-        self.pass = Pass::Good(rights);
-        self
-    }
-}
 
 /// What is to be done for a connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,6 +113,8 @@ pub struct Hub {
     calls: Calls,
     names: Names,
     stage: Stage,
+    /// What there is of other nodes; none on a server that stands alone.
+    cluster: Option<Box<Cluster>>,
     /// Only ever written: no rule reads it.
     metrics: Metrics,
 }
@@ -170,6 +125,14 @@ enum Stage {
     Serving,
     Draining,
     Stopping,
+}
+
+/// Where something that was said has got to.
+enum Relayed {
+    /// Into the queues of those it is for.
+    Here,
+    /// To another node, which is to say that it has it.
+    OnItsWay,
 }
 
 /// Why a request was refused.
@@ -188,6 +151,7 @@ impl Hub {
             calls: Calls::default(),
             names: Names::default(),
             stage: Stage::Serving,
+            cluster: None,
             metrics: Metrics::default(),
         }
     }
@@ -196,6 +160,13 @@ impl Hub {
     #[must_use]
     pub(crate) fn counting(mut self, metrics: Metrics) -> Self {
         self.metrics = metrics;
+        self
+    }
+
+    /// As one node of a cluster.
+    #[must_use]
+    pub fn clustered(mut self, cluster: Cluster) -> Self {
+        self.cluster = Some(Box::new(cluster));
         self
     }
 
@@ -238,6 +209,7 @@ impl Hub {
         let Greeting {
             id,
             token,
+            returns: _,
             last_seq,
             name,
             dialect,
@@ -343,7 +315,11 @@ impl Hub {
                     from: peer,
                     signal,
                 };
-                self.relay(peer, &room, to, message, out)
+                match self.relay(peer, &room, to, id, message, out) {
+                    // Answered when the other node has it.
+                    Ok(Relayed::OnItsWay) => return,
+                    done => done.map(drop),
+                }
             }
             ClientMessage::Message { room, to, data } => {
                 let message = ServerMessage::Message {
@@ -351,7 +327,10 @@ impl Hub {
                     from: peer,
                     data,
                 };
-                self.relay(peer, &room, to, message, out)
+                match self.relay(peer, &room, to, id, message, out) {
+                    Ok(Relayed::OnItsWay) => return,
+                    done => done.map(drop),
+                }
             }
             ClientMessage::Register { name } => self.register(peer, name),
             ClientMessage::Ring { whom, room } => return self.ring(peer, id, whom, room, out),
@@ -533,13 +512,26 @@ impl Hub {
         from: PeerId,
         room: &RoomId,
         to: Option<PeerId>,
+        id: Option<u64>,
         message: ServerMessage,
         out: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Relayed, Refusal> {
         let inside = self.inside(from, room)?;
         match to {
-            None => self.tell_room(room, Some(from), message, out),
-            Some(to) if inside.has(to) && to != from => self.tell(to, message, out),
+            None => {
+                let nodes = inside.nodes();
+                if !nodes.is_empty() {
+                    self.relay_to_all_elsewhere(from, room, nodes, &message);
+                }
+                self.tell_room(room, Some(from), message, out);
+            }
+            Some(to) if inside.has(to) && to != from => match inside.node_of(to) {
+                None => self.tell(to, message, out),
+                Some(node) => {
+                    self.relay_elsewhere(from, id, room, to, node, message);
+                    return Ok(Relayed::OnItsWay);
+                }
+            },
             Some(to) => {
                 return Err((
                     ErrorCode::NoSuchPeer,
@@ -547,7 +539,7 @@ impl Hub {
                 ));
             }
         }
-        Ok(())
+        Ok(Relayed::Here)
     }
 
     fn inside(&self, peer: PeerId, room: &RoomId) -> Result<&Room, Refusal> {
@@ -589,6 +581,15 @@ impl Hub {
             None => name.unwrap_or_else(|| session.name(peer)),
         };
         let dialect = session.dialect();
+        if self.cluster.is_some() {
+            let member = NewMember {
+                peer,
+                name,
+                dialect,
+                standing: Standing::of(&rights, &room),
+            };
+            return self.claim(id, room, member, capacity, out);
+        }
         session.enter(room.clone());
         let inside = self.rooms.entry(room.clone()).or_insert_with(|| {
             self.metrics.rooms_opened.inc();
@@ -629,6 +630,7 @@ impl Hub {
     fn may_join(&self, peer: PeerId, room: &RoomId) -> Result<(), Refusal> {
         // Who took a call may enter the room that it is to be in.
         let in_progress = self.rooms.contains_key(room) || self.calls.has(peer);
+        let clustered = self.cluster.as_deref();
         if self.stage != Stage::Serving && !in_progress {
             return Err(drain::going_away());
         }
@@ -636,9 +638,16 @@ impl Hub {
             return Ok(());
         };
         session.rights().join(room, self.now)?;
-        let rooms = session.rooms_entered();
+        let claimed = clustered.map_or(0, |cluster| cluster.claims_of(peer).count());
+        let rooms = session.rooms_entered() + claimed;
+        if clustered.is_some_and(|cluster| cluster.claims(peer, room)) {
+            return Err((
+                ErrorCode::AlreadyJoined,
+                format!("you are about to be in room {room} already"),
+            ));
+        }
         if let Some(inside) = self.rooms.get(room) {
-            if inside.has(peer) {
+            if inside.has(peer) && inside.node_of(peer).is_none() {
                 return Err((
                     ErrorCode::AlreadyJoined,
                     format!("you are in room {room} already"),
@@ -653,7 +662,8 @@ impl Hub {
                     ),
                 ));
             }
-            if inside.full() {
+            // In a cluster the broker knows it better.
+            if clustered.is_none() && inside.full() {
                 return Err((
                     ErrorCode::RoomFull,
                     format!("room {room} has its {} members", inside.capacity()),
@@ -670,6 +680,9 @@ impl Hub {
     }
 
     fn leave(&mut self, peer: PeerId, id: Option<u64>, room: RoomId, out: &mut Vec<Effect>) {
+        if self.abandon(peer, &room) {
+            return self.answer(peer, id, ServerMessage::Left { room }, out);
+        }
         if let Err((code, message)) = self.inside(peer, &room).map(drop) {
             return self.answer(peer, id, ServerMessage::Error { code, message }, out);
         }
@@ -687,9 +700,25 @@ impl Hub {
         if let Some(name) = inside.name(peer) {
             self.names.exits(name, peer, room);
         }
+        let place = inside.place(peer).copied();
         let heir = inside.exit(peer);
         self.metrics.room_leaves.inc(reason);
-        if inside.is_empty() {
+        if let Some(place) = place {
+            self.release(place, room, reason);
+        }
+        self.after_exit(peer, room, reason, heir, out);
+    }
+
+    /// Tells who is left in a room that a member went out, and who moderates from now on.
+    fn after_exit(
+        &mut self,
+        peer: PeerId,
+        room: &RoomId,
+        reason: LeaveReason,
+        heir: Option<PeerId>,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.rooms.get(room).is_none_or(Room::deserted) {
             self.rooms.remove(room);
             self.metrics.rooms_closed.inc();
             return;
@@ -710,6 +739,7 @@ impl Hub {
                 by: peer,
             };
             self.tell_room(&room, None, granted, out);
+            self.has_changed(heir, &room);
         }
     }
 
@@ -720,6 +750,7 @@ impl Hub {
         for room in session.rooms() {
             self.remove(peer, &room, reason, out);
         }
+        self.abandon_all(peer);
         self.end_calls(peer, out);
         let session = self.sessions.remove(&peer);
         if let Some(name) = session.as_ref().and_then(|one| one.registered()) {

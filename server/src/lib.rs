@@ -5,6 +5,7 @@
 //! - `switchboard`: where connections meet the hub, `seat` a peer's place there, `mailbox` what waits for it
 //! - `connection`: one actor for each WebSocket, and `rtc.v1` over it
 //! - `transport`: what carries the other dialects
+//! - [`cluster`]: several servers as one, around a broker
 //! - `listener`: connections accepted, counted and bounded
 //! - `http`: the page, the WebSocket's door, health
 //! - `folder`: files of a user's own pages
@@ -21,6 +22,7 @@
 
 pub mod access;
 pub mod cli;
+pub mod cluster;
 mod config;
 mod connection;
 mod folder;
@@ -60,6 +62,7 @@ pub use folder::Folder;
 pub use listener::{Network, NetworkError};
 pub use transport::whip::WhipConfig;
 
+use cluster::Membership;
 use http::Shared;
 use hub::HubConfig;
 use listener::{Listener, Places, Rules};
@@ -147,7 +150,9 @@ impl Server {
             ..config.hub()
         };
         let metrics = Metrics::default();
-        let (switchboard, task) = Switchboard::new(hub, config.queue_bytes, metrics.clone());
+        let (node, member) = config.cluster.as_ref().map(Membership::begin).unzip();
+        let (switchboard, task) = Switchboard::new(hub, config.queue_bytes, metrics.clone(), node);
+        let member = member.map(|member| tokio::spawn(member.drive(switchboard.clone())));
         let connections = TaskTracker::new();
         let rates = Rates {
             arrivals: Rate::of(
@@ -210,6 +215,7 @@ impl Server {
         Running {
             _turn: turn,
             _keep_up: keep_up.map(AbortOnDropHandle::new),
+            _member: member.map(AbortOnDropHandle::new),
             addresses: listening,
             switchboard,
             connections,
@@ -250,6 +256,8 @@ pub struct Running {
     _turn: Option<Turn>,
     /// Reads certificates again.
     _keep_up: Option<AbortOnDropHandle<()>>,
+    /// Speaks with the other nodes of the cluster.
+    _member: Option<AbortOnDropHandle<()>>,
 }
 
 impl Running {

@@ -110,6 +110,18 @@ counters! {
     turn_bytes_from_peers: Counter,
     /// Datagrams not relayed: there was no permission, or no rate left.
     turn_dropped: Counter,
+    /// In a cluster: nodes that live, this one among them, when the broker was last asked.
+    cluster_nodes: Level,
+    /// In a cluster: 1 while the broker answers, else 0.
+    cluster_broker_reached: Level,
+    /// Questions that the broker did not answer.
+    cluster_questions_failed: Counter,
+    /// Words that this node said to others; each is counted once, however often it was sent.
+    cluster_words_sent: Counter,
+    /// Words of other nodes that came here, each once.
+    cluster_words_received: Counter,
+    /// Words that other nodes had not taken when this was last looked at.
+    cluster_words_waiting: Level,
 }
 
 /// The server's counters; cheap to clone.

@@ -45,6 +45,9 @@ impl Seat {
         queue: usize,
     ) -> Result<Self, NotIn> {
         let dialect = greeting.dialect;
+        if greeting.returns {
+            switchboard.returns(greeting.token.peer_id()).await;
+        }
         let mailbox = switchboard.mailbox(queue);
         let refused = &switchboard.metrics().connections_refused;
         let (connection, peer) =

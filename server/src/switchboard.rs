@@ -9,13 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rtc_protocol::{ClientFrame, PeerId, Raw};
-use tokio::sync::oneshot;
+use rtc_protocol::{ClientFrame, PeerId, Raw, RoomId};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Denied;
-use crate::hub::{ConnectionId, Effect, Greeting, Hub, HubConfig, HubCounts, RoomReport};
+use crate::cluster::Backplane;
+use crate::cluster::seats::{Answer, Request, Sync};
+use crate::hub::{
+    Cluster, ConnectionId, Effect, Greeting, Hub, HubConfig, HubCounts, RoomReport, Wish,
+};
 pub(crate) use crate::mailbox::Outgoing;
 use crate::mailbox::{Bounds, Mailbox, Put};
 use crate::metrics::{Limit, Metrics};
@@ -45,6 +49,17 @@ struct Shared {
     connections: AtomicU64,
     /// Cancelled when the hub drains, whoever asked it to.
     draining: CancellationToken,
+    /// What is shared with other nodes; none on a server that stands alone.
+    plane: Option<Arc<dyn Backplane>>,
+}
+
+/// What a node of a cluster has beside what every server has.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) cluster: Cluster,
+    pub(crate) plane: Arc<dyn Backplane>,
+    /// Where the hub's wishes go.
+    pub(crate) wishes: mpsc::Sender<Wish>,
 }
 
 #[derive(Debug)]
@@ -56,6 +71,8 @@ struct Core {
     /// Who waits for the end of a drain.
     drained: Vec<oneshot::Sender<()>>,
     ended: bool,
+    /// Where what the hub wishes of other nodes goes.
+    wishes: Option<mpsc::Sender<Wish>>,
 }
 
 impl Switchboard {
@@ -64,8 +81,15 @@ impl Switchboard {
         config: HubConfig,
         queue_bytes: usize,
         metrics: Metrics,
+        node: Option<Node>,
     ) -> (Self, impl Future<Output = ()> + Send) {
-        let hub = Hub::new(config, Instant::now()).counting(metrics.clone());
+        let mut hub = Hub::new(config, Instant::now()).counting(metrics.clone());
+        let (mut plane, mut wishes) = (None, None);
+        if let Some(node) = node {
+            hub = hub.clustered(node.cluster);
+            plane = Some(node.plane);
+            wishes = Some(node.wishes);
+        }
         let switchboard = Self(Arc::new(Shared {
             core: Mutex::new(Core {
                 hub,
@@ -73,11 +97,13 @@ impl Switchboard {
                 effects: Vec::new(),
                 drained: Vec::new(),
                 ended: false,
+                wishes,
             }),
             queue_bytes,
             metrics,
             connections: AtomicU64::new(0),
             draining: CancellationToken::new(),
+            plane,
         }));
         let end = EndOnDrop(switchboard.clone());
         (switchboard, end.tick())
@@ -110,6 +136,35 @@ impl Switchboard {
             Ok(peer)
         });
         peer.map(|peer| (connection, peer))
+    }
+
+    /// To be waited for before a peer says hello that was here or at another node before: its session elsewhere ends.
+    pub(crate) async fn returns(&self, peer: PeerId) {
+        let Some(plane) = &self.0.plane else { return };
+        if self.core().hub.knows(peer) {
+            return;
+        }
+        match plane.ask(Request::Turn { peer }).await {
+            Ok(Answer::Turn { turn }) => self.input(|core| core.hub.turns(peer, turn)),
+            Ok(other) => tracing::warn!("the broker answers {other:?}"),
+            // Should it be elsewhere, too, the broker will say so when seats are renewed.
+            Err(error) => tracing::debug!("{error}"),
+        }
+    }
+
+    /// Another node or the broker has said something.
+    pub(crate) fn cluster<T>(&self, step: impl FnOnce(&mut Hub, &mut Vec<Effect>) -> T) -> T {
+        self.input(|core| step(&mut core.hub, &mut core.effects))
+    }
+
+    /// Rooms in which seats are held.
+    pub(crate) fn rooms_held(&self) -> Vec<RoomId> {
+        self.core().hub.rooms_held()
+    }
+
+    /// What is held in one.
+    pub(crate) fn held(&self, room: &RoomId) -> Option<Sync> {
+        self.core().hub.held(room)
     }
 
     /// A peer said something.
@@ -198,7 +253,28 @@ impl Switchboard {
 }
 
 impl Core {
+    /// Gives what the hub wishes to the task that sees to it. Where that hangs, whoever wished hears of it.
+    fn pass_on(&mut self) {
+        let Some(wishes) = &self.wishes else { return };
+        let now = Instant::now();
+        for wish in self.hub.wishes() {
+            if let Err(error) = wishes.try_send(wish) {
+                self.hub.refused(now, error.into_inner(), &mut self.effects);
+            }
+        }
+    }
+
     fn perform(&mut self, metrics: &Metrics) {
+        self.pass_on();
+        self.put(metrics);
+        if !self.drained.is_empty() && self.hub.drained() {
+            for done in self.drained.drain(..) {
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn put(&mut self, metrics: &Metrics) {
         for effect in self.effects.drain(..) {
             let (connection, outgoing) = match effect {
                 Effect::Send(connection, line) => (connection, Outgoing::Line(line)),
@@ -218,11 +294,6 @@ impl Core {
                 }
                 // A connection that is ending by itself reads nothing on purpose.
                 Put::Closed => {}
-            }
-        }
-        if !self.drained.is_empty() && self.hub.drained() {
-            for done in self.drained.drain(..) {
-                let _ = done.send(());
             }
         }
     }

@@ -25,6 +25,15 @@ impl Line {
         }
     }
 
+    /// As another node wrote it; none where that cannot be a message.
+    pub(super) fn written(text: &str) -> Option<Self> {
+        let object = text.starts_with('{') && text.ends_with('}');
+        object.then(|| Self {
+            seq: None,
+            json: text.into(),
+        })
+    }
+
     pub(super) fn numbered(&self, seq: u64) -> Self {
         Self {
             seq: Some(seq),

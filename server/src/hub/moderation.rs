@@ -95,6 +95,7 @@ impl Hub {
             }
         };
         self.tell_room(&room, Some(by), message, out);
+        self.has_muted(&room, peer, by, kind, muted);
         Ok(())
     }
 
@@ -116,6 +117,12 @@ impl Hub {
             ));
         }
         inside.decisions.put_out(whom, now);
+        let node = inside.node_of(whom);
+        self.keep_out(whom, room);
+        if let Some(node) = node {
+            self.kick_elsewhere(node, by, room, whom, reason);
+            return Ok(());
+        }
         self.remove(whom, room, LeaveReason::Kicked, out);
         let kicked = ServerMessage::Kicked {
             room: room.clone(),
@@ -145,6 +152,7 @@ impl Hub {
             by,
         };
         self.tell_room(&room, None, granted, out);
+        self.has_granted(&room, whom, by);
         Ok(())
     }
 }
@@ -172,6 +180,7 @@ impl Hub {
         for peer in peers {
             self.tell_line(peer, &line, out);
         }
+        self.broadcast_elsewhere(&line);
         Ok(())
     }
 }

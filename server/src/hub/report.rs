@@ -55,6 +55,7 @@ impl Hub {
         for peer in &peers {
             self.tell_line(*peer, &line, out);
         }
+        self.broadcast_elsewhere(&line);
         peers.len()
     }
 }

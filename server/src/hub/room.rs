@@ -1,5 +1,7 @@
 //! Who is in a room, and who may do what there.
 
+mod places;
+
 use std::time::Instant;
 
 use rtc_protocol::{Dialect, Kind, Member, Name, PeerId, Role, RoomId};
@@ -25,6 +27,7 @@ impl Standing {
 }
 
 use super::decisions::Decisions;
+pub(super) use places::Place;
 
 /// One room; its members in the order in which they came.
 #[derive(Debug)]
@@ -34,6 +37,10 @@ pub(super) struct Room {
     /// When the first one came.
     since: Instant,
     members: Vec<Member>,
+    /// Where each of them is, in a cluster.
+    places: Vec<Place>,
+    /// Who has left which seat lately, in a cluster.
+    departed: Vec<(PeerId, u64)>,
     /// While there are two or more.
     call: Option<Call>,
     /// What its moderators have decided, also about peers that are gone.
@@ -47,6 +54,8 @@ impl Room {
             capacity,
             since,
             members: Vec::new(),
+            places: Vec::new(),
+            departed: Vec::new(),
             call: None,
             decisions: Decisions::default(),
         }
@@ -66,10 +75,6 @@ impl Room {
 
     pub(super) fn count(&self) -> usize {
         self.members.len()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.members.is_empty()
     }
 
     pub(super) fn members(&self) -> Vec<Member> {
@@ -97,13 +102,32 @@ impl Room {
         dialect: Option<Dialect>,
         standing: &Standing,
     ) -> Member {
-        let role = if self.members.is_empty() || standing.moderates {
+        let member = self.newcomer(peer, name, dialect, standing, self.members.is_empty());
+        if self.members.is_empty() {
+            // Most rooms are of two.
+            self.members.reserve_exact(2);
+        }
+        self.members.push(member.clone());
+        self.trace();
+        member
+    }
+
+    /// What somebody is to be in here.
+    pub(super) fn newcomer(
+        &self,
+        peer: PeerId,
+        name: Name,
+        dialect: Option<Dialect>,
+        standing: &Standing,
+        first: bool,
+    ) -> Member {
+        let role = if first || standing.moderates {
             Role::Moderator
         } else {
             Role::Member
         };
         let held = self.decisions.held(peer);
-        let member = Member {
+        Member {
             peer,
             name,
             role,
@@ -113,14 +137,7 @@ impl Room {
                 vec![Kind::Audio, Kind::Video]
             },
             dialect,
-        };
-        if self.members.is_empty() {
-            // Most rooms are of two.
-            self.members.reserve_exact(2);
         }
-        self.members.push(member.clone());
-        self.trace();
-        member
     }
 
     /// A call is what two or more hold.
@@ -140,6 +157,7 @@ impl Room {
     /// Takes a member out; gives who moderates from now on, where nobody did.
     pub(super) fn exit(&mut self, peer: PeerId) -> Option<PeerId> {
         self.members.retain(|member| member.peer != peer);
+        self.places.retain(|place| place.peer != peer);
         if self.members.len() < 2 {
             self.call = None;
         }

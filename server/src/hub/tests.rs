@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use rtc_protocol::{Callee, Kind, Raw, Role, ServerFrame};
+use rtc_protocol::{Callee, Kind, Raw, Role, ServerFrame, Token};
 
 mod access;
 mod books;
 mod calls;
+mod cluster;
 mod drain;
 mod model;
 mod moderation;
@@ -122,6 +123,7 @@ impl World {
             pass,
             id: Some(1),
             token: token(who),
+            returns: false,
             last_seq: last,
             name,
         };

@@ -214,6 +214,7 @@ impl Label for ErrorCode {
         Self::Busy,
         Self::HelloFirst,
         Self::GoingAway,
+        Self::TryLater,
         Self::NotAuthorized,
         Self::TokenMalformed,
         Self::TokenAlgorithm,

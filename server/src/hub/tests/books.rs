@@ -37,7 +37,7 @@ proptest! {
             let answers = world.frames(who).iter().filter(|frame| frame.id == Some(7)).count();
             prop_assert_eq!(answers, 1);
             for (name, inside) in &world.hub.rooms {
-                prop_assert!(!inside.is_empty());
+                prop_assert!(!inside.deserted());
                 prop_assert!(inside.members().len() <= usize::from(inside.capacity()));
                 prop_assert!(inside.members().iter().any(|member| member.role == Role::Moderator));
                 for peer in inside.peers() {

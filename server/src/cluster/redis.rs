@@ -1,0 +1,413 @@
+//! The broker on Redis or Valkey, from 7.0 on: one server, a Redis Cluster, or whatever Sentinels watch.
+//!
+//! The ledger is a library of Functions (`seats.lua`), loaded by whoever finds it missing; each node's inbox is a stream of
+//! bounded length. Asking and reading have a connection each, as waiting for an inbox would keep others waiting. A connection
+//! that fails is thrown away, and the next who needs one makes it.
+
+mod url;
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use ::redis::aio::{ConnectionLike, MultiplexedConnection};
+use ::redis::cluster::ClusterClient;
+use ::redis::cluster_async::ClusterConnection;
+use ::redis::sentinel::{SentinelClient, SentinelServerType};
+use ::redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value, cmd};
+use futures_util::future::{BoxFuture, try_join_all};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::timeout;
+
+use super::backplane::{Away, Backplane};
+use super::seats::{Answer, Request};
+use super::words::NodeId;
+use url::Kind;
+pub use url::{BrokerUrl, BrokerUrlError};
+
+/// The rules, as Redis runs them.
+const LIBRARY: &str = include_str!("seats.lua");
+
+/// The function, and what all keys begin with.
+const FUNCTION: &str = "rtc_1";
+
+/// For a connection to be there, or an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two attempts to connect.
+const REST: Duration = Duration::from_millis(200);
+
+/// How long a look into an empty inbox waits.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Entries of an inbox; what is over it is lost there and sent again.
+const INBOX: usize = 10_000;
+
+/// Entries read at once.
+const BATCH: usize = 256;
+
+/// How long an inbox is kept that nobody reads.
+const UNREAD_MS: usize = 120_000;
+
+/// Signs that would end the part of a key by which Redis Cluster chooses a place.
+const BRACES: &AsciiSet = &CONTROLS.add(b'{').add(b'}').add(b'%');
+
+#[derive(Clone)]
+enum Connection {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Connection {
+    async fn run(&mut self, command: &Cmd) -> Result<Value, RedisError> {
+        let answer = match self {
+            Self::One(one) => one.req_packed_command(command).await,
+            Self::Cluster(cluster) => cluster.req_packed_command(command).await,
+        };
+        answer?.extract_error()
+    }
+}
+
+/// How connections are made.
+enum Way {
+    One(Client),
+    Cluster(Box<ClusterClient>),
+    Sentinels(Box<Mutex<SentinelClient>>),
+}
+
+/// One node's way to the broker.
+pub(crate) struct Redis {
+    me: NodeId,
+    urls: Vec<BrokerUrl>,
+    way: OnceCell<Way>,
+    asks: Mutex<Asks>,
+    reads: Mutex<Reader>,
+}
+
+#[derive(Default)]
+struct Asks {
+    connection: Option<Connection>,
+    /// When none came about last.
+    failed: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Reader {
+    connection: Option<Connection>,
+    /// The last entry that was read.
+    last: Option<String>,
+    /// Since the inbox was last cut.
+    read: usize,
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis")
+            .field("me", &self.me)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Redis {
+    /// Nothing is connected before it is needed.
+    pub(crate) fn new(me: NodeId, urls: Vec<BrokerUrl>) -> Self {
+        Self {
+            me,
+            urls,
+            way: OnceCell::new(),
+            asks: Mutex::default(),
+            reads: Mutex::default(),
+        }
+    }
+
+    fn way(urls: &[BrokerUrl]) -> Result<Way, Away> {
+        let addresses: Vec<String> = urls.iter().map(BrokerUrl::address).collect();
+        Ok(match urls {
+            [] => return Err(Away("no address of a broker is given".into())),
+            [first, ..] => match first.kind() {
+                Kind::Sentinel { master } => {
+                    let client = SentinelClient::build(
+                        addresses,
+                        master.clone(),
+                        None,
+                        SentinelServerType::Master,
+                    );
+                    Way::Sentinels(Box::new(Mutex::new(client.map_err(away)?)))
+                }
+                Kind::Server if urls.len() > 1 => {
+                    let client = ClusterClient::builder(addresses)
+                        .connection_timeout(PATIENCE)
+                        .response_timeout(PATIENCE)
+                        .retries(2)
+                        .build();
+                    Way::Cluster(Box::new(client.map_err(away)?))
+                }
+                Kind::Server => Way::One(Client::open(first.address()).map_err(away)?),
+            },
+        })
+    }
+
+    async fn connect(&self) -> Result<Connection, Away> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let way = self.way.get_or_try_init(|| async { Self::way(&self.urls) });
+        let way = way.await?;
+        let connect = async {
+            Ok(match way {
+                Way::One(client) => {
+                    let one = client.get_multiplexed_async_connection_with_config(&config);
+                    Connection::One(one.await?)
+                }
+                Way::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
+                Way::Sentinels(client) => {
+                    let mut client = client.lock().await;
+                    let one = client.get_async_connection_with_config(&config);
+                    Connection::One(one.await?)
+                }
+            })
+        };
+        match timeout(PATIENCE * 2, connect).await {
+            Ok(connection) => connection.map_err(away),
+            Err(_) => Err(Away("no connection came about in time".into())),
+        }
+    }
+
+    /// The connection for asking, made when there is none.
+    async fn connection(&self) -> Result<Connection, Away> {
+        let mut held = self.asks.lock().await;
+        if let Some(connection) = &held.connection {
+            return Ok(connection.clone());
+        }
+        // Whoever waited for this attempt need not make one more each.
+        if held.failed.is_some_and(|at| at.elapsed() < REST) {
+            return Err(Away("it could not be reached a moment ago".into()));
+        }
+        match self.connect().await {
+            Ok(connection) => {
+                *held = Asks {
+                    connection: Some(connection.clone()),
+                    failed: None,
+                };
+                Ok(connection)
+            }
+            Err(error) => {
+                held.failed = Some(Instant::now());
+                Err(error)
+            }
+        }
+    }
+
+    /// What is asked next makes a new connection.
+    async fn disconnect(&self) {
+        self.asks.lock().await.connection = None;
+    }
+
+    async fn run(&self, command: &Cmd) -> Result<Value, Away> {
+        let mut connection = self.connection().await?;
+        let mut answer = connection.run(command).await;
+        if answer.as_ref().is_err_and(is_missing) {
+            load(&mut connection).await?;
+            answer = connection.run(command).await;
+        }
+        match answer {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                if is_over(&error) {
+                    self.disconnect().await;
+                }
+                Err(away(error))
+            }
+        }
+    }
+
+    async fn call(&self, request: Request) -> Result<Answer, Away> {
+        let json = serde_json::to_string(&request).map_err(|error| Away(error.to_string()))?;
+        let mut call = cmd("FCALL");
+        call.arg(FUNCTION).arg(1).arg(key(&request)).arg(json);
+        let text = match self.run(&call).await? {
+            Value::BulkString(text) => text,
+            other => return Err(Away(format!("it answered {other:?}"))),
+        };
+        serde_json::from_slice(&text).map_err(|error| {
+            let text = String::from_utf8_lossy(&text);
+            Away(format!("its answer {text} cannot be read: {error}"))
+        })
+    }
+
+    async fn bring(&self, parcels: Vec<(NodeId, Vec<u8>)>) -> Result<(), Away> {
+        let mut to: Vec<NodeId> = parcels.iter().map(|(to, _)| *to).collect();
+        to.sort_unstable();
+        to.dedup();
+        let mut commands: Vec<Cmd> = Vec::with_capacity(parcels.len() + to.len());
+        for (to, parcel) in parcels {
+            let mut add = cmd("XADD");
+            add.arg(inbox(to)).arg("MAXLEN").arg("~").arg(INBOX);
+            add.arg("*").arg("p").arg(parcel);
+            commands.push(add);
+        }
+        for node in to {
+            let mut expire = cmd("PEXPIRE");
+            expire.arg(inbox(node)).arg(UNREAD_MS);
+            commands.push(expire);
+        }
+        let mut connection = self.connection().await?;
+        let done = match &mut connection {
+            Connection::One(one) => {
+                let mut pipeline = Pipeline::with_capacity(commands.len());
+                for command in commands {
+                    pipeline.add_command(command);
+                }
+                let count = pipeline.len();
+                let answers = one.req_packed_commands(&pipeline, 0, count).await;
+                answers.and_then(|answers| {
+                    let mut answers = answers.into_iter();
+                    answers.try_for_each(|answer| answer.extract_error().map(drop))
+                })
+            }
+            // Inboxes are at several places there.
+            Connection::Cluster(cluster) => {
+                let each = commands.iter().map(|command| {
+                    let mut cluster = cluster.clone();
+                    async move { cluster.req_packed_command(command).await?.extract_error() }
+                });
+                try_join_all(each).await.map(drop)
+            }
+        };
+        if let Err(error) = done {
+            if is_over(&error) {
+                self.disconnect().await;
+            }
+            return Err(away(error));
+        }
+        Ok(())
+    }
+
+    async fn look(&self) -> Result<Vec<Vec<u8>>, Away> {
+        let mut reader = self.reads.lock().await;
+        let found = self.look_with(&mut reader).await;
+        if found.is_err() {
+            // What comes twice is known by its number; what a new broker has may be numbered lower.
+            *reader = Reader::default();
+        }
+        found
+    }
+
+    async fn look_with(&self, reader: &mut Reader) -> Result<Vec<Vec<u8>>, Away> {
+        loop {
+            let connection = match &mut reader.connection {
+                Some(connection) => connection,
+                none => none.insert(self.connect().await?),
+            };
+            let from = reader.last.as_deref().unwrap_or("0");
+            if reader.read >= INBOX / 10 {
+                let mut cut = cmd("XTRIM");
+                cut.arg(inbox(self.me)).arg("MINID").arg(from);
+                connection.run(&cut).await.map_err(away)?;
+                reader.read = 0;
+            }
+            let mut read = cmd("XREAD");
+            read.arg("COUNT")
+                .arg(BATCH)
+                .arg("BLOCK")
+                .arg(LOOK.as_millis() as usize);
+            read.arg("STREAMS").arg(inbox(self.me)).arg(from);
+            let found = entries(connection.run(&read).await.map_err(away)?);
+            let Some((last, parcels)) = found else {
+                continue;
+            };
+            reader.read += parcels.len();
+            reader.last = Some(last);
+            return Ok(parcels);
+        }
+    }
+}
+
+impl Backplane for Redis {
+    fn ask(&self, request: Request) -> BoxFuture<'_, Result<Answer, Away>> {
+        Box::pin(self.call(request))
+    }
+
+    fn post(&self, parcels: Vec<(NodeId, Vec<u8>)>) -> BoxFuture<'_, Result<(), Away>> {
+        Box::pin(self.bring(parcels))
+    }
+
+    fn collect(&self) -> BoxFuture<'_, Result<Vec<Vec<u8>>, Away>> {
+        Box::pin(self.look())
+    }
+}
+
+/// Loads the rules; somebody else may have done so in the meantime.
+async fn load(connection: &mut Connection) -> Result<(), Away> {
+    let mut load = cmd("FUNCTION");
+    load.arg("LOAD").arg(LIBRARY);
+    match connection.run(&load).await {
+        Err(error) if error.to_string().contains("already exists") => Ok(()),
+        Err(error) => Err(away(error)),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Everything about one room, peer or name is at one place of a Redis Cluster, and different ones at different places.
+fn key(request: &Request) -> String {
+    let of = |kind: &str, text: &str| {
+        let text = utf8_percent_encode(text, BRACES);
+        format!("{FUNCTION}:{kind}:{{{text}}}")
+    };
+    match request {
+        Request::Claim(claim) => of("room", claim.room.as_str()),
+        Request::Sync(sync) => of("room", sync.room.as_str()),
+        Request::Release { room, .. } | Request::PutOut { room, .. } => of("room", room.as_str()),
+        Request::Beat { .. } => format!("{FUNCTION}:nodes"),
+        Request::Turn { peer } => of("peer", peer.as_str()),
+        Request::Name { name, .. } | Request::Unname { name, .. } => of("name", name.as_str()),
+    }
+}
+
+fn inbox(node: NodeId) -> String {
+    format!("{FUNCTION}:inbox:{{{node}}}")
+}
+
+/// The last entry's number, and what is in all of them; none where there is none.
+fn entries(value: Value) -> Option<(String, Vec<Vec<u8>>)> {
+    let Value::Array(streams) = value else {
+        return None;
+    };
+    let Some(Value::Array(mut stream)) = streams.into_iter().next() else {
+        return None;
+    };
+    let Some(Value::Array(entries)) = stream.pop() else {
+        return None;
+    };
+    let (mut last, mut parcels) = (None, Vec::with_capacity(entries.len()));
+    for entry in entries {
+        let Value::Array(mut entry) = entry else {
+            continue;
+        };
+        if let (Some(Value::Array(mut fields)), Some(Value::BulkString(id))) =
+            (entry.pop(), entry.pop())
+        {
+            last = String::from_utf8(id).ok();
+            if let Some(Value::BulkString(parcel)) = fields.pop() {
+                parcels.push(parcel);
+            }
+        }
+    }
+    last.map(|last| (last, parcels))
+}
+
+fn is_missing(error: &RedisError) -> bool {
+    error.to_string().contains("Function not found")
+}
+
+/// Whether a connection is of no use any more: broken, hanging, or to somebody who is no primary now.
+fn is_over(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_connection_dropped()
+        || error.is_unrecoverable_error()
+        || matches!(error.code(), Some("READONLY" | "LOADING" | "MASTERDOWN"))
+}
+
+fn away(error: RedisError) -> Away {
+    Away(error.to_string())
+}

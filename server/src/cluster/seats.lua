@@ -1,0 +1,195 @@
+#!lua name=rtc_1
+-- The rules of server/src/cluster/seats.rs once more, as one atomic step at the broker. A room is one hash; its name in
+-- braces is what Redis Cluster chooses the place by. The number in the library's name changes with what it stores.
+
+-- Since when this process remembers. Not stored: a broker that lost what it knew, or a replica that took over, begins anew.
+local born
+
+local GRACE = 4
+
+local function time()
+  local t = redis.call('TIME')
+  local now = t[1] * 1000 + math.floor(t[2] / 1000)
+  if not born then born = now end
+  return now
+end
+
+-- The number as text that any reader takes for an integer.
+local function int(n) return string.format('%.0f', n) end
+
+-- What is there of a room, without what has run out.
+local function load(key, now)
+  local room = { seats = {}, out = {}, count = 0 }
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    local field, value = all[i], all[i + 1]
+    if field == '!' then
+      room.meta = cjson.decode(value)
+    elseif string.sub(field, 1, 2) == 'k:' then
+      if tonumber(value) > now then room.out[string.sub(field, 3)] = tonumber(value) end
+    else
+      local seat = cjson.decode(value)
+      if seat['until'] > now then
+        room.seats[field] = seat
+        room.count = room.count + 1
+      else
+        redis.call('HDEL', key, field)
+      end
+    end
+  end
+  if room.count == 0 then
+    if #all > 0 then redis.call('DEL', key) end
+    room.meta, room.out = nil, {}
+  end
+  return room
+end
+
+local function keep(key, room, peer, seat, now, lease)
+  if not room.seats[peer] then room.count = room.count + 1 end
+  room.seats[peer] = seat
+  redis.call('HSET', key, '!', cjson.encode(room.meta), peer, cjson.encode(seat))
+  -- What nobody renews is gone after every seat in it has run out.
+  if redis.call('PTTL', key) < lease * 2 then redis.call('PEXPIRE', key, lease * 2) end
+end
+
+-- cjson writes an empty table as an object, so what may be empty is left out.
+local function others(room, but)
+  local found
+  for peer, seat in pairs(room.seats) do
+    if not but(peer, seat) then
+      found = found or {}
+      found[peer] = { node = seat.node, seat = seat.seat, turn = seat.turn, member = seat.member }
+    end
+  end
+  return found
+end
+
+local function claim(key, a, now)
+  local grace = math.floor(a.lease / GRACE)
+  if now - born < grace then return { is = 'wait', ms = grace - (now - born) } end
+  local room = load(key, now)
+  local out = room.out[a.peer]
+  if out then return { is = 'out', ms = out - now } end
+  local own = room.seats[a.peer]
+  if own and own.turn > a.turn then return { is = 'superseded' } end
+  if not room.meta then room.meta = { capacity = a.capacity, last = 0 } end
+  local count = room.count
+  if own then count = count - 1 end
+  if count >= room.meta.capacity then return { is = 'full', capacity = room.meta.capacity } end
+  room.meta.last = math.max(room.meta.last + 1, now)
+  local rest = others(room, function(peer) return peer == a.peer end)
+  local seat = {
+    node = a.node, seat = room.meta.last, turn = a.turn, member = a.member, ['until'] = now + a.lease
+  }
+  keep(key, room, a.peer, seat, now, a.lease)
+  return { is = 'seated', seat = room.meta.last, capacity = room.meta.capacity, first = count == 0, others = rest }
+end
+
+local function release(key, a, now)
+  local room = load(key, now)
+  local own = room.seats[a.peer]
+  if own and own.seat == a.seat then
+    room.seats[a.peer] = nil
+    room.count = room.count - 1
+    redis.call('HDEL', key, a.peer)
+  end
+  if room.count == 0 then
+    redis.call('DEL', key)
+    return { is = 'released' }
+  end
+  local nodes, known = {}, {}
+  for _, seat in pairs(room.seats) do
+    if not known[seat.node] then
+      known[seat.node] = true
+      nodes[#nodes + 1] = seat.node
+    end
+  end
+  return { is = 'released', nodes = nodes }
+end
+
+local function sync(key, a, now)
+  local room = load(key, now)
+  if not room.meta then room.meta = { capacity = a.capacity, last = 0 } end
+  local lost, superseded
+  for peer, held in pairs(a.seats) do
+    local known = room.seats[peer]
+    if known and (known.turn > held.turn or (known.node ~= a.node and known.turn == held.turn)) then
+      superseded = superseded or {}
+      superseded[#superseded + 1] = peer
+    elseif not known and room.count >= room.meta.capacity then
+      lost = lost or {}
+      lost[#lost + 1] = peer
+    else
+      room.meta.last = math.max(room.meta.last, held.seat)
+      local seat = {
+        node = a.node, seat = held.seat, turn = held.turn, member = held.member, ['until'] = now + a.lease
+      }
+      keep(key, room, peer, seat, now, a.lease)
+    end
+  end
+  return {
+    is = 'synced', capacity = room.meta.capacity, settled = now - born >= a.lease, lost = lost, superseded = superseded,
+    others = others(room, function(_, seat) return seat.node == a.node end)
+  }
+end
+
+local function put_out(key, a, now)
+  local room = load(key, now)
+  if room.count > 0 then
+    redis.call('HSET', key, 'k:' .. a.peer, int(now + a.ms))
+  end
+  return { is = 'done' }
+end
+
+local function beat(key, a, now)
+  local nodes = {}
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    local node = cjson.decode(all[i + 1])
+    if node['until'] > now then
+      nodes[all[i]] = node.peers
+    else
+      redis.call('HDEL', key, all[i])
+    end
+  end
+  nodes[a.node] = a.peers
+  redis.call('HSET', key, a.node, cjson.encode({ ['until'] = now + a.lease, peers = a.peers }))
+  redis.call('PEXPIRE', key, a.lease * 2)
+  return { is = 'alive', nodes = nodes, born = born }
+end
+
+local function turn(key, _, now)
+  local last = tonumber(redis.call('GET', key) or '0')
+  local number = math.max(last + 1, now)
+  -- Only those that may still be on their way have to be known.
+  redis.call('SET', key, int(number), 'PX', 600000)
+  return { is = 'turn', turn = number }
+end
+
+local function name(key, a, now)
+  local known = redis.call('GET', key)
+  if known then
+    known = cjson.decode(known)
+    if known.peer ~= a.peer then return { is = 'taken', peer = known.peer, node = known.node } end
+  end
+  redis.call('SET', key, cjson.encode({ peer = a.peer, node = a.node }), 'PX', a.lease)
+  return { is = 'done' }
+end
+
+local function unname(key, a, now)
+  local known = redis.call('GET', key)
+  if known and cjson.decode(known).peer == a.peer then redis.call('DEL', key) end
+  return { is = 'done' }
+end
+
+local verbs = {
+  ['claim'] = claim, ['release'] = release, ['sync'] = sync, ['put-out'] = put_out, ['beat'] = beat, ['turn'] = turn,
+  ['name'] = name, ['unname'] = unname
+}
+
+redis.register_function('rtc_1', function(keys, args)
+  local a = cjson.decode(args[1])
+  local now = time()
+  local answer = verbs[a.verb](keys[1], a, now)
+  return cjson.encode(answer)
+end)

@@ -1,0 +1,322 @@
+//! What a broker must do, held against each: the one in memory, and Redis.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rtc_protocol::{Member, Name, PeerId, Role, RoomId, Token, limits};
+use tokio::time::{sleep, timeout};
+
+use super::backplane::memory::{Broker, Memory};
+use super::redis::Redis;
+use super::seats::{Answer, Claim, Held, Request, Sync};
+use super::{Backplane, NodeId};
+
+const LEASE: u64 = 1_000;
+const PATIENCE: Duration = Duration::from_secs(30);
+const ONE: NodeId = NodeId::new(1);
+const TWO: NodeId = NodeId::new(0xfedc_ba98_7654_3210);
+
+/// The two nodes' ways to one broker.
+type Planes = [Arc<dyn Backplane>; 2];
+
+fn peer(number: u8) -> PeerId {
+    Token::from_random([number; 32]).peer_id()
+}
+
+fn member(number: u8) -> Member {
+    Member {
+        peer: peer(number),
+        name: Name::new("an \"odd\" {name} \\ é").unwrap(),
+        role: Role::Member,
+        muted: Vec::new(),
+        dialect: None,
+    }
+}
+
+fn claim(room: &str, node: NodeId, number: u8, turn: u64) -> Claim {
+    Claim {
+        room: RoomId::new(room).unwrap(),
+        node,
+        turn,
+        lease: LEASE,
+        capacity: 2,
+        peer: peer(number),
+        member: member(number),
+    }
+}
+
+/// The answer, when the broker has remembered for long enough to give one.
+async fn asked(plane: &dyn Backplane, request: Request) -> Answer {
+    timeout(PATIENCE, async {
+        loop {
+            match plane.ask(request.clone()).await.unwrap() {
+                Answer::Wait { ms } => sleep(Duration::from_millis(ms)).await,
+                answer => return answer,
+            }
+        }
+    })
+    .await
+    .unwrap()
+}
+
+async fn seated(plane: &dyn Backplane, claim: Claim) -> (u64, bool, Vec<PeerId>) {
+    match asked(plane, Request::Claim(claim)).await {
+        Answer::Seated {
+            seat,
+            capacity: 2,
+            first,
+            others,
+        } => (seat, first, others.into_keys().collect()),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn seats_are_counted([one, two]: &Planes) {
+    let room = "a b}{%\"é";
+    let (first, alone, others) = seated(&**one, claim(room, ONE, 1, 0)).await;
+    assert!(alone && others.is_empty());
+    let (second, alone, others) = seated(&**two, claim(room, TWO, 2, 0)).await;
+    assert!(!alone && second > first);
+    assert_eq!(others, [peer(1)]);
+    let full = Request::Claim(claim(room, TWO, 3, 0));
+    assert_eq!(
+        asked(&**two, full.clone()).await,
+        Answer::Full { capacity: 2 }
+    );
+    // Another room is another matter.
+    seated(&**one, claim("elsewhere", ONE, 3, 0)).await;
+    let release = |seat| Request::Release {
+        room: RoomId::new(room).unwrap(),
+        peer: peer(1),
+        seat,
+    };
+    let both = asked(&**one, release(first - 1)).await;
+    assert!(matches!(both, Answer::Released { nodes } if nodes.len() == 2));
+    let left = asked(&**one, release(first)).await;
+    assert_eq!(left, Answer::Released { nodes: vec![TWO] });
+    assert!(matches!(asked(&**two, full).await, Answer::Seated { .. }));
+}
+
+async fn a_room_of_two_never_has_three_whoever_comes_at_once([one, two]: &Planes) {
+    seated(&**one, claim("warm", ONE, 0, 0)).await;
+    let claims = (0..100).map(|number| {
+        let (plane, node) = if number % 2 == 0 {
+            (one, ONE)
+        } else {
+            (two, TWO)
+        };
+        plane.ask(Request::Claim(claim("race", node, number, 0)))
+    });
+    let answers = join_all(claims).await;
+    let inside = answers
+        .iter()
+        .filter(|answer| matches!(answer, Ok(Answer::Seated { .. })));
+    assert_eq!(inside.count(), 2);
+    let full = answers
+        .iter()
+        .filter(|answer| matches!(answer, Ok(Answer::Full { .. })));
+    assert_eq!(full.count(), 98);
+}
+
+async fn the_later_hello_has_the_seat([one, two]: &Planes) {
+    let turn = |plane: &Arc<dyn Backplane>| {
+        let plane = Arc::clone(plane);
+        async move {
+            match plane.ask(Request::Turn { peer: peer(7) }).await.unwrap() {
+                Answer::Turn { turn } => turn,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let (earlier, later) = (turn(one).await, turn(two).await);
+    assert!(later > earlier);
+    let (old, ..) = seated(&**one, claim("turns", ONE, 7, earlier)).await;
+    seated(&**one, claim("turns", ONE, 8, 0)).await;
+    // It takes no second place.
+    let (new, ..) = seated(&**two, claim("turns", TWO, 7, later)).await;
+    assert!(new > old);
+    let back = Request::Claim(claim("turns", ONE, 7, earlier));
+    assert_eq!(asked(&**one, back).await, Answer::Superseded);
+    let answer = asked(&**one, held("turns", ONE, &[(7, old, earlier)])).await;
+    let Answer::Synced { superseded, .. } = answer else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(superseded, [peer(7)]);
+}
+
+fn held(room: &str, node: NodeId, seats: &[(u8, u64, u64)]) -> Request {
+    let seats = seats.iter().map(|(number, seat, turn)| {
+        let held = Held {
+            seat: *seat,
+            turn: *turn,
+            member: member(*number),
+        };
+        (peer(*number), held)
+    });
+    Request::Sync(Sync {
+        room: RoomId::new(room).unwrap(),
+        node,
+        lease: LEASE,
+        capacity: 2,
+        seats: seats.collect(),
+    })
+}
+
+async fn what_is_renewed_stays_and_the_rest_runs_out([one, two]: &Planes) {
+    let (kept, ..) = seated(&**one, claim("lease", ONE, 1, 0)).await;
+    seated(&**two, claim("lease", TWO, 2, 0)).await;
+    let wanted = timeout(PATIENCE, async {
+        loop {
+            let answer = asked(&**one, held("lease", ONE, &[(1, kept, 0)])).await;
+            match answer {
+                Answer::Synced { others, .. } if others.is_empty() => return,
+                Answer::Synced { lost, .. } => assert_eq!(lost, []),
+                other => panic!("{other:?}"),
+            }
+            sleep(Duration::from_millis(LEASE / 10)).await;
+        }
+    });
+    wanted.await.unwrap();
+    seated(&**two, claim("lease", TWO, 3, 0)).await;
+    // Who was not heard of for a lease comes too late.
+    let answer = asked(&**two, held("lease", TWO, &[(2, kept + 1, 0)])).await;
+    let Answer::Synced { lost, .. } = answer else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(lost, [peer(2)]);
+}
+
+async fn who_was_put_out_stays_out([one, two]: &Planes) {
+    seated(&**one, claim("kick", ONE, 1, 0)).await;
+    let out = Request::PutOut {
+        room: RoomId::new("kick").unwrap(),
+        peer: peer(2),
+        ms: limits::PUT_OUT_MS,
+    };
+    assert_eq!(asked(&**one, out).await, Answer::Done);
+    let answer = asked(&**two, Request::Claim(claim("kick", TWO, 2, 0))).await;
+    assert!(
+        matches!(answer, Answer::Out { ms } if ms <= limits::PUT_OUT_MS),
+        "{answer:?}"
+    );
+}
+
+async fn a_name_is_one_peers_alone([one, two]: &Planes) {
+    let name = |number, node| Request::Name {
+        name: Name::new("ann {x}").unwrap(),
+        peer: peer(number),
+        node,
+        lease: LEASE,
+    };
+    assert_eq!(asked(&**one, name(1, ONE)).await, Answer::Done);
+    let taken = Answer::Taken {
+        peer: peer(1),
+        node: ONE,
+    };
+    assert_eq!(asked(&**two, name(2, TWO)).await, taken);
+    let back = Request::Unname {
+        name: Name::new("ann {x}").unwrap(),
+        peer: peer(1),
+    };
+    assert_eq!(asked(&**one, back).await, Answer::Done);
+    assert_eq!(asked(&**two, name(2, TWO)).await, Answer::Done);
+}
+
+async fn nodes_know_each_other_and_parcels_come_in_order([one, two]: &Planes) {
+    for (plane, node, peers) in [(one, ONE, 3), (two, TWO, 4)] {
+        let lease = LEASE * 100;
+        asked(&**plane, Request::Beat { node, lease, peers }).await;
+    }
+    let answer = asked(
+        &**one,
+        Request::Beat {
+            node: ONE,
+            lease: LEASE,
+            peers: 5,
+        },
+    )
+    .await;
+    let Answer::Alive { nodes, .. } = answer else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(nodes, BTreeMap::from([(ONE, 5), (TWO, 4)]));
+    let parcel = |number: u32| (TWO, number.to_be_bytes().to_vec());
+    for lot in 0..10 {
+        let parcels = (lot * 100..lot * 100 + 100).map(parcel);
+        one.post(parcels.collect()).await.unwrap();
+    }
+    let mut came = Vec::new();
+    while came.len() < 1_000 {
+        let more = timeout(PATIENCE, two.collect()).await.unwrap();
+        came.extend(more.unwrap());
+    }
+    let wanted: Vec<Vec<u8>> = (0..1_000).map(|number| parcel(number).1).collect();
+    assert_eq!(came, wanted);
+}
+
+async fn does_all_of_it(planes: Planes) {
+    seats_are_counted(&planes).await;
+    a_room_of_two_never_has_three_whoever_comes_at_once(&planes).await;
+    the_later_hello_has_the_seat(&planes).await;
+    what_is_renewed_stays_and_the_rest_runs_out(&planes).await;
+    who_was_put_out_stays_out(&planes).await;
+    a_name_is_one_peers_alone(&planes).await;
+    nodes_know_each_other_and_parcels_come_in_order(&planes).await;
+}
+
+#[tokio::test]
+async fn the_broker_in_memory_does_what_a_broker_must() {
+    let broker = Broker::new();
+    let plane = |me| -> Arc<dyn Backplane> {
+        let broker = Arc::clone(&broker);
+        Arc::new(Memory { me, broker })
+    };
+    does_all_of_it([plane(ONE), plane(TWO)]).await;
+}
+
+/// Ends with the test.
+struct Server(
+    Child,
+    #[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir,
+);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn redis_does_what_a_broker_must() {
+    // Free again when this is said.
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let port = port.unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let child = Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["--save", "", "--appendonly", "no", "--dir"])
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .spawn();
+    let child = child.unwrap_or_else(|error| {
+        panic!("redis-server is needed, which scripts/setup test installs: {error}")
+    });
+    let _server = Server(child, folder);
+    let url: super::BrokerUrl = format!("redis://127.0.0.1:{port}").parse().unwrap();
+    let plane = |me| -> Arc<dyn Backplane> { Arc::new(Redis::new(me, vec![url.clone()])) };
+    let planes = [plane(ONE), plane(TWO)];
+    let there = timeout(PATIENCE, async {
+        let look = || Request::Turn { peer: peer(0) };
+        while planes[0].ask(look()).await.is_err() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    there.await.unwrap();
+    does_all_of_it(planes).await;
+}

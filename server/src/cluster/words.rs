@@ -1,0 +1,230 @@
+//! What nodes say to each other, and what they carry it in.
+//!
+//! A node is the truth about its own peers: it tells the others of a room what has changed, as facts, and they apply them to
+//! what they know of the room. A word that a later version says is skipped by an earlier one, a field that it adds ignored.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rtc_protocol::{Kind, LeaveReason, Member, PeerId, RoomId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// One run of one server; drawn anew at every start, so that a node that comes back is another one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(u64);
+
+/// A text that is no node's id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no node's id, which has 16 hexadecimal digits")]
+pub struct NodeIdError(String);
+
+impl NodeId {
+    /// Of this number, which the caller drew at random.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeId({self})")
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = NodeIdError;
+
+    fn from_str(text: &str) -> Result<Self, NodeIdError> {
+        let digits = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = digits.then(|| u64::from_str_radix(text, 16).ok()).flatten();
+        number.map(Self).ok_or_else(|| NodeIdError(text.into()))
+    }
+}
+
+impl Serialize for NodeId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for NodeId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What one node tells another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t", rename_all = "kebab-case")]
+pub enum Word {
+    /// A peer of mine is in a room.
+    Joined {
+        /// Which.
+        room: RoomId,
+        /// Its place in the order of the members.
+        seat: u64,
+        /// How many may be in.
+        capacity: u16,
+        /// The peer, as others see it.
+        member: Member,
+    },
+    /// A peer of mine is not in a room any more.
+    Left {
+        /// Which.
+        room: RoomId,
+        /// Who.
+        peer: PeerId,
+        /// The seat it had; it may have another one by now.
+        seat: u64,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// A peer of mine has muted or unmuted somebody, itself perhaps.
+    Muted {
+        /// Where.
+        room: RoomId,
+        /// Whom.
+        peer: PeerId,
+        /// Who did it.
+        by: PeerId,
+        /// Sound or picture.
+        kind: Kind,
+        /// Muted, or no longer.
+        on: bool,
+    },
+    /// A peer of mine made somebody a moderator.
+    Granted {
+        /// Where.
+        room: RoomId,
+        /// Whom.
+        peer: PeerId,
+        /// Who did it.
+        by: PeerId,
+    },
+    /// A peer of mine puts one of yours out of a room.
+    Kick {
+        /// Which.
+        room: RoomId,
+        /// Whom.
+        peer: PeerId,
+        /// Who does it.
+        by: PeerId,
+        /// Why, for people.
+        reason: Option<String>,
+    },
+    /// For peers of yours.
+    Deliver {
+        /// The room that they were in when it was said.
+        room: RoomId,
+        /// For whom.
+        to: Vec<PeerId>,
+        /// A message of `rtc.v1` from the server, without a number.
+        line: String,
+    },
+    /// Nobody of mine is in that room.
+    Nobody {
+        /// Which.
+        room: RoomId,
+    },
+    /// The administrator says something to everybody.
+    Broadcast {
+        /// A message of `rtc.v1` from the server.
+        line: String,
+    },
+    /// A peer said hello here; its session elsewhere is over, if its turn is lower.
+    Mine {
+        /// Who.
+        peer: PeerId,
+        /// Which of its hellos this was.
+        turn: u64,
+    },
+    /// Something that a later version says.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Words of one node to another, in their order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Parcel {
+    /// Who says this.
+    pub(super) from: NodeId,
+    /// Which of its attempts to reach us; numbers begin anew with each.
+    pub(super) run: u64,
+    /// The number of the first word.
+    pub(super) first: u64,
+    /// The words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) words: Vec<Word>,
+    /// What of ours has come: the run, and the number of the last word in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) heard: Option<(u64, u64)>,
+}
+
+impl Parcel {
+    pub(super) fn write(&self) -> Vec<u8> {
+        // Strings, numbers and checked names: there is nothing in it that cannot be written.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Takes any bytes.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_a_later_version_says_is_skipped_alone() {
+        let text = r#"{"from":"00000000000000ab","run":1,"first":7,"more":{},"words":[
+            {"t":"dance","room":"r","steps":3},{"t":"nobody","room":"r","really":true}]}"#;
+        let parcel = Parcel::read(text.as_bytes()).unwrap();
+        let room = RoomId::new("r").unwrap();
+        assert_eq!(parcel.words, [Word::Unknown, Word::Nobody { room }]);
+        assert_eq!(parcel.from, NodeId::new(0xab));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let peer = rtc_protocol::Token::from_random([3; 32]).peer_id();
+        let parcel = Parcel {
+            from: NodeId::new(1),
+            run: 2,
+            first: 3,
+            words: vec![Word::Deliver {
+                room: RoomId::new("a b\"}{").unwrap(),
+                to: vec![peer],
+                line: r#"{"type":"message","data":"\r\n"}"#.into(),
+            }],
+            heard: Some((1, 9)),
+        };
+        assert_eq!(Parcel::read(&parcel.write()).unwrap(), parcel);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_parcel_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Parcel::read(&bytes);
+        }
+
+        #[test]
+        fn any_text_is_a_node_or_none(text in "\\PC{0,20}") {
+            if let Ok(node) = text.parse::<NodeId>() {
+                prop_assert_eq!(node.to_string(), text.to_lowercase());
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Rooms that spread over the nodes of a cluster: what this node knows of the others, and what it wants of them.
+//!
+//! Each node holds the rooms in which it has members, with everybody in them, and is the truth about its own. A seat is
+//! claimed at the broker, in one step with the counting, before anybody is in; what happens in a room is told to the nodes that
+//! have members there as facts, which they apply by the same rules and tell their own members. What got lost on the way
+//! is mended when seats are renewed: a node says what it holds and is told what the others do.
+//!
+//! Nothing here waits: the hub says what it wishes ([`Wish`]), and is told what came of it.
+
+mod claims;
+mod facts;
+mod healing;
+mod hears;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use rtc_protocol::{PeerId, RoomId};
+
+use super::{Effect, Hub};
+use crate::cluster::links::Receipt;
+use crate::cluster::seats::{Claim, Request};
+use crate::cluster::{NodeId, Word};
+pub use claims::Leaving;
+pub(super) use claims::NewMember;
+use claims::{Early, Pending};
+
+/// What the hub wants of the broker and of other nodes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wish {
+    /// A seat; answered by [`Hub::claimed`] with the same number.
+    Claim(u64, Box<Claim>),
+    /// A seat is free; answered by [`Hub::released`].
+    Release(Leaving),
+    /// Something that needs no answer.
+    Ask(Request),
+    /// Say what we hold in this room soon: it has changed.
+    Sync(RoomId),
+    /// Say this to a node; the receipt goes to [`Hub::settled`].
+    Say(NodeId, Word, Option<Receipt>),
+}
+
+/// What there is of other nodes.
+#[derive(Debug)]
+pub struct Cluster {
+    me: NodeId,
+    lease: Duration,
+    /// Other nodes, when they were last asked for.
+    alive: Vec<NodeId>,
+    wishes: Vec<Wish>,
+    /// Claims that the broker has not answered.
+    pending: HashMap<PeerId, Vec<Pending>>,
+    number: u64,
+    /// What was said of rooms that somebody here is about to enter first.
+    early: HashMap<RoomId, Early>,
+    /// Which of its hellos it was, of peers that were elsewhere before.
+    turns: HashMap<PeerId, u64>,
+}
+
+impl Cluster {
+    /// Of this node, whose seats are held for a lease.
+    #[must_use]
+    pub fn new(me: NodeId, lease: Duration) -> Self {
+        Self {
+            me,
+            lease,
+            alive: Vec::new(),
+            wishes: Vec::new(),
+            pending: HashMap::new(),
+            number: 0,
+            early: HashMap::new(),
+            turns: HashMap::new(),
+        }
+    }
+
+    fn lease(&self) -> u64 {
+        super::millis(self.lease)
+    }
+
+    fn turn(&self, peer: PeerId) -> u64 {
+        self.turns.get(&peer).copied().unwrap_or(0)
+    }
+
+    fn say(&mut self, to: NodeId, word: Word) {
+        self.wishes.push(Wish::Say(to, word, None));
+    }
+
+    fn say_each(&mut self, to: impl IntoIterator<Item = NodeId>, word: &Word) {
+        for node in to {
+            self.say(node, word.clone());
+        }
+    }
+}
+
+impl Hub {
+    /// What is wished since the last look.
+    pub fn wishes(&mut self) -> Vec<Wish> {
+        let cluster = self.cluster.as_deref_mut();
+        cluster.map_or_else(Vec::new, |cluster| std::mem::take(&mut cluster.wishes))
+    }
+
+    /// Rooms in which seats are held.
+    #[must_use]
+    pub fn rooms_held(&self) -> Vec<RoomId> {
+        self.rooms.keys().cloned().collect()
+    }
+
+    /// These other nodes live.
+    pub fn alive(&mut self, nodes: Vec<NodeId>) {
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            cluster.alive = nodes;
+            cluster.alive.retain(|node| *node != cluster.me);
+        }
+    }
+
+    /// Whether a peer has a session here.
+    #[must_use]
+    pub fn knows(&self, peer: PeerId) -> bool {
+        self.sessions.contains_key(&peer)
+    }
+
+    /// A peer that was elsewhere before says hello here, with a number higher than all before; to be said before its hello.
+    pub fn turns(&mut self, peer: PeerId, turn: u64) {
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            cluster.turns.insert(peer, turn);
+            let word = Word::Mine { peer, turn };
+            let alive = cluster.alive.clone();
+            cluster.say_each(alive, &word);
+        }
+    }
+
+    /// Nobody sees to this wish: whoever it was for hears of it, as far as it does not mend itself.
+    pub fn refused(&mut self, now: Instant, wish: Wish, out: &mut Vec<Effect>) {
+        match wish {
+            Wish::Claim(number, claim) => self.claimed(now, number, &claim, None, out),
+            Wish::Say(_, _, Some(receipt)) => self.receipt(receipt, false, out),
+            _ => {}
+        }
+    }
+
+    /// What became of something that was said to another node.
+    pub fn settled(&mut self, receipts: Vec<(Receipt, bool)>, out: &mut Vec<Effect>) {
+        for (receipt, came) in receipts {
+            self.receipt(receipt, came, out);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Nodes and brokers that are killed.
+
+use std::time::Duration;
+
+use rtc_protocol::{ErrorCode, LeaveReason, ServerMessage};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::rig::{Broker, PATIENCE, Peer, Process, id, token};
+
+#[tokio::test]
+async fn a_killed_nodes_peers_are_back_elsewhere_at_once_and_leave_no_ghosts() {
+    let broker = Broker::start().await;
+    let mut dying = Process::start(&broker);
+    let living = Process::start(&broker);
+    let (mut ann, _) = Peer::inside(living.address, 'a', "r").await;
+    let (mut bob, _) = Peer::inside(dying.address, 'b', "r").await;
+    let (cyd, _) = Peer::inside(dying.address, 'c', "r").await;
+    ann.sees_come(id('c')).await;
+    // Under load: what is on its way when it dies is lost or told.
+    for number in 0..200 {
+        bob.signal("r", None, &number.to_string()).await;
+    }
+    dying.kill();
+    let killed = Instant::now();
+    while bob.may_next().await.is_some() {}
+    drop(cyd);
+    let (mut bob, resumed) = Peer::greeted(living.address, token('b'), Some(bob.last)).await;
+    assert!(!resumed, "what it had is gone");
+    let members = bob.join("r", None).await.unwrap();
+    assert!(members.contains(&id('a')), "{members:?}");
+    // Time of a busy machine, and yet far from a lease of the usual length.
+    assert!(killed.elapsed() < PATIENCE);
+    // The one that did not come back is gone after the lease.
+    assert_eq!(ann.sees_go(id('c')).await, LeaveReason::Lost);
+    bob.signal("r", Some(id('a')), "again").await;
+    loop {
+        if ann.hears(id('b')).await == "again" {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn calls_go_on_without_the_broker_and_membership_is_right_when_it_is_back_empty() {
+    let mut broker = Broker::start().await;
+    let (_one, first) = broker.node().await;
+    let (_two, second) = broker.node().await;
+    let (mut ann, _) = Peer::inside(first, 'a', "r").await;
+    let (mut bob, _) = Peer::inside(first, 'b', "r").await;
+    let (mut cyd, _) = Peer::inside(second, 'c', "r").await;
+    ann.sees_come(id('c')).await;
+    broker.kill();
+    // Within a node nothing has happened.
+    ann.signal("r", Some(id('b')), "still here").await;
+    assert_eq!(bob.hears(id('a')).await, "still here");
+    // What needs the broker is refused, with a code that says later.
+    let (mut dan, _) = Peer::greeted(second, token('d'), None).await;
+    assert_eq!(dan.join("q", None).await, Err(ErrorCode::TryLater));
+    broker.come_back_empty().await;
+    // What was said meanwhile comes, or its sender is told.
+    cyd.signal("r", Some(id('a')), "are you there?").await;
+    assert_eq!(ann.hears(id('c')).await, "are you there?");
+    // Who is in, is in: a room of three with three in it has no place for a fourth.
+    let joined = timeout(PATIENCE, async {
+        loop {
+            match dan.join("r", Some(6)).await {
+                Err(ErrorCode::TryLater) => sleep(Duration::from_millis(100)).await,
+                other => return other,
+            }
+        }
+    });
+    let members = joined.await.unwrap().unwrap();
+    for who in ['a', 'b', 'c'] {
+        assert!(members.contains(&id(who)), "{members:?}");
+    }
+    ann.sees_come(id('d')).await;
+    for peer in [&mut ann, &mut bob, &mut cyd] {
+        peer.signal("r", Some(id('d')), "hello").await;
+    }
+    let mut silent = vec![id('a'), id('b'), id('c')];
+    while !silent.is_empty() {
+        dan.until(|message| match message {
+            ServerMessage::Signal { from, .. } => {
+                silent.retain(|one| one != from);
+                Some(())
+            }
+            _ => None,
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn of_two_that_show_one_token_the_later_has_the_session() {
+    let broker = Broker::start().await;
+    let (_one, first) = broker.node().await;
+    let (_two, second) = broker.node().await;
+    let (mut ann, _) = Peer::inside(first, 'a', "r").await;
+    let (mut bob, _) = Peer::inside(second, 'b', "r").await;
+    ann.sees_come(id('b')).await;
+    let (mut again, _) = Peer::inside(second, 'a', "r").await;
+    while ann.may_next().await.is_some() {}
+    bob.signal("r", Some(id('a')), "who are you?").await;
+    assert_eq!(again.hears(id('b')).await, "who are you?");
+    again.signal("r", Some(id('b')), "the same").await;
+    assert_eq!(bob.hears(id('a')).await, "the same");
+}

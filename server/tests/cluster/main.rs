@@ -1,0 +1,6 @@
+//! Several servers as one, around a real broker.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod failures;
+mod rig;
+mod rooms;

@@ -1,0 +1,348 @@
+//! A broker of one's own, nodes around it, and peers.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use rtc_protocol::{
+    ClientFrame, ClientMessage, PeerId, Raw, RoomId, ServerFrame, ServerMessage, Token,
+};
+use rtc_server::cluster::ClusterConfig;
+use rtc_server::{Config, Running, testing};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+/// Far more than anything here takes; only ever waited out by a failure.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Short, so that a test can wait for its end.
+const LEASE: Duration = Duration::from_secs(2);
+
+/// A `redis-server` that keeps nothing on disk; ends with the test.
+pub(crate) struct Broker {
+    child: Child,
+    port: u16,
+    folder: TempDir,
+}
+
+fn free_port() -> u16 {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    taken.local_addr().unwrap().port()
+}
+
+impl Broker {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let child = Self::run(port, &folder);
+        let mut broker = Self {
+            child,
+            port,
+            folder,
+        };
+        broker.is_there().await;
+        broker
+    }
+
+    fn run(port: u16, folder: &TempDir) -> Child {
+        let port = port.to_string();
+        Command::new("redis-server")
+            .args([
+                "--port",
+                &port,
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ])
+            .arg("--dir")
+            .arg(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is needed: scripts/setup test installs it")
+    }
+
+    async fn is_there(&mut self) {
+        let there = async {
+            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+                assert!(
+                    self.child.try_wait().unwrap().is_none(),
+                    "redis-server ended"
+                );
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, there).await.unwrap();
+    }
+
+    /// Kills it; what it knew is gone.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// The same address, knowing nothing.
+    pub(crate) async fn come_back_empty(&mut self) {
+        self.child = Self::run(self.port, &self.folder);
+        self.is_there().await;
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        Config {
+            cluster: Some(ClusterConfig {
+                broker: vec![self.url().parse().unwrap()],
+                lease: LEASE,
+            }),
+            // Peers here are not looked after while a test looks elsewhere.
+            heartbeat: PATIENCE,
+            ..testing::config()
+        }
+    }
+
+    /// A node of its own, in this process.
+    pub(crate) async fn node(&self) -> (Running, SocketAddr) {
+        testing::start(self.config()).await.unwrap()
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A node as a process of its own.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Process {
+    pub(crate) fn start(broker: &Broker) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rtc-server"))
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--heartbeat",
+                "30",
+                "--resume-window",
+                "1",
+            ])
+            .args(["--cluster", &broker.url(), "--cluster-lease", "2"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next().unwrap().unwrap();
+            if let Some(url) = line.strip_prefix("listening at http://") {
+                break url.trim_end_matches('/').parse().unwrap();
+            }
+        };
+        // Read on, so that it never waits for us.
+        std::thread::spawn(move || lines.count());
+        Self { child, address }
+    }
+
+    /// As the system kills: nobody is told.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn token(who: char) -> Token {
+    Token::new(&who.to_string().repeat(24)).unwrap()
+}
+
+pub(crate) fn id(who: char) -> PeerId {
+    token(who).peer_id()
+}
+
+pub(crate) fn room(name: &str) -> RoomId {
+    RoomId::new(name).unwrap()
+}
+
+pub(crate) struct Peer {
+    socket: WebSocketStream<TcpStream>,
+    pub(crate) last: u64,
+}
+
+impl Peer {
+    /// Connected and greeted; tells whether the session was resumed.
+    pub(crate) async fn greeted(
+        address: SocketAddr,
+        token: Token,
+        last: Option<u64>,
+    ) -> (Self, bool) {
+        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+        let set = request.headers_mut();
+        set.insert("sec-websocket-protocol", "rtc.v1".parse().unwrap());
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (socket, _) = tokio_tungstenite::client_async(request, stream)
+            .await
+            .unwrap();
+        let mut peer = Self { socket, last: 0 };
+        let hello = ClientMessage::Hello {
+            resume: Some(token),
+            last_seq: last,
+            name: None,
+            auth: None,
+            agent: None,
+        };
+        peer.say(hello).await;
+        match peer.next().await {
+            ServerMessage::Welcome { resumed, .. } => (peer, resumed),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Connected, greeted and in the room; gives who was there.
+    pub(crate) async fn inside(address: SocketAddr, who: char, name: &str) -> (Self, Vec<PeerId>) {
+        let mut peer = Self::greeted(address, token(who), None).await.0;
+        let members = peer.join(name, None).await.unwrap();
+        (peer, members)
+    }
+
+    /// Who was there, or why not.
+    pub(crate) async fn join(
+        &mut self,
+        name: &str,
+        capacity: Option<u16>,
+    ) -> Result<Vec<PeerId>, rtc_protocol::ErrorCode> {
+        let (room, name) = (room(name), None);
+        self.say(ClientMessage::Join {
+            room,
+            name,
+            capacity,
+        })
+        .await;
+        loop {
+            match self.next().await {
+                ServerMessage::Joined { members, .. } => {
+                    return Ok(members.into_iter().map(|member| member.peer).collect());
+                }
+                ServerMessage::Error { code, .. } => return Err(code),
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) async fn say(&mut self, message: ClientMessage) {
+        self.say_as(Some(7), message).await;
+    }
+
+    pub(crate) async fn say_as(&mut self, id: Option<u64>, message: ClientMessage) {
+        let frame = ClientFrame { id, message };
+        self.socket
+            .send(Message::Text(frame.to_json().into()))
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn signal(&mut self, name: &str, to: Option<PeerId>, text: &str) {
+        let signal = Raw::of(&serde_json::json!({ "said": text })).unwrap();
+        let room = room(name);
+        self.say(ClientMessage::Signal { room, to, signal }).await;
+    }
+
+    /// The next message that is no heartbeat; panics when none comes.
+    pub(crate) async fn next(&mut self) -> ServerMessage {
+        self.may_next().await.expect("the connection has ended")
+    }
+
+    /// None when the connection has ended.
+    pub(crate) async fn may_next(&mut self) -> Option<ServerMessage> {
+        loop {
+            let came = timeout(PATIENCE, self.socket.next()).await;
+            let message = came.expect("nothing came in time")?;
+            let text = match message {
+                Ok(Message::Text(text)) => text,
+                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(_) => continue,
+            };
+            let frame = ServerFrame::parse(&text).unwrap();
+            if let Some(seq) = frame.seq {
+                assert_eq!(seq, self.last + 1, "a gap before {:?}", frame.message);
+                self.last = seq;
+            }
+            match frame.message {
+                ServerMessage::Ping { t, .. } => {
+                    self.say_as(None, ClientMessage::Pong { t }).await;
+                }
+                message => return Some(message),
+            }
+        }
+    }
+
+    /// Passes over what comes until something does that is wanted.
+    pub(crate) async fn until<T>(
+        &mut self,
+        mut wanted: impl FnMut(&ServerMessage) -> Option<T>,
+    ) -> T {
+        let come = async {
+            loop {
+                let message = self.next().await;
+                if let Some(found) = wanted(&message) {
+                    return found;
+                }
+            }
+        };
+        timeout(PATIENCE, come)
+            .await
+            .expect("it did not come in time")
+    }
+
+    /// Somebody comes into a room that this peer is in.
+    pub(crate) async fn sees_come(&mut self, who: PeerId) {
+        self.until(|message| match message {
+            ServerMessage::PeerJoined { member, .. } if member.peer == who => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+
+    /// Somebody goes out of one.
+    pub(crate) async fn sees_go(&mut self, who: PeerId) -> rtc_protocol::LeaveReason {
+        self.until(|message| match message {
+            ServerMessage::PeerLeft { peer, reason, .. } if *peer == who => Some(*reason),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Somebody says something there.
+    pub(crate) async fn hears(&mut self, who: PeerId) -> String {
+        self.until(|message| match message {
+            ServerMessage::Signal { from, signal, .. } if *from == who => {
+                let said: serde_json::Value = signal.to().unwrap();
+                Some(said["said"].as_str().unwrap().to_owned())
+            }
+            _ => None,
+        })
+        .await
+    }
+}
