@@ -94,6 +94,8 @@ pub enum ErrorCode {
     HelloFirst,
     /// The server shuts down.
     GoingAway,
+    /// What the servers of a cluster share cannot be reached just now; the same request may succeed in a few seconds.
+    TryLater,
     /// A token is needed, and there is none.
     NotAuthorized,
     /// The token is no JWT, or too long.
@@ -132,6 +134,7 @@ impl ErrorCode {
             Self::NameTaken => "name-taken",
             Self::HelloFirst => "hello-first",
             Self::GoingAway => "going-away",
+            Self::TryLater => "try-later",
             Self::NotAuthorized => "not-authorized",
             Self::TokenMalformed => "token-malformed",
             Self::TokenAlgorithm => "token-algorithm",
@@ -201,7 +204,7 @@ pub struct Limits {
 }
 
 /// A member of a room, as the others see it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// Who.
     pub peer: PeerId,
@@ -215,7 +218,7 @@ pub struct Member {
     ///
     /// The server translates for it, and sees to who offers: a native peer makes an offer to such a member only when a
     /// `restart` signal asks for one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
 }
 

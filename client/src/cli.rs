@@ -8,11 +8,13 @@ use rtc_protocol::AuthToken;
 
 use rtc_server::tls::Fingerprint;
 
+use crate::data;
 use crate::doctor::args::Doctor;
 use crate::load::args::Load;
 use crate::options::pipes::PipeFlags;
 use crate::options::verdict::VerdictFlags;
 use crate::preview::args::Preview;
+use crate::scenario::args::Test;
 
 /// A full WebRTC peer for the command line.
 #[derive(Debug, Parser)]
@@ -49,13 +51,17 @@ Examples:
   rtc-client devices                         what there is to see, hear and show with
   rtc-client join foo --video screen         show a screen
   rtc-client doctor                          what works between here and the server, and what to do
+  tar c folder | rtc-client pipe foo         a pipe to rtc-client pipe foo of another machine
+  rtc-client send foo film.mkv               to rtc-client receive foo
+  rtc-client test call.toml                  a call of several peers from a file, judged
   rtc-client load signaling                  how many calls a second a server sets up
+  rtc-client load calls --rooms 50           50 real calls at a time, what comes compared with what was sent
 
 Exit codes:
   0 done   1 failed   2 usage   3 no server   4 room full   5 refused
   6 never connected   7 media never arrived   8 lost
   9 busy   10 no answer   11 nobody of that name
-  12 what was expected did not hold";
+  12 what was expected did not hold   13 not all data were taken";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -77,6 +83,14 @@ pub(crate) enum Command {
     Impair(Impair),
     /// List what can be expected of a call (--expect).
     Expectations,
+    /// Standard input to a far side, and what comes from there to standard output, over a data channel.
+    Pipe(Box<data::args::Pipe>),
+    /// Send files to who receives them in the same room.
+    Send(Box<data::args::Send>),
+    /// Receive files from who sends them in the same room.
+    Receive(Box<data::args::Receive>),
+    /// Play calls of several peers from files, ours and real browsers, and judge them.
+    Test(Test),
     /// Put load on a server and measure how it bears it.
     Load(Load),
     /// Print a completion script for a shell.
@@ -352,6 +366,11 @@ pub(crate) struct NetworkFlags {
     /// Open UDP sockets at ports of this range: one for each address of this machine and each of the others.
     #[arg(long, value_name = "MIN-MAX")]
     pub(crate) ports: Option<String>,
+
+    /// Use this one UDP port for all connections, at each address of this machine. With TURN servers by UDP, each connection has
+    /// a socket for them beside it.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) udp_port: Option<u16>,
 
     /// Use IPv4 alone.
     #[arg(long, conflicts_with = "ipv6")]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::Kind;
+use crate::peer::ChannelInit;
 
 /// The longest line that is read; a longer one is answered with an error and left out.
 pub const LONGEST: usize = 1 << 20;
@@ -61,6 +62,33 @@ pub enum Command {
         /// It.
         text: String,
     },
+    /// A data channel to everybody who is connected, or to one; `channel-opened` tells when it is open.
+    OpenChannel {
+        /// The id or name of one of them.
+        #[serde(default)]
+        peer: Option<String>,
+        /// As `RTCDataChannelInit` has it.
+        #[serde(flatten)]
+        init: ChannelInit,
+    },
+    /// A message on a channel.
+    Send {
+        /// Which, as `channel-opened` numbered it.
+        channel: u64,
+        /// Text.
+        #[serde(default)]
+        text: Option<String>,
+        /// Or bytes, in base64.
+        #[serde(default)]
+        data: Option<String>,
+    },
+    /// The channels that are open.
+    Channels,
+    /// A channel is closed.
+    CloseChannel {
+        /// Which.
+        channel: u64,
+    },
     /// Keys of a telephone.
     Dial {
         /// `0` to `9`, `*`, `#`, `A` to `D`, and commas for pauses.
@@ -94,7 +122,7 @@ pub enum Command {
 }
 
 /// The names of all commands, for who mistypes one.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 21] = [
     "mute",
     "unmute",
     "source",
@@ -103,6 +131,10 @@ pub const NAMES: [&str; 17] = [
     "hold",
     "unhold",
     "chat",
+    "open-channel",
+    "send",
+    "channels",
+    "close-channel",
     "dial",
     "stats",
     "accept",

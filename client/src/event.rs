@@ -172,6 +172,39 @@ pub enum Event {
         /// Whether we wrote it.
         own: bool,
     },
+    /// A data channel is open, ours or one that a peer opened.
+    ChannelOpened {
+        /// To whom.
+        peer: PeerRef,
+        /// What commands call it.
+        channel: u64,
+        /// Its name.
+        label: String,
+        /// What is spoken on it.
+        protocol: String,
+    },
+    /// A message came on a data channel.
+    ChannelMessage {
+        /// From whom.
+        peer: PeerRef,
+        /// On which.
+        channel: u64,
+        /// Its text, where it is text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+        /// Its bytes in base64, where it is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<String>,
+    },
+    /// A data channel is closed.
+    ChannelClosed {
+        /// To whom.
+        peer: PeerRef,
+        /// Which.
+        channel: u64,
+        /// Its name.
+        label: String,
+    },
     /// The server's administrator says something to everybody.
     Broadcast {
         /// Any JSON.

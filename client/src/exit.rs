@@ -33,11 +33,13 @@ pub enum Ending {
     NoSuchPeer = 11,
     /// The call came to a good end, and was not what `--expect` says.
     Unexpected = 12,
+    /// `pipe`, `send`, `receive`: not everything was taken by the far side, or here.
+    Incomplete = 13,
 }
 
 impl Ending {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
@@ -51,6 +53,7 @@ impl Ending {
         Self::NoAnswer,
         Self::NoSuchPeer,
         Self::Unexpected,
+        Self::Incomplete,
     ];
 
     /// The ending of an exit code; a code of nobody's is a failure.

@@ -2,7 +2,9 @@
 
 pub mod cli;
 pub mod control;
+mod data;
 mod doctor;
+pub mod driven;
 pub mod e2ee;
 pub mod event;
 pub mod exit;
@@ -18,6 +20,10 @@ pub mod peer;
 mod preview;
 mod quit;
 pub mod run;
+mod scenario;
 pub mod session;
 pub mod signaling;
 pub mod trust;
+
+pub use driven::join;
+pub use session::Session;

@@ -1,4 +1,4 @@
-//! Load on a signaling server, and honest figures about it: `rtc-client load signaling`.
+//! Load on a signaling server, and honest figures about it: `rtc-client load signaling`. Whole calls: [`crowd`].
 //!
 //! - [`args`]: the command line and what it means
 //! - `schedule`: when things are due, pure; `pacer`: the thread that says so when they are
@@ -14,10 +14,11 @@
 
 pub(crate) mod args;
 mod calls;
+pub(crate) mod crowd;
 mod idle;
 mod pacer;
 mod peer;
-mod process;
+pub(crate) mod process;
 mod reconnect;
 mod relay;
 mod report;

@@ -1,4 +1,4 @@
-//! Measures taken from the media itself: marks, PSNR, tone. Pure.
+//! Measures taken from the media itself: marks, PSNR, tone. Pure, but for VMAF, which another program tells.
 
 pub mod audio;
 pub mod histogram;
@@ -8,3 +8,4 @@ pub mod quality;
 pub mod speech;
 pub mod tone;
 pub mod video;
+pub mod vmaf;

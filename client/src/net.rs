@@ -1,5 +1,6 @@
 //! Sockets under the engine: what happens to datagrams between the engine and the wire.
 
+mod arrived;
 pub mod change;
 mod consent;
 mod handshake;
@@ -8,6 +9,7 @@ pub mod impair;
 mod impaired;
 pub mod interfaces;
 pub mod relay;
+pub mod shared;
 pub(crate) mod turn;
 
 use std::future::Future;
@@ -28,6 +30,7 @@ use consent::ConsentSocket;
 use handshake::ImpatientSocket;
 pub use impair::Impairment;
 use impaired::ImpairedSocket;
+use shared::Member;
 use turn::{StandIns, TurnSocket, not_reached};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -64,6 +67,10 @@ pub(crate) struct EngineRuntime {
     pub(crate) impairment: Option<Impairment>,
     /// Servers that the engine cannot reach by itself.
     pub(crate) stand_ins: Arc<StandIns>,
+    /// One port for all connections, where that was asked for.
+    pub(crate) shared: Option<Arc<Member>>,
+    /// There are TURN servers that the engine reaches by itself.
+    pub(crate) turn_by_udp: bool,
     /// What people should know of the sockets; what does not fit is left out.
     pub(crate) troubles: mpsc::Sender<String>,
 }
@@ -74,8 +81,16 @@ impl Runtime for EngineRuntime {
     }
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        let bound = socket.local_addr()?;
+        let own = match &self.shared {
+            // The one for mDNS is bound to no address.
+            Some(shared) if !bound.ip().is_unspecified() => {
+                shared.socket(socket, self.turn_by_udp)?
+            }
+            _ => TokioRuntime.wrap_udp_socket(socket)?,
+        };
         let wire = Arc::new(TurnSocket::new(
-            TokioRuntime.wrap_udp_socket(socket)?,
+            own,
             Arc::clone(&self.stand_ins),
             self.troubles.clone(),
         ));

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use rtc_fec::protect::When;
 use rtc_protocol::{AuthToken, Name};
+use tokio::sync::mpsc;
 
 mod network;
 mod record;
 
 use crate::cli::{self, Display, Graphics, Media};
 use crate::e2ee::{Medium, RoomSecret};
+use crate::event::PeerRef;
 use crate::media::codec::AVAILABLE;
 use crate::media::convert::Rotation;
 use crate::media::file::{PicturePipe, PipeFrom, SoundPipe};
@@ -23,6 +25,7 @@ use crate::media::tones::{Step, dialled};
 use crate::media::voice::VoiceSettings;
 use crate::net::impair::Spec;
 use crate::net::interfaces::Choice;
+use crate::peer::{Channel, ChannelInit};
 use crate::signaling::ServerAddress;
 use crate::trust::Trust;
 pub use network::IceServerOption;
@@ -144,6 +147,17 @@ pub enum Purpose {
     },
 }
 
+/// A data channel that a call is held for.
+#[derive(Clone, Debug)]
+pub struct DataOption {
+    /// What it is opened with.
+    pub channel: ChannelInit,
+    /// Who takes it when it is open, again and again.
+    pub opened: mpsc::Sender<(PeerRef, Channel)>,
+    /// A connection that stays unwell is given up after so long.
+    pub patience: Duration,
+}
+
 /// Everything about one call.
 #[derive(Clone, Debug)]
 pub struct CallOptions {
@@ -223,12 +237,16 @@ pub struct CallOptions {
     pub relay_only: bool,
     /// Which addresses and ports of this machine are used.
     pub network: Choice,
+    /// All connections use this one UDP port.
+    pub udp_port: Option<u16>,
     /// The others may come by TCP.
     pub ice_tcp: bool,
     /// Our addresses are told by names that only the local network resolves.
     pub hide_addresses: bool,
     /// `--impair`.
     pub impairment: Option<Spec>,
+    /// A channel of this call carries somebody's data, and nothing else matters of it.
+    pub data: Option<DataOption>,
     /// `--control`.
     pub control: bool,
     /// `--expect`, `--junit`, `--report`.
@@ -264,7 +282,7 @@ pub struct OptionError {
 }
 
 impl OptionError {
-    fn new(flag: &'static str, value: &str, problem: impl Into<String>) -> Self {
+    pub(crate) fn new(flag: &'static str, value: &str, problem: impl Into<String>) -> Self {
         Self {
             flag,
             value: value.to_owned(),
@@ -445,6 +463,7 @@ impl CallOptions {
             until_alone: join.until_alone,
             relay_only: join.relay_only,
             ice_tcp: join.network.ice_tcp,
+            udp_port: join.network.udp_port,
             hide_addresses: join.network.mdns,
             network: network::choice(join.network)?,
             ice_servers: join
@@ -453,6 +472,7 @@ impl CallOptions {
                 .map(|text| network::ice_server(text))
                 .collect::<Result<_, _>>()?,
             impairment: impairment(&join.impair)?,
+            data: None,
             control: join.control,
             verdict: VerdictOption::parse(join.verdict, &join.impair)?,
         })
@@ -626,7 +646,7 @@ fn split(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn size(text: &str) -> Result<(u32, u32), OptionError> {
+pub(crate) fn size(text: &str) -> Result<(u32, u32), OptionError> {
     text.split_once(['x', 'X'])
         .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)))
         .filter(|(w, h): &(u32, u32)| {
@@ -714,7 +734,7 @@ fn e2ee(
         .map_err(|error| OptionError::new("--e2ee", "…", error.to_string()))
 }
 
-fn bitrate(text: &str) -> Result<u32, OptionError> {
+pub(crate) fn bitrate(text: &str) -> Result<u32, OptionError> {
     let lower = text.to_ascii_lowercase();
     let (number, factor) = if let Some(number) = lower.strip_suffix('k') {
         (number, 1e3)

@@ -13,6 +13,7 @@ pub mod board;
 pub mod command;
 pub mod json;
 pub mod lines;
+pub(crate) mod progress;
 pub mod prompt;
 pub mod quality;
 pub mod scale;
@@ -180,6 +181,23 @@ pub(crate) mod testing {
                 from: who.clone(),
                 text: text.clone(),
                 own: false,
+            },
+            Event::ChannelOpened {
+                peer: who.clone(),
+                channel: 1,
+                label: text.clone(),
+                protocol: text.clone(),
+            },
+            Event::ChannelMessage {
+                peer: who.clone(),
+                channel: 1,
+                text: Some(text.clone()),
+                data: None,
+            },
+            Event::ChannelClosed {
+                peer: who.clone(),
+                channel: 1,
+                label: text.clone(),
             },
             Event::Broadcast {
                 data: serde_json::json!({ "text": text }),

@@ -9,6 +9,7 @@
 //! - `directions`: which way picture and sound go, in what both sides say, pure
 //! - `tone_names`: names of codecs that the engine would mix up, pure
 //! - `packetize`: encoded frames to RTP payloads, pure
+//! - `channel`: data channels beside chat
 //! - `setup`: codecs, extensions, interceptors, sockets of the engine
 //! - `rtp_clock`: RTP and NTP time of what is sent, from one clock, pure
 //! - `rtx`, `rtcp`, `stats`: what the engine's interceptors leave to be mended
@@ -16,6 +17,7 @@
 //! - `actor`: performs what `negotiation` says; `send` and `receive` move media
 
 mod actor;
+mod channel;
 mod config;
 mod dial;
 mod directions;
@@ -36,12 +38,14 @@ mod sdp;
 mod send;
 mod setup;
 mod stats;
+mod tell;
 mod tone_names;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::event::Kind;
+pub use channel::{Channel, ChannelInit, ChannelMessage, ChannelSender, Room};
 pub use config::{IceServer, PeerConfig, SoundOffer};
 pub use event::{
     ConnectionState, Counter, KeyFrameRequest, PeerEvent, RemoteCodec, RemoteTrack, RtpPacket,
@@ -53,6 +57,9 @@ pub use rtc_protocol::{Candidate, Description, SdpType, Signal};
 
 /// Commands that wait for the actor; who sends more waits.
 const COMMANDS: usize = 64;
+
+/// The label of the data channel that carries chat.
+pub const CHAT_LABEL: &str = "chat";
 
 /// The longest line of chat, in bytes: what every peer takes in one message (RFC 8831 section 6.6).
 pub const MAX_CHAT_BYTES: usize = 16 * 1024;
@@ -75,6 +82,12 @@ pub enum PeerError {
     /// The engine would not take the message.
     #[error("the message was not sent: {0}")]
     Chat(String),
+    /// The engine would not open a channel.
+    #[error("the channel was not opened: {0}")]
+    Channel(String),
+    /// What was sent before has not gone out yet.
+    #[error("the channel is full: wait until what was sent before has gone out")]
+    ChannelFull,
 }
 
 /// One connection to one far peer.
@@ -94,6 +107,7 @@ enum Command {
     Send(Kind, bool),
     Hold(bool),
     Chat(String, oneshot::Sender<Result<(), PeerError>>),
+    OpenChannel(ChannelInit, oneshot::Sender<Result<(), PeerError>>),
     Stats(oneshot::Sender<serde_json::Value>),
     Close,
 }
@@ -166,6 +180,19 @@ impl Peer {
         let (reply, answer) = oneshot::channel();
         self.commands
             .send(Command::Chat(text.to_owned(), reply))
+            .await
+            .map_err(|_| PeerError::Closed)?;
+        answer.await.unwrap_or(Err(PeerError::Closed))
+    }
+
+    /// Opens a channel; [`PeerEvent::Channel`] gives it when it is open.
+    ///
+    /// # Errors
+    /// When the engine would not.
+    pub async fn open_channel(&self, init: ChannelInit) -> Result<(), PeerError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands
+            .send(Command::OpenChannel(init, reply))
             .await
             .map_err(|_| PeerError::Closed)?;
         answer.await.unwrap_or(Err(PeerError::Closed))

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::cli::{self, Cli, Display};
 use crate::control::{self, Command};
+use crate::data;
 use crate::doctor;
 use crate::event::{Event, Kind};
 use crate::exit::Ending;
@@ -27,6 +28,7 @@ use crate::output::lines::Lines;
 use crate::output::{self, OutputError, PictureBoard, Screen, ScreenOptions, View};
 use crate::preview;
 use crate::quit::Quit;
+use crate::scenario;
 use crate::session::{Action, Session};
 
 /// Actions of a person that wait for the call: a person types slower than this fills.
@@ -43,9 +45,15 @@ pub fn run(cli: Cli) -> Ending {
         cli::Command::Devices { json } => devices(json),
         cli::Command::Doctor(typed) => return doctor::run(*typed),
         cli::Command::Impair(arguments) => return impair::run(&arguments),
+        cli::Command::Pipe(asked) => return data::pipe(*asked),
+        cli::Command::Send(asked) => return data::send(*asked),
+        cli::Command::Receive(asked) => return data::receive(*asked),
         cli::Command::Load(load) => {
-            let What::Signaling(asked) = load.what;
-            return match load::run(*asked) {
+            let done = match load.what {
+                What::Signaling(asked) => load::run(*asked),
+                What::Calls(asked) => load::crowd::run(*asked),
+            };
+            return match done {
                 Ok(()) => Ending::Done,
                 Err((ending, words)) => {
                     complain(&words);
@@ -53,6 +61,7 @@ pub fn run(cli: Cli) -> Ending {
                 }
             };
         }
+        cli::Command::Test(typed) => return scenario::run(typed),
         cli::Command::Expectations => print(expectations::list().as_bytes()),
         cli::Command::Completions { shell } => {
             let mut text = Vec::new();
@@ -98,7 +107,7 @@ fn manual() -> anyhow::Result<Vec<u8>> {
 }
 
 /// Writes to standard output; a reader that went away is no error.
-fn print(text: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn print(text: &[u8]) -> anyhow::Result<()> {
     use std::io::Write;
     match std::io::stdout().write_all(text) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {

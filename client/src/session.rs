@@ -13,7 +13,7 @@ pub mod outcome;
 mod promise;
 mod protection;
 mod recording;
-mod reports;
+pub(crate) mod reports;
 mod sending;
 mod signals;
 mod sinks;
@@ -25,15 +25,17 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::control::Line;
 use crate::event::{Event, Kind, Summary};
 use crate::exit::Ending;
+use crate::measure::vmaf::VmafError;
 use crate::media::capture::SourceError;
 use crate::media::sink::record::RecordError;
 use crate::media::sink::record::mixed::MixedError;
 use crate::media::sink::wav::WavError;
+use crate::net::shared::PortError;
 use crate::options::CallOptions;
 use crate::output::PictureBoard;
 use crate::signaling::SignalingError;
 pub use reports::ReportError;
-use reports::Reports;
+pub(crate) use reports::Reports;
 use rtc_verdict::{Record, judge::judge};
 
 /// Events that wait for the view. A view that does not keep up loses statistics first;
@@ -102,9 +104,15 @@ pub enum StartError {
         "--mdns: this machine has no multicast ({0}), so nobody could resolve its names; leave --mdns away, or use --relay-only"
     )]
     Hide(#[source] std::io::Error),
+    /// `--udp-port`.
+    #[error(transparent)]
+    UdpPort(#[from] PortError),
     /// A report.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// What a report needs beside us.
+    #[error(transparent)]
+    Vmaf(#[from] VmafError),
     /// The system gave no thread.
     #[error("the system gave no thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -121,7 +129,9 @@ impl StartError {
             | Self::Mixed(_)
             | Self::Wav(_)
             | Self::Hide(_)
+            | Self::UdpPort(_)
             | Self::Report(_)
+            | Self::Vmaf(_)
             | Self::Thread(_) => Ending::Failed,
         }
     }
@@ -146,7 +156,7 @@ impl Session {
         let (events, receiver) = mpsc::channel(EVENTS);
         let (actions, inbox) = mpsc::channel(ACTIONS);
         let asked = options.verdict.clone();
-        let reports = tokio::task::spawn_blocking(move || Reports::open(&asked));
+        let reports = tokio::task::spawn_blocking(move || Reports::open(&asked.reports));
         let reports = reports.await.map_err(std::io::Error::other)??;
         let kept = options.clone();
         let mut call = match call::Call::open(options, board, events).await {

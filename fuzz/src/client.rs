@@ -17,6 +17,7 @@ use crate::media::receive::jitter::{AudioJitter, Play};
 use crate::media::red as redundancy;
 use crate::media::tones::receive::ToneReceiver;
 use crate::media::tones::{Report, dialled};
+use crate::net::shared::demux::{Demux, Way, is_for_relay};
 use crate::net::turn::framing::{Incoming, put};
 use crate::peer::directions::{self, Flow};
 use crate::peer::sdp;
@@ -25,11 +26,12 @@ use crate::peer::sdp;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("description", description),
     ("pictures", pictures),
     ("red", red),
     ("sframe", sframe),
+    ("shared_port", shared_port),
     ("sounds", sounds),
     ("tones", tones),
     ("turn_stream", turn_stream),
@@ -112,6 +114,44 @@ pub fn turn_stream(data: &[u8]) {
                 out.starts_with(&message) && out.len() % 4 == 0 && out.len() < message.len() + 4
             );
         }
+    }
+}
+
+/// Datagrams of three connections at one port and of whoever else: what is handed to one is for it, and little is kept.
+///
+/// The first byte of each step says what is done and by whom, the second the far port, the third how long the datagram is.
+pub fn shared_port(data: &[u8]) {
+    let local = std::net::IpAddr::from([192, 0, 2, 1]);
+    let mut demux = Demux::default();
+    let mut there = [false; 3];
+    let mut rest = data;
+    while let Some((&[what, port, length], after)) = rest.split_first_chunk::<3>() {
+        let datagram = &after[..usize::from(length).min(after.len())];
+        rest = &after[datagram.len()..];
+        let member = u64::from(what & 3) % 3;
+        let at = usize::from(what & 3) % 3;
+        let far = std::net::SocketAddr::from(([198, 51, 100, 1], u16::from(port)));
+        let way = Way { local, far };
+        match what >> 6 {
+            0 => {
+                demux.claim(member, &format!("f{}", what >> 2 & 7));
+                there[at] = true;
+            }
+            1 => {
+                demux.sent(member, way, datagram);
+                there[at] = true;
+            }
+            2 => {
+                let to = demux.came(way, datagram);
+                assert!(to.is_none_or(|to| there[usize::try_from(to).unwrap_or(3)]));
+                assert!(to.is_none() || !is_for_relay(datagram));
+            }
+            _ => {
+                demux.leave(member);
+                there[at] = false;
+            }
+        }
+        demux.audit();
     }
 }
 

@@ -20,5 +20,6 @@ mod net;
 mod peer;
 pub mod fec;
 pub mod server;
+pub mod transfer;
 
 pub use peer::targets as client;

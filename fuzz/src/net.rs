@@ -3,6 +3,13 @@
 #[path = "../../client/src/net/turn/framing.rs"]
 pub mod framing;
 
+#[path = "../../client/src/net/shared/demux.rs"]
+mod demux;
+
+pub mod shared {
+    pub(crate) use super::demux;
+}
+
 pub mod turn {
     pub use super::framing;
 }

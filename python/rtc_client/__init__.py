@@ -9,12 +9,13 @@ test's process with it when something goes wrong.
         (await call.check("video.fps>=20 after 2s")).require()
 """
 
-from ._call import Call, Event, Expectation, Verdict, join
+from ._call import Call, Channel, Event, Expectation, Verdict, join
 from ._errors import CallEnded, CommandFailed, NotAsExpected, NotInstalled, RtcClientError, TookTooLong
 
 __all__ = [
     "Call",
     "CallEnded",
+    "Channel",
     "CommandFailed",
     "Event",
     "Expectation",

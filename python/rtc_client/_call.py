@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import itertools
 import json
@@ -202,6 +203,47 @@ class Call:
         """A line of chat to everybody."""
         await self.command("chat", text=text)
 
+    async def open_channel(
+        self,
+        label: str,
+        *,
+        ordered: bool = True,
+        max_retransmits: int | None = None,
+        max_packet_life_time: int | None = None,
+        protocol: str = "",
+        id: int | None = None,
+        peer: str | None = None,
+    ) -> Channel:
+        """Opens a data channel to everybody who is connected, or to one of them; gives the first that is open.
+
+        ``max_packet_life_time`` is in milliseconds; ``id`` makes it a negotiated one, which both sides open.
+        """
+        known = self._channels(label)
+        wishes = {
+            "maxRetransmits": max_retransmits,
+            "maxPacketLifeTime": max_packet_life_time,
+            "id": id,
+            "peer": peer,
+        }
+        given: dict[str, Any] = {name: value for name, value in wishes.items() if value is not None}
+        await self.command("open-channel", label=label, ordered=ordered, protocol=protocol, **given)
+        return await self.channel(label, after=known)
+
+    async def channel(self, label: str, *, after: int = 0, timeout: float = PATIENCE) -> Channel:
+        """Waits for a channel of this label, by whomever it was opened, and passes over the first ``after`` of them."""
+        seen = 0
+
+        def is_new(event: Event) -> bool:
+            nonlocal seen
+            seen += int(event["label"] == label)
+            return bool(event["label"] == label and seen > after)
+
+        event = await self.wait_for("channel-opened", is_new, timeout=timeout)
+        return Channel(self, event["channel"], label, event["protocol"], event["peer"]["name"])
+
+    def _channels(self, label: str) -> int:
+        return sum(event["event"] == "channel-opened" and event["label"] == label for event in self.events)
+
     async def dial(self, keys: str) -> None:
         """Keys of a telephone (DTMF)."""
         await self.command("dial", keys=keys)
@@ -317,6 +359,48 @@ class Call:
     def _ended(self) -> CallEnded:
         outcome = str((self.summary or {}).get("outcome", ""))
         return CallEnded(self.code, outcome, self._stderr)
+
+
+class Channel:
+    """An open data channel. Made by :meth:`Call.open_channel` and :meth:`Call.channel`."""
+
+    def __init__(self, call: Call, number: int, label: str, protocol: str, peer: str) -> None:
+        self._call = call
+        self._heard = 0
+        self.number = number
+        """What the call's events and commands call it."""
+        self.label = label
+        self.protocol = protocol
+        self.peer = peer
+        """The name of who is at its other end."""
+
+    async def send(self, message: str | bytes) -> int:
+        """Sends text or bytes; gives how many bytes are not yet known to have arrived.
+
+        Raises :class:`CommandFailed` while the channel is full.
+        """
+        if isinstance(message, str):
+            result = await self._call.command("send", channel=self.number, text=message)
+        else:
+            result = await self._call.command("send", channel=self.number, data=base64.b64encode(message).decode())
+        return int(result["bufferedAmount"])
+
+    async def receive(self, *, timeout: float = PATIENCE) -> str | bytes:
+        """The next message: text, or bytes."""
+        seen = 0
+
+        def is_next(event: Event) -> bool:
+            nonlocal seen
+            seen += int(event["channel"] == self.number)
+            return bool(event["channel"] == self.number and seen > self._heard)
+
+        event = await self._call.wait_for("channel-message", is_next, timeout=timeout)
+        self._heard += 1
+        return str(event["text"]) if "text" in event else base64.b64decode(event["data"])
+
+    async def close(self) -> None:
+        """Closes it, after what was sent before."""
+        await self._call.command("close-channel", channel=self.number)
 
 
 class _Timeout:

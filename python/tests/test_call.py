@@ -73,3 +73,20 @@ async def test_a_program_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPat
     with pytest.raises(rtc_client.NotInstalled, match="cargo install"):
         async with rtc_client.join("foo"):
             pass
+
+
+async def test_channels_carry_text_and_bytes(rtc_server: str, rtc_room: str) -> None:
+    quiet = ["--video", "none", "--audio", "none"]
+    async with rtc_client.join(rtc_room, server=rtc_server, name="ann", arguments=quiet) as ann:
+        async with rtc_client.join(rtc_room, server=rtc_server, name="bob", arguments=quiet) as bob:
+            await bob.wait_for("connected")
+            await ann.wait_for("connected")
+            ours = await ann.open_channel("game", ordered=False, max_retransmits=0, protocol="moves")
+            theirs = await bob.channel("game")
+            assert (theirs.protocol, theirs.peer) == ("moves", "ann")
+            await ours.send("e2e4")
+            assert await theirs.receive() == "e2e4"
+            await theirs.send(b"\x00\xff")
+            assert await ours.receive() == b"\x00\xff"
+            await ours.close()
+            await bob.wait_for("channel-closed", label="game")

@@ -170,6 +170,7 @@ fn codes_are_written_as_they_are_documented() {
         ErrorCode::Busy,
         ErrorCode::HelloFirst,
         ErrorCode::GoingAway,
+        ErrorCode::TryLater,
     ] {
         assert_eq!(
             serde_json::to_string(&known).unwrap(),

@@ -24,7 +24,7 @@ const browser = await puppeteer.launch({
   ],
 });
 const page = await browser.newPage();
-await page.evaluateOnNewDocument(read('../src/browser/marks.js'));
+await page.evaluateOnNewDocument(read('../../client/browser/src/marks.js'));
 await page.evaluateOnNewDocument(`globalThis.testPicture = (() => { ${read('picture.mjs').replaceAll('export ', '')}; return { render, stamp, psnr, band }; })();`);
 await page.evaluateOnNewDocument(() => {
   // Every picture's mark is read, one in ten is compared, as rtc-client does (client/src/measure/video.rs).

@@ -1,117 +1,13 @@
-//! A real headless Chromium, driven over the DevTools protocol, or Firefox, over WebDriver BiDi.
-//!
-//! Only what a test of a call needs: open a page, run JavaScript in it, wait until
-//! something holds there, look at it, and tell what its console said when it fails.
+//! Real browsers, as `rtc-browser` drives them, and what the tests have them play and hear.
 
-mod bidi;
-mod cdp;
 pub mod fake;
-mod link;
-mod page;
-mod process;
 mod watch;
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use anyhow::Context;
-
-use link::Link;
-pub use page::{Message, Page};
-use page::{Messages, Tab};
-use process::Process;
+pub use rtc_browser::{Browser, ChromeOptions, MARKS_JS, Message, Page};
 pub use watch::watch;
-
-/// Reads the marks of a test picture out of a received track, see `marks.js`.
-pub const MARKS_JS: &str = include_str!("browser/marks.js");
 
 /// Listens to a tone in a received track, see `tone.js`.
 pub const TONE_JS: &str = include_str!("browser/tone.js");
 
 /// Takes the place of camera and microphone in every page, see `source.js`: for browsers whose own cannot play files.
 pub const SOURCE_JS: &str = include_str!("browser/source.js");
-
-/// How Chromium is to be started.
-#[derive(Clone, Debug, Default)]
-pub struct ChromeOptions {
-    /// What its camera shows: a Y4M or MJPEG file, looped; otherwise Chromium's own moving picture.
-    pub camera: Option<PathBuf>,
-    /// What its microphone hears: a WAV file, looped; otherwise Chromium's own beeps.
-    pub microphone: Option<PathBuf>,
-    /// Whether it has neither camera nor microphone.
-    pub without_devices: bool,
-    /// More flags.
-    pub flags: Vec<String>,
-}
-
-/// A running browser; it and its profile are gone when this is dropped.
-pub struct Browser {
-    engine: Engine,
-    link: Arc<Link>,
-    // Dropped after the link, so that the reader does not see a torn connection first.
-    _process: Process,
-}
-
-#[derive(Clone, Copy)]
-enum Engine {
-    Chromium,
-    Firefox,
-}
-
-impl Browser {
-    /// Starts Chromium with a profile of its own and connects to it.
-    ///
-    /// # Errors
-    /// Chromium is not installed, or does not come up.
-    pub async fn launch(options: &ChromeOptions) -> anyhow::Result<Self> {
-        let started = Process::chromium(options).await?;
-        Self::connect(Engine::Chromium, started).await
-    }
-
-    /// Starts Firefox with a profile of its own and connects to it. Its Web Audio stands still without a loudspeaker:
-    /// `environment` tells which one.
-    ///
-    /// # Errors
-    /// Firefox is not installed, or does not come up.
-    pub async fn firefox(environment: Vec<(&'static str, OsString)>) -> anyhow::Result<Self> {
-        let started = Process::firefox(environment).await?;
-        let browser = Self::connect(Engine::Firefox, started).await?;
-        bidi::begin(&browser.link).await?;
-        Ok(browser)
-    }
-
-    async fn connect(engine: Engine, (process, url): (Process, String)) -> anyhow::Result<Self> {
-        let link = Link::connect(&url)
-            .await
-            .with_context(|| format!("could not reach the browser's remote control at {url}"))?;
-        Ok(Self {
-            engine,
-            link: Arc::new(link),
-            _process: process,
-        })
-    }
-
-    /// Opens `url` in a window of its own that shares no storage with other pages.
-    ///
-    /// # Errors
-    /// The browser is gone, or the address cannot be loaded.
-    pub async fn open(&self, url: &str) -> anyhow::Result<Page> {
-        let page = self.blank().await?;
-        page.goto(url).await?;
-        Ok(page)
-    }
-
-    /// Opens an empty page, to be set up before it goes anywhere.
-    ///
-    /// # Errors
-    /// The browser is gone.
-    pub async fn blank(&self) -> anyhow::Result<Page> {
-        let (link, messages) = (Arc::clone(&self.link), Messages::default());
-        let tab = match self.engine {
-            Engine::Chromium => Tab::Chromium(cdp::Tab::open(link, messages.clone()).await?),
-            Engine::Firefox => Tab::Firefox(bidi::Tab::open(link, messages.clone()).await?),
-        };
-        Ok(Page::new(tab, messages))
-    }
-}

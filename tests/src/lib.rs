@@ -15,4 +15,5 @@ pub mod soak;
 pub mod socketio;
 pub mod sound;
 pub mod tone;
+pub mod trial;
 pub mod vm;

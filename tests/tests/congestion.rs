@@ -91,6 +91,45 @@ async fn random_loss_is_no_reason_to_send_less() {
     assert_eq!(marks["unreadable"], 0, "{marks:#}");
 }
 
+/// For how many seconds pictures stood still, and how often.
+fn frozen(ended: &Ended) -> (f64, u64) {
+    let pictures = statistics(ended, "inbound-rtp");
+    let (_, last) = pictures
+        .iter()
+        .rfind(|(_, of)| of["kind"] == "video")
+        .unwrap();
+    let total = last["totalFreezesDuration"].as_f64().unwrap();
+    (total, last["freezeCount"].as_u64().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_shrinks_to_a_fifth_hardly_stops_the_picture() {
+    let _alone = alone().await;
+    let path = "up:rate=2.5mbit,queue=200ms,delay=20ms,seed=7;8s:rate=500kbit";
+    let (a, b) = call(path, 13, &["--codec", "vp8", "--bitrate", "2500000"]).await;
+    let told = available(&a);
+    let most = told.iter().map(|(_, bits)| *bits).fold(0.0, f64::max);
+    let (_, last) = told.last().unwrap();
+    assert!(most >= 1.2e6 && *last <= 650e3, "{told:?}");
+    let (total, count) = frozen(&b);
+    assert!(total <= 1.0, "{total} s in {count}: {told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_cut_the_picture_goes_on_at_once() {
+    let _alone = alone().await;
+    let path = "rate=2.5mbit,queue=200ms,delay=20ms,seed=7;7s:loss=100%;9s:loss=0";
+    let (a, b) = call(path, 13, &["--codec", "vp8", "--bitrate", "2500000"]).await;
+    let told = available(&a);
+    let (_, last) = told.last().unwrap();
+    assert!(*last >= 1e6, "{told:?}");
+    let (total, count) = frozen(&b);
+    assert!(
+        (1.7..2.8).contains(&total),
+        "{total} s in {count}: {told:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn chromium_tells_us_what_its_path_carries() {
     let _alone = alone().await;

@@ -98,6 +98,10 @@ async fn call(nats: [Nat; 2]) -> [Way; 2] {
 
 /// One where nobody relays, and somebody tells them their addresses.
 async fn call_without_a_relay(nats: [Nat; 2]) {
+    call_by_addresses_alone(nats, &[]).await;
+}
+
+async fn call_by_addresses_alone(nats: [Nat; 2], more: &[&str]) {
     let internet = Internet::new().unwrap();
     let server = server_with(&internet, &[]).await;
     let (listen, turn) = (format!("{SERVER}:8081"), format!("{SERVER}:3478"));
@@ -106,7 +110,8 @@ async fn call_without_a_relay(nats: [Nat; 2]) {
         .await
         .unwrap();
     let stun = format!("stun:{turn}");
-    between(nats, internet, &server, &["--ice-server", &stun]).await;
+    let flags = [&["--ice-server", &stun], more].concat();
+    between(nats, internet, &server, &flags).await;
 }
 
 async fn between(
@@ -217,6 +222,18 @@ async fn nats_that_keep_their_mapping_are_gone_through() {
     ] {
         call_without_a_relay(nats).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_port_for_all_connections_goes_through_nats_and_by_relays_like_any_other() {
+    let _alone = alone().await;
+    let one_port = ["--udp-port", "40000"];
+    call_by_addresses_alone([Nat::PortRestricted, Nat::PortRestricted], &one_port).await;
+    let internet = Internet::new().unwrap();
+    let server = server(&internet).await;
+    let ways = between([Nat::Symmetric; 2], internet, &server, &one_port).await;
+    let relayed = ways.iter().any(|way| matches!(way, Way::Relayed(_)));
+    assert!(relayed, "{ways:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

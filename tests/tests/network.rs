@@ -172,6 +172,233 @@ async fn two_pages_by_way_of_a_turn_hop_have_its_path() {
     assert!(hop.wait().unwrap().success());
 }
 
+/// UDP ports that a process has open, but for that of mDNS.
+#[cfg(target_os = "linux")]
+fn open_ports(pid: u32) -> std::collections::BTreeSet<u16> {
+    let sockets: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .filter_map(|link| {
+            let link = link.to_str()?;
+            Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+        })
+        .collect();
+    let tables =
+        ["udp", "udp6"].map(|name| std::fs::read_to_string(format!("/proc/{pid}/net/{name}")));
+    let lines = tables
+        .iter()
+        .flatten()
+        .flat_map(|table| table.lines().skip(1));
+    lines
+        .filter_map(|line| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            sockets.iter().find(|inode| *inode == words[9])?;
+            u16::from_str_radix(words[1].rsplit(':').next()?, 16).ok()
+        })
+        .filter(|port| *port != 5353)
+        .collect()
+}
+
+/// Ports of the candidates of hosts of one side that these statistics tell of.
+fn host_ports(report: &Value, side: &str) -> Vec<u64> {
+    let all = report.as_object().into_iter().flat_map(|all| all.values());
+    all.filter(|s| s["type"] == side && s["candidateType"] == "host")
+        .filter_map(|s| s["port"].as_u64())
+        .collect()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn all_connections_of_a_client_use_the_one_port_that_it_was_given() {
+    let _alone = alone().await;
+    let port = UdpSocket::bind("0.0.0.0:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let server = Deployed::start(&[]).await.unwrap();
+    let typed = port.to_string();
+    let common = [
+        "join",
+        "ports",
+        "--headless",
+        "--size",
+        "320x180",
+        "--server",
+        server.url(),
+    ];
+    let given = ["--udp-port", &typed, "--as", "ann"];
+    let mut ann = Client::start(&[&common[..], &given].concat()).unwrap();
+    ann.wait_for("joined", |_| true).await.unwrap();
+    let second = Client::start(&[&common[..], &given].concat())
+        .unwrap()
+        .ended(PATIENCE)
+        .await
+        .unwrap();
+    assert_eq!(second.code, Some(1), "{second:#?}");
+    assert!(
+        second
+            .stderr
+            .contains(&format!("--udp-port {port}: the port cannot be opened at")),
+        "{second:#?}"
+    );
+    let mut bob =
+        Client::start(&[&common[..], &["--as", "bob", "--until-alone"]].concat()).unwrap();
+    let browser = Browser::launch(&ChromeOptions::default()).await.unwrap();
+    let url = format!(
+        "http://localhost:{}/ports?name=page&autojoin=1",
+        server.port().unwrap()
+    );
+    let page = browser.open(&url).await.unwrap();
+    let mut awaited = 4;
+    while awaited > 0 {
+        ann.wait_for("first-frame", |_| true).await.unwrap();
+        awaited -= 1;
+    }
+    let tells = |event: &Value, name: &str, side: &str| {
+        event["peer"]["name"] == name && !host_ports(&event["report"], side).is_empty()
+    };
+    for name in ["bob", "page"] {
+        ann.wait_for("stats", |e| tells(e, name, "local-candidate"))
+            .await
+            .unwrap();
+    }
+    bob.wait_for("stats", |e| tells(e, "ann", "remote-candidate"))
+        .await
+        .unwrap();
+    page.wait_for(
+        "rtc.peers.length === 2 && rtc.peers.every(p => rtc.video(p.id)?.videoWidth > 0)",
+        PATIENCE,
+    )
+    .await
+    .unwrap();
+    let told = ann.events.iter().filter(|e| e["event"] == "stats");
+    let told: Vec<_> = told
+        .flat_map(|e| host_ports(&e["report"], "local-candidate"))
+        .collect();
+    assert!(
+        !told.is_empty() && told.iter().all(|p| *p == u64::from(port)),
+        "{told:?}"
+    );
+    let heard = bob
+        .events
+        .iter()
+        .filter(|e| e["event"] == "stats" && e["peer"]["name"] == "ann");
+    let heard: Vec<_> = heard
+        .flat_map(|e| host_ports(&e["report"], "remote-candidate"))
+        .collect();
+    assert!(
+        !heard.is_empty() && heard.iter().all(|p| *p == u64::from(port)),
+        "{heard:?}"
+    );
+    let report = page.eval("(async () => Object.assign({}, await rtc.stats(rtc.peers.find(p => p.name === 'ann').id)))()").await.unwrap();
+    let heard = host_ports(&report, "remote-candidate");
+    assert!(
+        !heard.is_empty() && heard.iter().all(|p| *p == u64::from(port)),
+        "{report:#}"
+    );
+    assert_eq!(open_ports(ann.pid().unwrap()), [port].into());
+    assert!(open_ports(bob.pid().unwrap()).len() >= 2);
+    ann.signal("INT").unwrap();
+    drop(page);
+    let ended = ann.ended(PATIENCE).await.unwrap();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+}
+
+/// The two candidates that a client's statistics say are in use, ours first.
+fn candidates(event: &Value) -> Option<[&Value; 2]> {
+    let report = event["report"].as_object()?;
+    let transport = report.values().find(|s| s["type"] == "transport")?;
+    let pair = report.get(transport["selectedCandidatePairId"].as_str()?)?;
+    let candidate = |key: &str| pair[key].as_str().and_then(|id| report.get(id));
+    Some([
+        candidate("localCandidateId")?,
+        candidate("remoteCandidateId")?,
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_met_by_tcp_where_nothing_gets_through_by_udp() {
+    let _alone = alone().await;
+    let server = Deployed::start(&[]).await.unwrap();
+    let common = [
+        "join",
+        "tcp",
+        "--headless",
+        "--size",
+        "320x180",
+        "--server",
+        server.url(),
+    ];
+    let flags = ["--ice-tcp", "--impair", "loss=100%", "--until-alone"];
+    let mut ann = Client::start(&[&common[..], &flags].concat()).unwrap();
+    ann.wait_for("joined", |_| true).await.unwrap();
+    let browser = Browser::launch(&ChromeOptions::default()).await.unwrap();
+    let url = format!(
+        "http://localhost:{}/tcp?name=page&autojoin=1",
+        server.port().unwrap()
+    );
+    let page = browser.open(&url).await.unwrap();
+    ann.wait_for("first-frame", |e| e["kind"] == "video")
+        .await
+        .unwrap();
+    page.wait_for("rtc.video(rtc.peers[0].id)?.videoWidth > 0", PATIENCE)
+        .await
+        .unwrap();
+    let event = ann
+        .wait_for("stats", |e| candidates(e).is_some())
+        .await
+        .unwrap();
+    let [local, _] = candidates(&event).unwrap();
+    assert_eq!(local["protocol"], "tcp", "{event:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_and_a_page_that_both_hide_their_addresses_meet() {
+    let _alone = alone().await;
+    let server = Deployed::start(&[]).await.unwrap();
+    let common = [
+        "join",
+        "hidden",
+        "--headless",
+        "--size",
+        "320x180",
+        "--server",
+        server.url(),
+    ];
+    let mut ann = Client::start(&[&common[..], &["--mdns", "--until-alone"]].concat()).unwrap();
+    ann.wait_for("joined", |_| true).await.unwrap();
+    let options = ChromeOptions {
+        without_permission: true,
+        ..ChromeOptions::default()
+    };
+    let browser = Browser::launch(&options).await.unwrap();
+    let url = format!(
+        "http://localhost:{}/hidden?name=page&autojoin=1&audio=0&video=0",
+        server.port().unwrap()
+    );
+    let page = browser.open(&url).await.unwrap();
+    page.wait_for(
+        "rtc.peers.length === 1 && rtc.video(rtc.peers[0].id)?.videoWidth > 0",
+        PATIENCE,
+    )
+    .await
+    .unwrap();
+    let told = page.eval("(async () => Object.values(await rtc.stats(rtc.peers[0].id)).filter(s => s.type === 'remote-candidate').map(s => s.address))()").await.unwrap();
+    let told: Vec<_> = told
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    // What it learnt from checks, and what it resolved, has no address in the statistics of a page that may not know it.
+    assert!(
+        told.iter()
+            .all(|address| address.is_empty() || address.ends_with(".local")),
+        "{told:?}"
+    );
+}
+
 #[test]
 fn an_impairment_that_makes_no_sense_is_refused_with_the_nearest_word() {
     let output = Command::new(binary("rtc-client").unwrap())

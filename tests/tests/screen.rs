@@ -106,6 +106,59 @@ async fn the_far_side_sees_what_is_on_the_screen() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_screen_that_is_shared_in_a_call_is_seen_in_place_of_the_picture() {
+    let _alone = alone().await;
+    let display = Display::start(SIZE).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    paint(&display, folder.path(), [255, 0, 0], [0, 0, 255]);
+    let server = TestServer::start().await.unwrap();
+    let url = server.url();
+    let film = folder.path().join("seen.mkv");
+    let common = ["join", "desk", "--headless", "--server", &url];
+    let seen = ["--record", film.to_str().unwrap()];
+    let mut viewer = Client::start(&[&common[..], &seen].concat()).unwrap();
+    viewer.wait_for("joined", |_| true).await.unwrap();
+    let shower = [&common[..], &["--commands", "--bitrate", "3m"]].concat();
+    let mut shower = Client::start_with(&shower, &[("DISPLAY", &display.name)]).unwrap();
+    let width = |event: &Value| {
+        let all = event["report"]
+            .as_object()
+            .into_iter()
+            .flat_map(|all| all.values());
+        let mut all = all.filter(|s| s["type"] == "inbound-rtp" && s["kind"] == "video");
+        all.next().and_then(|s| s["frameWidth"].as_u64())
+    };
+    viewer
+        .wait_for("stats", |e| width(e) == Some(640))
+        .await
+        .unwrap();
+    shower.type_line("/share").await.unwrap();
+    viewer
+        .wait_for("stats", |e| width(e) == Some(800))
+        .await
+        .unwrap();
+    viewer.wait_for("stats", |_| true).await.unwrap();
+    for client in [&shower, &viewer] {
+        client.signal("INT").unwrap();
+    }
+    let limit = Duration::from_secs(20);
+    shower.ended(limit).await.unwrap();
+    viewer.ended(limit).await.unwrap();
+
+    // Drawn at the size that the film began with.
+    let ((width, height), pixels) = last_picture(&film);
+    for (column, colour) in [(width / 8, [255, 0, 0]), (width * 7 / 8, [0, 0, 255])] {
+        let at = 3 * (height / 2 * width + column);
+        let is = &pixels[at..at + 3];
+        let off = is
+            .iter()
+            .zip(colour)
+            .map(|(is, should): (&u8, u8)| is.abs_diff(should));
+        assert!(off.max() <= Some(12), "{is:?} where {colour:?} was shown");
+    }
+}
+
 #[test]
 fn the_list_of_devices_has_the_screen_and_a_wrong_one_is_told_with_the_choices() {
     let display = Display::start(SIZE).unwrap();

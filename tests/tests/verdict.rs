@@ -1,80 +1,18 @@
 //! Calls that are held to something: a good one fulfils it, and each fault is found by what should find it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
-use rtc_client::measure::marks::{self, Mark};
-use rtc_client::media::capture::test_picture;
-use rtc_client::media::clock::Timestamp;
 use rtc_e2e::alone::alone;
 use rtc_e2e::browser::{Browser, ChromeOptions};
-use rtc_e2e::process::{Client, Ended, PATIENCE, binary};
+use rtc_e2e::process::{PATIENCE, binary};
 use rtc_e2e::server::TestServer;
+use rtc_e2e::trial::{GOOD, broken, faults, ffmpeg_sound, judged};
 use serde_json::Value;
 
-/// What a good call on one machine is, however busy that is.
-const GOOD: [&str; 12] = [
-    "connect<10s",
-    "video.fps>=20 after 2s",
-    "video.frames>=60",
-    "video.freeze<350ms after 1s",
-    "video.missing==0 after 1s",
-    "video.repeated==0",
-    "video.psnr>=28dB after 1s",
-    "video.latency.median<120ms after 1s",
-    "audio.gaps.total<=2 after 1s",
-    "audio.frequency.median>=439Hz",
-    "audio.frequency.median<=441Hz",
-    "network.loss.max<=0.1%",
-];
-
-/// A call of eight seconds in which we expect all of [`GOOD`] of a far side that is started so.
-async fn judged(far: &[&str], ours: &[&str]) -> Ended {
-    let server = TestServer::start().await.unwrap();
-    let url = server.url();
-    let common = [
-        "join",
-        "court",
-        "--headless",
-        "--size",
-        "320x180",
-        "--server",
-        &url,
-    ];
-    let mut far =
-        Client::start(&[&common[..], &["--as", "far", "--until-alone"], far].concat()).unwrap();
-    far.wait_for("joined", |_| true).await.unwrap();
-    let expected: Vec<&str> = GOOD.iter().flat_map(|text| ["--expect", text]).collect();
-    let near = Client::start(
-        &[
-            &common[..],
-            &["--as", "near", "--duration", "8s"],
-            &expected,
-            ours,
-        ]
-        .concat(),
-    );
-    let (near, far) = tokio::join!(
-        near.unwrap().ended(Duration::from_secs(8)),
-        far.ended(Duration::from_secs(10))
-    );
-    far.unwrap();
-    near.unwrap()
-}
-
-/// What did not hold.
-fn broken(ended: &Ended) -> Vec<String> {
-    let summary = ended.summary().unwrap();
-    let all = summary["expectations"].as_array().unwrap().iter();
-    let broken = all.filter(|one| one["held"] == false);
-    broken
-        .map(|one| one["expected"].as_str().unwrap().to_owned())
-        .collect()
-}
+/// No flags.
+const NONE: &[&str] = &[];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_call_is_as_expected_and_its_reports_say_so() {
@@ -83,27 +21,29 @@ async fn a_good_call_is_as_expected_and_its_reports_say_so() {
     let at = |name: &str| folder.path().join(name).display().to_string();
     let (junit, page, figures, tap) = (at("a.xml"), at("a.html"), at("a.json"), at("a.tap"));
     let ended = judged(
-        &[],
+        8,
+        NONE,
         &[
             "--junit", &junit, "--report", &page, "--report", &figures, "--report", &tap,
         ],
     )
-    .await;
+    .await
+    .unwrap();
     assert_eq!(ended.code, Some(0), "{:#?}", ended.summary().unwrap());
-    assert_eq!(broken(&ended), Vec::<String>::new());
+    assert_eq!(broken(&ended).unwrap(), Vec::<String>::new());
 
     let xml = std::fs::read_to_string(&junit).unwrap();
     assert!(
-        xml.contains(r#"tests="13""#) && xml.contains(r#"failures="0""#),
+        xml.contains(r#"tests="14""#) && xml.contains(r#"failures="0""#),
         "{xml}"
     );
     let json: Value = serde_json::from_str(&std::fs::read_to_string(&figures).unwrap()).unwrap();
     assert_eq!(json["held"], true);
-    assert_eq!(json["expectations"].as_array().unwrap().len(), 12);
+    assert_eq!(json["expectations"].as_array().unwrap().len(), GOOD.len());
     let tap = std::fs::read_to_string(&tap).unwrap();
     assert_eq!(
         tap.lines().filter(|line| line.starts_with("ok ")).count(),
-        13,
+        GOOD.len() + 1,
         "{tap}"
     );
 
@@ -127,98 +67,168 @@ async fn a_good_call_is_as_expected_and_its_reports_say_so() {
     assert!(shown.complaints().is_empty(), "{:?}", shown.complaints());
 }
 
-/// Each fault, who should find it, and who must not complain of it.
+/// VMAF by an ffmpeg that has it: a good picture has a high one, and one at a fifth of the rate it needs a lower one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_vmaf_of_a_good_picture_is_higher_than_that_of_a_poor_one() {
+    let _alone = alone().await;
+    let ffmpeg = tool("ffmpeg").display().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.json").display().to_string();
+    let mut means = Vec::new();
+    for rate in ["1500k", "60k"] {
+        let ours = [
+            "--ffmpeg",
+            &ffmpeg,
+            "--expect",
+            "video.vmaf>=0 after 2s",
+            "--report",
+            &file,
+        ];
+        let ended = judged(8, &["--bitrate", rate], &ours).await.unwrap();
+        let summary = ended.summary().unwrap();
+        let all = summary["expectations"].as_array().unwrap();
+        let vmaf = all
+            .iter()
+            .find(|one| one["expected"] == "video.vmaf>=0 after 2s")
+            .unwrap();
+        assert_eq!(vmaf["held"], true, "{vmaf:#}");
+        let json: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let peer = &json["peers"][0]["quantities"]["video.vmaf"];
+        println!("{rate}: {vmaf} {peer}");
+        means.push(vmaf["measured"].clone());
+    }
+    let mean = |value: &Value| -> f64 {
+        let told = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        told.split(|c: char| !(c.is_ascii_digit() || c == '.'))
+            .find_map(|n| n.parse().ok())
+            .unwrap()
+    };
+    let (good, poor) = (mean(&means[0]), mean(&means[1]));
+    assert!(good > 95.0 && poor < good - 2.0, "{good} and {poor}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ffmpeg_that_cannot_tell_it_is_refused_before_the_call() {
+    let server = TestServer::start().await.unwrap();
+    for (ffmpeg, why) in [
+        ("/no/such/ffmpeg", "cannot be run"),
+        ("true", "without libvmaf"),
+    ] {
+        let refused = Command::new(binary("rtc-client").unwrap())
+            .args([
+                "join",
+                "court",
+                "--headless",
+                "--server",
+                &server.url(),
+                "--ffmpeg",
+                ffmpeg,
+            ])
+            .args(["--expect", "video.vmaf>=80"])
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{told}");
+        assert!(told.contains(why) && told.contains("--ffmpeg"), "{told}");
+    }
+}
+
+/// Sound with a known fault: clicks, an echo of ours, or no tone at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn clicks_and_echoes_are_found_and_silence_is_no_tone_without_gaps() {
+    let _alone = alone().await;
+    let folder = tempfile::tempdir().unwrap();
+    let make = |name: &str, graph: &str| {
+        let file = folder.path().join(name);
+        ffmpeg_sound(graph, &file).unwrap();
+        format!("file:{}", file.display())
+    };
+    let tone = |hz: u32| format!("sine=frequency={hz}:duration=11:sample_rate=48000,volume=2");
+    // Four samples that are none of the tone's, half a second apart.
+    let clicks = make(
+        "clicks.wav",
+        "aevalsrc=0.25*sin(2*PI*440*t)+0.6*between(mod(t\\,0.5)\\,0.25\\,0.2501):d=11:s=48000",
+    );
+    // Ours, 26 dB quieter than we send it, under a tone of their own.
+    let echo = make(
+        "echo.wav",
+        "aevalsrc=0.25*sin(2*PI*660*t)+0.0125*sin(2*PI*440*t):d=11:s=48000",
+    );
+    let silent = make("silent.wav", "anullsrc=r=48000:cl=mono:d=11");
+    let clean = make("clean.wav", &tone(660));
+    let expected = [
+        "audio.clicks==0 after 1s",
+        "audio.echo.max<=-40dB after 1s",
+        "audio.silence<300ms after 1s",
+    ];
+    let ours: Vec<&str> = expected
+        .iter()
+        .flat_map(|text| ["--expect", text])
+        .collect();
+    let cases = [
+        (&clicks, &["audio.clicks==0 after 1s"][..]),
+        (&echo, &["audio.echo.max<=-40dB after 1s"]),
+        (
+            &silent,
+            &["audio.clicks==0 after 1s", "audio.silence<300ms after 1s"],
+        ),
+        (&clean, &[]),
+    ];
+    let calls = cases.iter().map(|(sound, _)| {
+        let (sound, ours) = ((*sound).clone(), &ours);
+        async move { judged(8, &["--audio", &sound], ours).await.unwrap() }
+    });
+    let ended = futures_util::future::join_all(calls).await;
+    for ((sound, found), ended) in cases.into_iter().zip(ended) {
+        let broken = broken(&ended).unwrap();
+        println!("{sound}: {broken:#?}");
+        for text in expected {
+            // With a tone like ours, or in its place, what comes back cannot be told from what they send.
+            if sound == &clicks && text.contains("echo") {
+                continue;
+            }
+            let is = broken.iter().any(|one| one == text);
+            assert_eq!(is, found.contains(&text), "{sound}: {text}: {broken:?}");
+        }
+        if sound == &echo {
+            let summary = ended.summary().unwrap();
+            let all = summary["expectations"].as_array().unwrap();
+            let told = all
+                .iter()
+                .find(|one| one["expected"] == expected[1])
+                .unwrap();
+            println!("{told:#}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_fault_is_found_and_told() {
     let _alone = alone().await;
     let folder = tempfile::tempdir().unwrap();
-    let camera = folder.path().join("frozen.y4m");
-    write_frozen_camera(&camera);
-    let sound = folder.path().join("gap.wav");
-    write_sound_with_a_gap(&sound);
-    let from = |path: &Path| format!("file:{}", path.display());
-    let (camera, sound) = (from(&camera), from(&sound));
-    let frozen = ["--video", &camera, "--audio", &sound];
-    let cases: [(&[&str], &[&str]); 5] = [
-        (&["--audio", "tone:660"], &["audio.frequency.median<=441Hz"]),
-        (
-            &["--impair", "up:delay=150ms"],
-            &["video.latency.median<120ms after 1s"],
-        ),
-        (
-            &["--impair", "up:loss=0%;4s:loss=100%;4500ms:loss=0%"],
-            &["video.freeze<350ms after 1s", "network.loss.max<=0.1%"],
-        ),
-        (
-            &["--impair", "up:loss=1%,seed=5"],
-            &["network.loss.max<=0.1%"],
-        ),
-        (
-            &frozen,
-            &[
-                "video.repeated==0",
-                "video.freeze<350ms after 1s",
-                "audio.gaps.total<=2 after 1s",
-            ],
-        ),
-    ];
-    for (far, found) in cases {
-        let ended = judged(far, &[]).await;
-        let broken = broken(&ended);
-        println!("{far:?}: {broken:#?}");
-        assert_eq!(ended.code, Some(12), "{far:?}");
-        for expected in found {
-            assert!(
-                broken.iter().any(|text| text == expected),
-                "{far:?}: {expected}: {broken:?}"
-            );
+    for fault in faults(folder.path(), 5).unwrap() {
+        let ended = judged(6, &fault.far, &[]).await.unwrap();
+        let broken = broken(&ended).unwrap();
+        println!("{}: {broken:#?}", fault.name);
+        assert_eq!(ended.code, Some(12), "{}", fault.name);
+        for expected in fault.found {
+            let found = broken.iter().any(|text| text == expected);
+            assert!(found, "{}: {expected}: {broken:?}", fault.name);
         }
-        let outcome = ended.summary().unwrap()["outcome"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let outcome = ended.summary().unwrap()["outcome"].to_string();
         assert!(outcome.contains("did not hold: far: "), "{outcome}");
     }
 }
 
-/// Eleven seconds of the test picture, which stands still from the fourth to the fifth.
-fn write_frozen_camera(file: &Path) {
-    let mut out = BufWriter::new(File::create(file).unwrap());
-    writeln!(out, "YUV4MPEG2 W320 H180 F30:1 Ip A1:1 C420").unwrap();
-    for picture in 0..330_u32 {
-        let number = if (120..150).contains(&picture) {
-            119
-        } else {
-            picture
-        };
-        let mut picture = test_picture::render(number, 320, 180);
-        let at = Timestamp::from_micros(u64::from(number) * 1_000_000 / 30);
-        marks::stamp(&mut picture, Mark { number, at });
-        writeln!(out, "FRAME").unwrap();
-        for plane in [&picture.y, &picture.u, &picture.v] {
-            out.write_all(plane).unwrap();
-        }
-    }
-    out.flush().unwrap();
-}
-
-/// A tone that is missing for a second, three times a tenth apart and once long.
-fn write_sound_with_a_gap(file: &Path) {
-    let silent = "volume=enable='between(t,3,3.1)+between(t,3.5,3.6)+between(t,4,5)':volume=0";
-    let done = Command::new("ffmpeg")
-        .args([
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=frequency=440:duration=11:sample_rate=48000",
-        ])
-        .args(["-af", silent])
-        .arg(file)
-        .status()
-        .expect("ffmpeg: apt-get install ffmpeg");
-    assert!(done.success());
+/// A program that `scripts/setup test` brought.
+fn tool(name: &str) -> std::path::PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/tools/bin")
+        .join(name);
+    assert!(path.exists(), "{}: run scripts/setup test", path.display());
+    path
 }
 
 #[test]

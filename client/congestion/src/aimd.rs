@@ -94,6 +94,10 @@ pub(crate) struct Input {
     /// The same over the last moment.
     pub(crate) latest: Option<f64>,
     pub(crate) round_trip: Duration,
+    /// It carries far less all of a sudden.
+    pub(crate) sunk: bool,
+    /// The path shrinks: each word of it counts.
+    pub(crate) falls: bool,
     /// Less is sent than would be allowed.
     pub(crate) app_limited: bool,
     /// Milliseconds that packets wait at the bottleneck.
@@ -249,7 +253,7 @@ impl Aimd {
         let just_now = self
             .decreased
             .is_some_and(|before| now.saturating_sub(before) < pause);
-        if just_now && !far_below {
+        if just_now && !far_below && !input.falls {
             return;
         }
         let arrived = match latest {
@@ -271,7 +275,9 @@ impl Aimd {
         }
         self.capacity = Some(Capacity::see(self.capacity, arrived, 0.05));
         self.rate = self.rate.min(lowered);
-        self.try_hard(now, input);
+        if !input.sunk {
+            self.try_hard(now, input);
+        }
         self.phase = Phase::Hold;
         self.changed = Some(now);
         self.decreased = Some(now);
@@ -288,6 +294,8 @@ mod tests {
             throughput: Some(throughput),
             latest: Some(throughput),
             round_trip: Duration::from_millis(50),
+            sunk: false,
+            falls: false,
             app_limited: false,
             queue: None,
         }

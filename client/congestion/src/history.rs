@@ -25,6 +25,8 @@ struct Sent {
     bytes: usize,
     probe: Option<u32>,
     told: bool,
+    /// Bytes that had left before it.
+    before: u64,
 }
 
 /// One packet whose fate is known.
@@ -42,6 +44,10 @@ pub(crate) struct History {
     /// The number of the first that is kept, unwrapped.
     first: u64,
     sent: VecDeque<Sent>,
+    /// Bytes that have left.
+    total: u64,
+    /// The first that left after all that were told of.
+    beyond: u64,
 }
 
 impl History {
@@ -62,7 +68,9 @@ impl History {
             bytes,
             probe,
             told: false,
+            before: self.total,
         });
+        self.total += bytes as u64;
         number as u16
     }
 
@@ -73,6 +81,7 @@ impl History {
         if std::mem::replace(&mut sent.told, true) {
             return None;
         }
+        self.beyond = self.beyond.max(self.first + u64::from(offset) + 1);
         Some(Fate {
             left: sent.left,
             bytes: sent.bytes,
@@ -81,15 +90,14 @@ impl History {
         })
     }
 
-    /// Bytes that nobody has told of and that left after `since`.
-    pub(crate) fn unknown_since(&self, since: Moment) -> usize {
-        self.sent
-            .iter()
-            .rev()
-            .take_while(|sent| sent.left > since)
-            .filter(|sent| !sent.told)
-            .map(|sent| sent.bytes)
-            .sum()
+    /// Bytes on their way: what left after the newest packet that anybody has told of, and after `since`. Older ones are
+    /// lost, or the word of them is.
+    pub(crate) fn on_the_way(&self, since: Moment) -> usize {
+        let beyond = self.beyond.saturating_sub(self.first) as usize;
+        let young = self.sent.partition_point(|sent| sent.left < since);
+        let next = self.sent.get(beyond.max(young));
+        let told = next.map_or(self.total, |next| next.before);
+        (self.total - told) as usize
     }
 }
 
@@ -114,6 +122,31 @@ mod tests {
                 "told before"
             );
         }
+    }
+
+    #[test]
+    fn what_left_after_the_newest_that_was_told_of_is_on_its_way() {
+        let mut history = History::default();
+        for n in 0..10 {
+            history.leaves(Duration::from_millis(n), 100, None);
+        }
+        assert_eq!(history.on_the_way(Moment::ZERO), 1_000);
+        history.told(Arrival {
+            number: 6,
+            at: None,
+        });
+        assert_eq!(
+            history.on_the_way(Moment::ZERO),
+            300,
+            "those before are lost"
+        );
+        let late = Duration::from_millis(8);
+        assert_eq!(history.on_the_way(late), 200, "or were too long on it");
+        history.told(Arrival {
+            number: 9,
+            at: None,
+        });
+        assert_eq!(history.on_the_way(Moment::ZERO), 0);
     }
 
     proptest! {

@@ -27,8 +27,11 @@ const CUT_PACKETS: u32 = 10;
 const MOST_INHERENT: f64 = 0.5;
 /// Excess from which on what arrived is taken at its word.
 const FLOOD: f64 = 0.3;
+/// What is left of the rate where a little is lost, and where others fill the queue: TCP gives way as far.
+const GIVES: f64 = 0.95;
+const YIELDS: f64 = 0.7;
 /// Each second, after the queue was found full.
-const GROWTH: f64 = 1.08;
+const GROWTH: f64 = 1.05;
 /// The share of its own loss that is learned and forgotten in a second.
 const LEARNS: f64 = 0.1;
 const FORGETS: f64 = 0.6;
@@ -126,8 +129,8 @@ impl Loss {
         self.trial.is_some()
     }
 
-    /// Judges what was seen; `rate` is what is sent at, `arrived` what arrived of it.
-    pub(crate) fn judge(&mut self, now: Moment, rate: f64, arrived: Option<f64>) {
+    /// Judges what was seen; `rate` is what is sent at, `arrived` what arrived of it; packets wait long where it is `queued`.
+    pub(crate) fn judge(&mut self, now: Moment, rate: f64, arrived: Option<f64>, queued: bool) {
         let passed = now.saturating_sub(self.judged.replace(now).unwrap_or(now));
         let seconds = passed.as_secs_f64().min(1.0);
         let count = self.counted.len();
@@ -141,7 +144,8 @@ impl Loss {
             let age = millis(now) - millis(trial.began);
             if count >= DECISIVE || age >= millis(LONGEST_TRIAL) {
                 self.trial = None;
-                if lately > trial.before - trial.excess / 2.0 {
+                // Where others fill a queue it stays full whatever we do, and what it drops is not the path's own.
+                if !queued && lately > trial.before - trial.excess / 2.0 {
                     self.inherent = lately.min(MOST_INHERENT);
                     self.cap = None;
                 }
@@ -152,7 +156,8 @@ impl Loss {
             let excess = lately - self.inherent;
             let lowered = match arrived {
                 Some(arrived) if excess > FLOOD => arrived / (1.0 - self.inherent) * 0.9,
-                _ => rate * (0.95 - 1.5 * excess).max(0.5),
+                _ if queued => rate * (YIELDS - 1.5 * excess).max(0.5),
+                _ => rate * (GIVES - 1.5 * excess).max(0.5),
             };
             self.cap = Some(lowered.min(rate));
             self.trial = Some(Trial {
@@ -173,6 +178,12 @@ impl Loss {
         if let Some(cap) = &mut self.cap {
             *cap *= GROWTH.powf(seconds);
         }
+    }
+
+    /// What was lost until now is known to be the fault of a path that has shrunk.
+    pub(crate) fn forgive(&mut self, now: Moment) {
+        self.since = now;
+        self.counted.clear();
     }
 
     /// A probe has shown that the path carries this much again.
@@ -202,7 +213,7 @@ mod tests {
             let rate = loss.cap().unwrap_or(1_000_000.0).min(1_000_000.0);
             loss.see(now, luck(n, rate));
             if n % 10 == 9 {
-                loss.judge(now, rate, Some(rate * (1.0 - loss.lately())));
+                loss.judge(now, rate, Some(rate * (1.0 - loss.lately())), false);
                 loss.forget_cap_above(1_000_000.0);
                 rates.push(rate);
             }

@@ -108,6 +108,8 @@ pub struct Pacer<T> {
     probes: VecDeque<Probing>,
     /// Retransmissions that left since the last packet of a picture.
     turn: u32,
+    /// Nothing but sound and probes leaves.
+    closed: bool,
 }
 
 impl<T> Pacer<T> {
@@ -124,7 +126,21 @@ impl<T> Pacer<T> {
             updated: Duration::ZERO,
             probes: VecDeque::new(),
             turn: 0,
+            closed: false,
         }
+    }
+
+    /// Nothing but sound and probes leaves, until it is opened again.
+    pub const fn close(&mut self, closed: bool) {
+        self.closed = closed;
+    }
+
+    /// Throws away all that waits, but sound.
+    pub fn clear(&mut self) {
+        self.again.clear();
+        self.picture.clear();
+        self.held = 0;
+        self.debt = self.debt.min(0.0);
     }
 
     /// Another rate from now on.
@@ -209,7 +225,7 @@ impl<T> Pacer<T> {
             }
             self.probes.pop_front();
         }
-        if self.debt > self.speed() * BURST / 8.0 {
+        if self.closed || self.debt > self.speed() * BURST / 8.0 {
             return None;
         }
         let held = self.pop()?;
@@ -258,7 +274,7 @@ impl<T> Pacer<T> {
         Some(held)
     }
 
-    /// When something more may leave; `None` while nothing is held.
+    /// When something more may leave; `None` while nothing is held, or may not leave.
     #[must_use]
     pub fn due(&self) -> Option<Moment> {
         if !self.sound.is_empty() {
@@ -267,7 +283,7 @@ impl<T> Pacer<T> {
         if let Some(probing) = self.probes.front() {
             return Some(probing.due().max(self.updated));
         }
-        if self.again.is_empty() && self.picture.is_empty() {
+        if self.closed || self.again.is_empty() && self.picture.is_empty() {
             return None;
         }
         let wait = if self.debt > self.speed() * BURST / 8.0 {
@@ -384,6 +400,27 @@ mod tests {
             took < Duration::from_secs(6),
             "{took:?} instead of ten seconds"
         );
+    }
+
+    #[test]
+    fn closed_it_lets_sound_pass_alone_and_what_is_thrown_away_never_leaves() {
+        let mut pacer = Pacer::new(1_000_000.0);
+        pacer.close(true);
+        pacer
+            .push(Moment::ZERO, Priority::Picture, 1_000, 1)
+            .unwrap();
+        pacer.push(Moment::ZERO, Priority::Again, 1_000, 2).unwrap();
+        pacer.push(Moment::ZERO, Priority::Sound, 100, 3).unwrap();
+        let left = all(&mut pacer, Moment::ZERO);
+        assert_eq!(left.iter().map(|l| l.1).collect::<Vec<_>>(), [Some(3)]);
+        assert_eq!((pacer.due(), pacer.held()), (None, 2_000));
+        pacer.clear();
+        pacer.close(false);
+        pacer
+            .push(Moment::ZERO, Priority::Picture, 1_000, 4)
+            .unwrap();
+        let left = all(&mut pacer, Moment::ZERO);
+        assert_eq!(left.iter().map(|l| l.1).collect::<Vec<_>>(), [Some(4)]);
     }
 
     #[test]

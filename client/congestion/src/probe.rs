@@ -16,8 +16,12 @@ const FIRST: [f64; 2] = [3.0, 6.0];
 /// Times what the last probe showed, as long as that is most of what it tried.
 const FURTHER: f64 = 2.0;
 const MOST: f64 = 0.7;
+/// A first burst that showed less than that may have met something else: it is tried again so soon, for so long.
+const TRIED_AGAIN: Duration = Duration::from_millis(400);
+const CLIMBS: Duration = Duration::from_millis(2_500);
 /// No news of a probe for so long: it is lost.
 const LOST: Duration = Duration::from_secs(1);
+const LOST_AT_FIRST: Duration = Duration::from_millis(500);
 /// Between probes at first, when they are more likely to find something, and at most after some in vain.
 const PAUSE: Duration = Duration::from_secs(5);
 const PAUSE_IN_HOPE: Duration = Duration::from_secs(2);
@@ -79,6 +83,9 @@ pub(crate) struct Probes {
     wanted: Vec<f64>,
     running: Vec<Running>,
     last: Moment,
+    began: Moment,
+    /// When a first burst is tried again, and at how many bits a second.
+    again: Option<(Moment, f64)>,
     pause: Duration,
     /// What the rate was at its best lately.
     best: f64,
@@ -105,6 +112,8 @@ impl Probes {
             wanted: Vec::new(),
             running: Vec::new(),
             last: Duration::ZERO,
+            began: Duration::ZERO,
+            again: None,
             pause: PAUSE,
             best: 0.0,
             seen: Duration::ZERO,
@@ -116,14 +125,31 @@ impl Probes {
         let passed = now.saturating_sub(self.seen).as_secs_f64();
         self.seen = now;
         self.best = (self.best * 0.5f64.powf(passed / FADES)).max(chance.rate);
-        self.running
-            .retain(|running| now.saturating_sub(running.began) < LOST);
+        let climbs = self.phase == Phase::Climbs;
+        let patience = if climbs { LOST_AT_FIRST } else { LOST };
+        let is_lost = |running: &Running| now.saturating_sub(running.began) >= patience;
+        if climbs
+            && let Some(lost) = self.running.iter().rfind(|running| is_lost(running))
+            && now.saturating_sub(self.began) < CLIMBS
+        {
+            self.again = Some((now, lost.cluster.rate));
+        }
+        self.running.retain(|running| !is_lost(running));
         if self.phase == Phase::Before {
             self.phase = Phase::Climbs;
             self.wanted = FIRST.iter().map(|times| chance.rate * times).collect();
             self.last = now;
+            self.began = now;
         }
-        if self.phase == Phase::Climbs && self.wanted.is_empty() && self.running.is_empty() {
+        if let Some((_, rate)) = self.again.take_if(|(at, _)| *at <= now && !chance.trouble) {
+            self.wanted.push(rate.max(chance.rate * FURTHER));
+            self.last = now;
+        }
+        if self.again.is_none()
+            && self.phase == Phase::Climbs
+            && self.wanted.is_empty()
+            && self.running.is_empty()
+        {
             self.phase = Phase::Steady;
         }
         if self.phase == Phase::Steady && self.running.is_empty() && !chance.trouble {
@@ -186,6 +212,17 @@ impl Probes {
         cluster
     }
 
+    /// The beginning, when a rate is sought.
+    pub(crate) fn climbs(&self) -> bool {
+        self.phase != Phase::Steady
+    }
+
+    /// The path has shrunk: it may grow again.
+    pub(crate) const fn hope(&mut self) {
+        self.pause = PAUSE;
+        self.again = None;
+    }
+
     /// A packet of a burst leaves.
     pub(crate) fn leaves(&mut self, id: u32, bytes: usize) {
         if let Some(running) = self.find(id) {
@@ -229,6 +266,9 @@ impl Probes {
             }
             let running = self.running.remove(at);
             let Some(shown) = running.shown() else {
+                if self.phase == Phase::Climbs && self.seen.saturating_sub(self.began) < CLIMBS {
+                    self.again = Some((self.seen + TRIED_AGAIN, running.cluster.rate));
+                }
                 continue;
             };
             best = Some(best.map_or(shown, |best| best.max(shown)));
@@ -240,6 +280,15 @@ impl Probes {
             {
                 self.wanted.push(shown * FURTHER);
             }
+            if self.phase == Phase::Climbs
+                && self.wanted.is_empty()
+                && self.running.is_empty()
+                && running.cluster.rate < highest
+                && self.seen.saturating_sub(self.began) < CLIMBS
+            {
+                let at = self.seen + TRIED_AGAIN;
+                self.again = Some((at, shown * FURTHER));
+            }
             if self.phase == Phase::Steady {
                 let gained = shown > present * 1.1;
                 self.pause = if gained {
@@ -249,6 +298,8 @@ impl Probes {
                 };
                 if gained && shown > running.cluster.rate * MOST && shown < highest {
                     self.wanted.push(shown * FURTHER);
+                } else if gained && shown < highest {
+                    self.again = Some((self.seen + TRIED_AGAIN, shown * FURTHER));
                 }
             }
         }

@@ -8,10 +8,13 @@ use crate::{Moment, rate};
 /// What is kept at most.
 const KEPT: Duration = Duration::from_secs(1);
 const PACKETS: usize = 4_096;
-/// Fewer tell nothing.
+/// Fewer tell nothing, or little where it is urgent.
 const FEWEST: usize = 8;
+const FEWEST_OF_ALL: usize = 4;
 /// A shorter time tells nothing.
 const SHORTEST: f64 = 0.06;
+/// Where it is urgent, this long is looked at.
+const URGENT: Duration = Duration::from_millis(100);
 
 /// What arrived lately.
 #[derive(Debug, Default)]
@@ -42,13 +45,22 @@ impl Throughput {
 
     /// Bits a second over the newest `window`, if enough came in it.
     pub(crate) fn within(&self, window: Duration) -> Option<f64> {
+        self.over(window, FEWEST)
+    }
+
+    /// The same over the shortest time that tells anything.
+    pub(crate) fn urgent(&self) -> Option<f64> {
+        self.over(URGENT, FEWEST_OF_ALL)
+    }
+
+    fn over(&self, window: Duration, fewest: usize) -> Option<f64> {
         let newest = self.arrived.back()?.0;
         let since = newest.saturating_sub(window);
         let from = self.arrived.partition_point(|(at, _)| *at < since);
         let oldest = self.arrived.get(from)?.0;
         let count = self.arrived.len() - from;
         let seconds = newest.saturating_sub(oldest).as_secs_f64();
-        if count < FEWEST || seconds < SHORTEST {
+        if count < fewest || seconds < SHORTEST {
             return None;
         }
         // The first came through before the time began.

@@ -50,10 +50,26 @@ fn a_path_that_shrinks_is_followed_within_a_second_and_used_again_when_it_grows(
     assert!(after <= 1.0, "{after} {}", flow.story());
     let slowest = flow.slowest(11.5, 20.0);
     assert!(slowest <= seconds(0.33), "{slowest:?} {}", flow.story());
+    let frozen = flow.frozen(5.0, 19.0);
+    assert!(frozen <= seconds(0.4), "{frozen:?} {}", flow.story());
     let carried = flow.carried(12.0, 20.0);
     assert!(carried >= 0.8 * 0.5 * MEGABIT, "{carried} {}", flow.story());
     let back = flow.reaches(2.0 * MEGABIT, 20.0);
     assert!(back <= 8.0, "{back} {}", flow.story());
+}
+
+#[test]
+fn however_seldom_a_receiver_tells_a_shrinking_path_freezes_pictures_for_a_moment_only() {
+    for (feedback, longest) in [(0.05, 0.4), (0.1, 0.5), (0.2, 0.7)] {
+        for at in [10.0, 10.02, 10.04, 10.06, 10.08] {
+            let mut path = Path::of(2.5 * MEGABIT);
+            path.feedback = seconds(feedback);
+            path.rates.push((seconds(at), 0.5 * MEGABIT));
+            let flow = alone(path, 20);
+            let frozen = flow.frozen(5.0, 19.0);
+            assert!(frozen <= seconds(longest), "{frozen:?} {}", flow.story());
+        }
+    }
 }
 
 #[test]
@@ -107,7 +123,9 @@ fn a_cut_of_two_seconds_is_over_two_seconds_after_it() {
     let flow = alone(path, 20);
     let saved = flow.seen[118].target;
     assert!(saved < 0.5 * MEGABIT, "{saved} {}", flow.story());
-    let carried = flow.carried(14.0, 16.0);
+    let frozen = flow.frozen(5.0, 19.0);
+    assert!(frozen <= seconds(2.15), "{frozen:?} {}", flow.story());
+    let carried = flow.carried(13.0, 16.0);
     assert!(carried >= 0.8 * 2.5 * MEGABIT, "{carried} {}", flow.story());
 }
 
@@ -126,21 +144,25 @@ fn two_senders_share() {
 
 #[test]
 fn beside_tcp_neither_starves() {
-    let mut tcp = Tcp::default();
-    let mut flows = [Flow::new(8.0 * MEGABIT)];
-    run(Path::of(2.5 * MEGABIT), 7, 90, &mut flows, Some(&mut tcp));
-    let ours = flows[0].carried(30.0, 90.0);
-    let theirs = tcp.carried(30.0, 90.0);
-    assert!(
-        ours >= 2.5 * MEGABIT / 3.0,
-        "{ours} {theirs} {}",
-        flows[0].story()
-    );
-    assert!(
-        theirs >= 2.5 * MEGABIT / 3.0,
-        "{ours} {theirs} {}",
-        flows[0].story()
-    );
+    // Who of the two is dropped first is luck: what counts is the mean of some calls.
+    const CALLS: u64 = 6;
+    let (mut ours, mut theirs) = (0.0, 0.0);
+    for seed in 1..=CALLS {
+        let mut tcp = Tcp::default();
+        let mut flows = [Flow::new(8.0 * MEGABIT)];
+        run(
+            Path::of(2.5 * MEGABIT),
+            seed,
+            90,
+            &mut flows,
+            Some(&mut tcp),
+        );
+        let (one, other) = (flows[0].carried(30.0, 90.0), tcp.carried(30.0, 90.0));
+        assert!(one.min(other) >= 2.5 * MEGABIT / 4.0, "{one} {other}");
+        ours += one / CALLS as f64;
+        theirs += other / CALLS as f64;
+    }
+    assert!(ours.min(theirs) >= 2.5 * MEGABIT / 3.0, "{ours} {theirs}");
 }
 
 #[test]

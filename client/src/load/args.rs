@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::crowd::args::Calls;
 use crate::cli::{TlsFlags, duration};
 use crate::options;
 use crate::signaling::ServerAddress;
@@ -35,6 +36,8 @@ pub(crate) struct Load {
 pub(crate) enum What {
     /// Peers that set up calls, relay messages, sit idle or reconnect, and how the server bears it.
     Signaling(Box<Signaling>),
+    /// Real calls by the dozen: light peers with media that were encoded once, compared byte by byte where they come.
+    Calls(Box<Calls>),
 }
 
 #[derive(Debug, Args)]

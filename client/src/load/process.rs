@@ -34,6 +34,27 @@ impl Usage {
     }
 }
 
+/// Processor time that a process has used, where the system tells.
+pub(crate) fn processor_of(pid: u32) -> Option<Duration> {
+    Usage::of(pid).ok().map(|usage| usage.processor)
+}
+
+/// As [`processor_of`], of all processes of a group that live: a browser is many.
+pub(crate) fn processor_of_group(group: u32) -> Option<Duration> {
+    let all = std::fs::read_dir("/proc").ok()?.flatten();
+    let stats = all.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    let used = stats
+        .filter(|stat| group_of(stat) == Some(group))
+        .filter_map(|stat| processor(&stat));
+    used.reduce(|a, b| a + b)
+}
+
+/// Field 5.
+fn group_of(stat: &str) -> Option<u32> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(2)?.parse().ok()
+}
+
 /// Fields 14 and 15, counted from behind the program's name, which may hold anything.
 fn processor(stat: &str) -> Option<Duration> {
     /// `USER_HZ`: 100 on every Linux whose `/proc` is read by programs.
@@ -94,6 +115,7 @@ mod tests {
         let stat = "12 (a) b (c d) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20 0 4 0 99";
         assert_eq!(processor(stat), Some(Duration::from_secs(3)));
         assert_eq!(processor("12 (x"), None);
+        assert_eq!((group_of(stat), group_of("12 (x")), (Some(2), None));
     }
 
     #[test]

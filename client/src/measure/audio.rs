@@ -25,17 +25,24 @@ pub struct Listened {
     pub late: Vec<Duration>,
     /// The same of seconds that had gaps, to a few milliseconds.
     pub roughly: Vec<Duration>,
+    /// Whether a tone has begun by its end; without one nothing is said about gaps and clicks.
+    pub tone: bool,
     /// Gaps found in it.
     pub gaps: u64,
+    /// How long gaps were that ended in it.
+    pub silences: Vec<Duration>,
+    /// Clicks found in it.
+    pub clicks: u64,
     /// The seconds that ended in it.
     pub seconds: Vec<SecondOfSound>,
 }
 
 impl AudioMeter {
-    /// Takes in sound whose first sample was heard, or would have been, at `now`.
-    pub fn hear(&mut self, now: Timestamp, sound: &Sound) -> Listened {
+    /// Takes in sound whose first sample was heard, or would have been, at `now`. `own` is the tone that we send, whose
+    /// echo is looked for.
+    pub fn hear(&mut self, now: Timestamp, sound: &Sound, own: Option<u32>) -> Listened {
         self.heard |= !sound.samples.is_empty();
-        let before = self.tone.gaps();
+        let (gaps, clicks) = (self.tone.gaps(), self.tone.clicks());
         let late = self.tone.push(now, sound);
         for delay in &late {
             self.latency.add(*delay);
@@ -43,9 +50,18 @@ impl AudioMeter {
         Listened {
             late,
             roughly: self.tone.rough(),
-            gaps: self.tone.gaps() - before,
-            seconds: self.seconds.push(sound),
+            tone: self.tone.has_begun(),
+            gaps: self.tone.gaps() - gaps,
+            silences: self.tone.lengths(),
+            clicks: self.tone.clicks() - clicks,
+            seconds: self.seconds.push(sound, own),
         }
+    }
+
+    /// For how long the tone is missing now.
+    #[must_use]
+    pub fn standing(&self) -> Option<Duration> {
+        self.tone.standing()
     }
 
     /// What came of it so far; `None` until sound came.
@@ -90,7 +106,7 @@ mod tests {
                 let at = Timestamp::from_micros(1_790_000_000_123_000 + block * 20_000);
                 let packet = encoder.encode(&render(440, at)).unwrap();
                 let heard = at + Duration::from_millis(80);
-                meter.hear(heard, &decoder.decode(&packet.data, heard).unwrap());
+                meter.hear(heard, &decoder.decode(&packet.data, heard).unwrap(), None);
             }
             let summary = meter.summary().unwrap();
             assert!((summary.frequency_hz - 440.0).abs() < 0.5, "{summary:?}");
@@ -112,7 +128,7 @@ mod tests {
             channels: 1,
             at: Timestamp::default(),
         };
-        meter.hear(Timestamp::default(), &silence);
+        meter.hear(Timestamp::default(), &silence, None);
         let summary = meter.summary().unwrap();
         assert_eq!(
             (summary.frequency_hz, summary.purity, summary.gaps),

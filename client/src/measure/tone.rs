@@ -1,4 +1,4 @@
-//! A tone in sound as it comes: pitch, purity, level, gaps, and how late it is.
+//! A tone in sound as it comes: pitch, purity, level, gaps, clicks, and how late it is.
 
 use std::time::Duration;
 
@@ -6,12 +6,14 @@ use crate::media::clock::Timestamp;
 use crate::media::convert::with_channels;
 use crate::media::frame::Sound;
 
+mod clicks;
 mod follow;
 pub mod seconds;
 mod spectrum;
 #[cfg(test)]
 mod tests;
 
+use clicks::Clicks;
 use follow::Follower;
 pub use spectrum::Peak;
 use spectrum::Spectrum;
@@ -31,6 +33,7 @@ const FLOOR_DBFS: f64 = -120.0;
 pub struct ToneMeter {
     spectrum: Spectrum,
     follower: Option<Follower>,
+    clicks: Option<Clicks>,
     power: f64,
     samples: u64,
 }
@@ -46,6 +49,9 @@ impl ToneMeter {
             .collect();
         self.power += samples.iter().map(|sample| sample * sample).sum::<f64>();
         self.samples += samples.len() as u64;
+        if let Some(clicks) = &mut self.clicks {
+            clicks.push(&samples);
+        }
         let delays = match &mut self.follower {
             Some(follower) => follower.push(now, &samples),
             None => Vec::new(),
@@ -55,6 +61,7 @@ impl ToneMeter {
                 continue;
             }
             self.follower = Some(Follower::new(window.hz, window.amplitude()));
+            self.clicks = Some(Clicks::new(window.hz, window.amplitude()));
             // What was heard up to here holds the silence before the tone.
             self.spectrum.restart_with(window);
             (self.power, self.samples) = (0.0, 0);
@@ -71,6 +78,24 @@ impl ToneMeter {
             .map_or_else(Vec::new, Follower::rough)
     }
 
+    /// How long gaps were that ended; each is given once.
+    pub fn lengths(&mut self) -> Vec<Duration> {
+        let follower = self.follower.as_mut();
+        follower.map_or_else(Vec::new, Follower::lengths)
+    }
+
+    /// For how long the tone is missing now.
+    #[must_use]
+    pub fn standing(&self) -> Option<Duration> {
+        self.follower.as_ref().and_then(Follower::standing)
+    }
+
+    /// Whether there was a tone, so that there can be gaps in it.
+    #[must_use]
+    pub const fn has_begun(&self) -> bool {
+        self.follower.is_some()
+    }
+
     /// The strongest frequency and its share of the power.
     #[must_use]
     pub fn peak(&self) -> Peak {
@@ -82,6 +107,12 @@ impl ToneMeter {
     #[must_use]
     pub fn gaps(&self) -> u64 {
         self.follower.as_ref().map_or(0, Follower::gaps)
+    }
+
+    /// Places where the tone is broken off and goes on at once, since it began.
+    #[must_use]
+    pub fn clicks(&self) -> u64 {
+        self.clicks.as_ref().map_or(0, Clicks::count)
     }
 
     /// Root mean square in dB of full scale, since the tone began.

@@ -20,6 +20,8 @@ const MEMORY: u32 = 1024;
 pub struct Look {
     /// When it was taken, where it has a mark.
     pub taken: Option<Timestamp>,
+    /// Its number, where it has a mark.
+    pub number: Option<u32>,
     /// Whether its number is one that was not seen before.
     pub is_new: bool,
     /// It came after a later one.
@@ -73,6 +75,7 @@ impl VideoMeter {
         }
         Look {
             taken: Some(mark.at),
+            number: Some(mark.number),
             is_new: order != Order::Again,
             late: order == Order::Late,
             missing: self.missing() - before,

@@ -3,7 +3,8 @@
 //! The engine repeats a flight after a second (RFC 6347, section 4.2.4.1, says so), and a first
 //! hello is often lost where nothing loses anything: it comes before the far side's transport is
 //! ready and is thrown away there. Browsers wait 50 ms; so does this. A record that did arrive is
-//! known by its number and dropped at the far side (section 4.1.2.6), so repeating does no harm.
+//! known by its number and dropped at the far side (section 4.1.2.6), so repeating does no harm. By a relay all of that is
+//! wrapped in messages of TURN, and looked into.
 
 use std::future::poll_fn;
 use std::io::{self, IoSliceMut};
@@ -23,6 +24,11 @@ const FIRST: Duration = Duration::from_millis(50);
 /// How often a flight is repeated: until the engine does so itself.
 const TIMES: u32 = 4;
 
+/// Afterwards a far side that repeats itself is answered so often more, and no faster than this: two that both did so without
+/// an end would never stop.
+const MORE: u32 = 8;
+const SLOWLY: Duration = Duration::from_millis(400);
+
 /// Datagrams of one flight: a chain of certificates has five or so.
 const FLIGHT: usize = 16;
 
@@ -36,6 +42,8 @@ struct Flight {
     answered: bool,
     /// The number of the newest handshake message that the far side said in clear.
     newest: Option<u16>,
+    /// When it was repeated last.
+    last: Option<Instant>,
 }
 
 impl Flight {
@@ -57,8 +65,10 @@ impl Flight {
     fn heard(&mut self, now: Instant, datagram: &[u8]) {
         match message_number(datagram) {
             Some(number) if self.newest.is_some_and(|newest| number <= newest) => {
-                if self.repeated < TIMES && !self.datagrams.is_empty() && !self.answered {
-                    self.due = Some(now);
+                if self.repeated < TIMES + MORE && !self.datagrams.is_empty() && !self.answered {
+                    // The engine begins to wait anew whenever it hears something, and would never repeat what was lost.
+                    let earliest = self.last.filter(|_| self.repeated >= TIMES);
+                    self.due = Some(earliest.map_or(now, |last| now.max(last + SLOWLY)));
                 }
             }
             number => {
@@ -75,6 +85,7 @@ impl Flight {
             return Vec::new();
         }
         self.repeated += 1;
+        self.last = Some(now);
         self.due = (self.repeated < TIMES).then(|| now + FIRST * 2_u32.pow(self.repeated));
         self.datagrams.clone()
     }
@@ -100,6 +111,30 @@ fn message_number(datagram: &[u8]) -> Option<u16> {
 /// Whether a datagram is DTLS at all (RFC 7983, section 7).
 fn is_dtls(datagram: &[u8]) -> bool {
     matches!(datagram.first(), Some(20..=63))
+}
+
+/// What is in a message to or from a relay (RFC 8656, sections 11 and 12), or the datagram itself.
+fn content(datagram: &[u8]) -> &[u8] {
+    match datagram {
+        // Data of a channel.
+        [64..=79, _, high, low, data @ ..] => {
+            let length = usize::from(u16::from_be_bytes([*high, *low]));
+            data.get(..length).unwrap_or(data)
+        }
+        // Send and Data indications.
+        [0, 0x16 | 0x17, _, _, 0x21, 0x12, 0xa4, 0x42, ..] => {
+            let mut attributes = datagram.get(20..).unwrap_or_default();
+            while let Some((&[t1, t2, l1, l2], rest)) = attributes.split_first_chunk::<4>() {
+                let length = usize::from(u16::from_be_bytes([l1, l2]));
+                if [t1, t2] == [0, 0x13] {
+                    return rest.get(..length).unwrap_or(rest);
+                }
+                attributes = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+            }
+            datagram
+        }
+        _ => datagram,
+    }
 }
 
 /// A socket of the engine that is impatient while a handshake is under way.
@@ -170,7 +205,7 @@ impl AsyncUdpSocket for ImpatientSocket {
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
         let sent = self.inner.poll_send(cx, transmit);
-        if sent.is_ready() && is_handshake(transmit.contents) {
+        if sent.is_ready() && is_handshake(content(transmit.contents)) {
             let now = Instant::now();
             self.shared
                 .flight()
@@ -191,7 +226,8 @@ impl AsyncUdpSocket for ImpatientSocket {
             let now = Instant::now();
             for (buffer, meta) in bufs.iter().zip(meta.iter()).take(*count) {
                 let all = &buffer[..meta.len.min(buffer.len())];
-                for datagram in all.chunks(meta.stride.max(1)).filter(|one| is_dtls(one)) {
+                let datagrams = all.chunks(meta.stride.max(1)).map(content);
+                for datagram in datagrams.filter(|one| is_dtls(one)) {
                     self.shared.flight().heard(now, datagram);
                     self.shared.changed.notify_one();
                 }
@@ -218,6 +254,26 @@ mod tests {
 
     fn far() -> SocketAddr {
         "127.0.0.1:9".parse().unwrap()
+    }
+
+    #[test]
+    fn what_a_relay_carries_is_seen() {
+        let hello = [22, 0xfe, 0xfd, 0, 0];
+        let channel = [&[0x40, 0, 0, 5][..], &hello, &[0; 3]].concat();
+        let attributes = [
+            &[0, 0x12, 0, 2, 1, 1, 0, 0, 0, 0x13, 0, 5][..],
+            &hello,
+            &[0; 3],
+        ]
+        .concat();
+        let header = [&[0, 0x17, 0, 20, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+        let indication = [header.clone(), attributes].concat();
+        for datagram in [&hello[..], &channel, &indication] {
+            assert_eq!(content(datagram), hello);
+        }
+        // Of what is cut off there is as much as there is.
+        assert_eq!(content(&channel[..6]), &hello[..2]);
+        assert_eq!(content(&header), header);
     }
 
     #[test]
@@ -280,11 +336,13 @@ mod tests {
         flight.heard(start, &hello(0));
         flight.sent(start, far(), &[22, 1]);
         let mut sent = 0;
-        for millis in 0..1_000 {
+        for millis in 0..20_000 {
             flight.heard(start + MS(millis), &hello(0));
             sent += flight.again(start + MS(millis)).len();
+            // The first ones soon, the others slowly.
+            assert!(millis >= 390 || sent <= TIMES as usize);
         }
-        assert_eq!(sent, TIMES as usize);
+        assert_eq!(sent, (TIMES + MORE) as usize);
     }
 
     #[test]

@@ -19,4 +19,4 @@ mod url;
 pub(super) use socket::TurnSocket;
 pub(crate) use stand_in::StandIns;
 pub(super) use stream::not_reached;
-pub(crate) use url::check;
+pub(crate) use url::{check, is_by_udp};

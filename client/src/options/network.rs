@@ -132,6 +132,7 @@ mod tests {
         let typed = NetworkFlags {
             interface: interfaces.iter().map(|&name| name.to_owned()).collect(),
             ports: None,
+            udp_port: None,
             ipv4,
             ipv6: false,
             ice_tcp: false,

@@ -7,6 +7,8 @@ use rtc_verdict::Expectation;
 
 use super::OptionError;
 
+const VMAF: &str = "video.vmaf";
+
 /// What the call is held to, and where that is told.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Verdict")]
@@ -20,9 +22,19 @@ pub(crate) struct VerdictFlags {
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
 
-    /// Write a report: a page with time lines and pictures (.html), all figures (.json), JUnit (.xml) or TAP (.tap); repeatable.
+    /// Write a report: a page with time lines and pictures (.html), all figures (.json), every value with its time (.record),
+    /// JUnit (.xml) or TAP (.tap); repeatable.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Vec<PathBuf>,
+
+    /// The ffmpeg that tells video.vmaf, where that is expected: one with libvmaf.
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "RTC_CLIENT_FFMPEG",
+        default_value = "ffmpeg"
+    )]
+    pub(crate) ffmpeg: PathBuf,
 }
 
 /// In which form something is told.
@@ -32,6 +44,8 @@ pub enum ReportForm {
     Html,
     /// All figures.
     Json,
+    /// Every value with its time.
+    Record,
     /// JUnit's XML.
     Junit,
     /// The Test Anything Protocol.
@@ -39,11 +53,12 @@ pub enum ReportForm {
 }
 
 impl ReportForm {
-    fn of(path: &std::path::Path) -> Option<Self> {
+    pub(crate) fn of(path: &std::path::Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         Some(match extension.as_str() {
             "html" | "htm" => Self::Html,
             "json" => Self::Json,
+            "record" => Self::Record,
             "xml" => Self::Junit,
             "tap" => Self::Tap,
             _ => return None,
@@ -60,6 +75,8 @@ pub struct VerdictOption {
     pub reports: Vec<(ReportForm, PathBuf)>,
     /// `--impair` as it was typed, for the reports.
     pub impairment: String,
+    /// `--ffmpeg`.
+    pub ffmpeg: PathBuf,
 }
 
 impl VerdictOption {
@@ -67,7 +84,7 @@ impl VerdictOption {
     ///
     /// # Errors
     /// When an expectation is none, or a file's name does not say what is to be in it.
-    pub(super) fn parse(typed: VerdictFlags, impairment: &[String]) -> Result<Self, OptionError> {
+    pub(crate) fn parse(typed: VerdictFlags, impairment: &[String]) -> Result<Self, OptionError> {
         let expectations = typed.expect.iter().map(|text| {
             let read = text.parse::<Expectation>();
             read.map_err(|error| OptionError::new("--expect", text, error.to_string()))
@@ -80,15 +97,23 @@ impl VerdictOption {
                 None => Err(OptionError::new(
                     "--report",
                     &path.display().to_string(),
-                    "the file's name ends in .html, .json, .xml (JUnit) or .tap",
+                    "the file's name ends in .html, .json, .record, .xml (JUnit) or .tap",
                 )),
             });
         let junit = typed.junit.map(|path| Ok((ReportForm::Junit, path)));
         Ok(Self {
             expectations: expectations.collect::<Result<_, _>>()?,
             impairment: impairment.join(" "),
+            ffmpeg: typed.ffmpeg,
             reports: junit.into_iter().chain(named).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Whether pictures have to be kept for their VMAF.
+    #[must_use]
+    pub fn needs_vmaf(&self) -> bool {
+        let mut all = self.expectations.iter();
+        all.any(|one| one.quantity.name == VMAF)
     }
 
     /// Whether anything of a verdict is asked for.
@@ -109,9 +134,10 @@ mod tests {
             VerdictFlags {
                 expect: vec!["connect<2s".into()],
                 junit: Some("a".into()),
-                report: ["b.html", "c.JSON", "d.xml", "e.tap"]
+                report: ["b.html", "c.JSON", "d.xml", "e.tap", "f.record"]
                     .map(PathBuf::from)
                     .to_vec(),
+                ..VerdictFlags::default()
             },
             &[],
         )
@@ -124,7 +150,8 @@ mod tests {
                 ReportForm::Html,
                 ReportForm::Json,
                 ReportForm::Junit,
-                ReportForm::Tap
+                ReportForm::Tap,
+                ReportForm::Record
             ]
         );
         assert!(read.is_asked() && !VerdictOption::default().is_asked());

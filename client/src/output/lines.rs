@@ -207,6 +207,22 @@ pub fn words(event: &Event) -> String {
             format!("your {what} is now: {}", clean(source))
         }
         Event::Chat { from, text, .. } => format!("<{}> {}", who(from), clean(text)),
+        Event::ChannelOpened {
+            peer,
+            channel,
+            label,
+            ..
+        } => format!(
+            "channel {channel} with {} is open: {}",
+            who(peer),
+            clean(label)
+        ),
+        Event::ChannelMessage { peer, channel, .. } => {
+            format!("a message of {} on channel {channel}", who(peer))
+        }
+        Event::ChannelClosed { peer, channel, .. } => {
+            format!("channel {channel} with {} is closed", who(peer))
+        }
         Event::Broadcast { data } => format!("the administrator says: {}", said(data)),
         Event::Stats { peer, report, .. } => {
             format!("{}: {}", who(peer), Quality::of(report, None).words())
@@ -386,6 +402,9 @@ Bob muted
 Bob holds the call
 your picture is now: Bob
 <Bob> Bob
+channel 1 with Bob is open: Bob
+a message of Bob on channel 1
+channel 1 with Bob is closed
 the administrator says: Bob
 Bob: 640x360 30 fps, rtt 12 ms, lost 3
 not done: \"Bob\": Bob

@@ -19,12 +19,9 @@ use super::event::{ConnectionState, PeerEvent, VideoFormat};
 use super::local::{LocalAudio, LocalVideo};
 use super::negotiation::Negotiation;
 use super::send::{AudioSending, VideoSending};
-use super::{Command, PeerError, receive, send, stats};
+use super::{CHAT_LABEL as CHAT, Command, PeerError, channel, receive, send, stats};
 use crate::media::send::wishes::OpusWishes;
 use rtc_protocol::{Description, Signal};
-
-/// The label of the data channel that carries chat.
-const CHAT: &str = "chat";
 
 /// News of the actor's own tasks; they wait.
 const NEWS: usize = 64;
@@ -35,6 +32,17 @@ const OUTBOX: usize = 256;
 /// Chat channels that one far side may open; more are not listened to.
 const CHAT_CHANNELS: usize = 4;
 
+/// Whoever asked for a channel waits for this.
+type OpenReply = tokio::sync::oneshot::Sender<Result<(), PeerError>>;
+
+/// Where the far side has no chat, the transport is taken to stand so long after the connection.
+const TRANSPORT: Duration = Duration::from_secs(1);
+/// More channels than these do not wait for that.
+const CHANNELS_AT_ONCE: usize = 64;
+
+/// Channels beside chat that a connection may have over its life; more are not listened to.
+const CHANNELS: usize = 1024;
+
 /// Remote tracks that one far side may send; more are not listened to.
 const TRACKS: usize = 32;
 
@@ -42,12 +50,13 @@ const TRACKS: usize = 32;
 const HURRY: Duration = Duration::from_secs(5);
 
 /// Key frames are large: a far side that asks more often gets them no faster.
-const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(200);
+const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What tasks of the actor have to say.
 pub(super) enum News {
     ChatOpen,
     Chat(String),
+    Channel(super::Channel),
     Track(super::RemoteTrack),
     KeyFrameWanted,
     Trouble(String),
@@ -90,6 +99,10 @@ pub(super) struct Actor {
     role: Option<&'static str>,
     chat: Vec<Arc<dyn DataChannel>>,
     chat_open: bool,
+    /// Channels that are opened once chat shows that the transport stands, or after [`TRANSPORT`].
+    to_open: Vec<(channel::ChannelInit, OpenReply)>,
+    open_at: tokio::time::Instant,
+    channels: usize,
     tracks: usize,
     prepared: bool,
     /// What the far side's description in force says, as it came, and ours, as it went.
@@ -141,6 +154,9 @@ impl Actor {
             role: None,
             chat: Vec::new(),
             chat_open: false,
+            to_open: Vec::new(),
+            open_at: tokio::time::Instant::now(),
+            channels: 0,
             tracks: 0,
             prepared: false,
             heard: String::new(),
@@ -180,12 +196,19 @@ impl Actor {
                 () = tokio::time::sleep_until(self.key_frame_after.into()), if self.key_frame_due => {
                     self.want_key_frame();
                 }
+                () = tokio::time::sleep_until(self.open_at), if !self.to_open.is_empty() => {
+                    for (init, reply) in std::mem::take(&mut self.to_open) {
+                        self.open_channel(init, reply).await;
+                    }
+                }
                 () = sleep_until(self.hurry_until), if self.hurry_until.is_some() => self.relax(),
                 Ok(()) = self.engine.bitrate.changed(), if room => self.tell_bitrates(),
                 Ok(()) = self.engine.shares.changed(), if room => self.tell_bitrates(),
                 Some(callback) = self.engine.callbacks.recv(), if room => self.callback(callback).await,
                 Some(news) = self.news.1.recv(), if room => self.news(news),
-                Some(text) = self.engine.troubles.recv(), if room => self.trouble(text),
+                Some(text) = self.engine.troubles.recv(), if room => {
+                    self.tell(PeerEvent::ServerTrouble(text));
+                }
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Err(error) = ended {
                         tracing::error!("a media task failed: {error}");
@@ -243,11 +266,29 @@ impl Actor {
             Command::Chat(text, reply) => {
                 let _ = reply.send(self.send_chat(&text).await);
             }
+            Command::OpenChannel(init, reply) => {
+                let connected = *self.engine.state.borrow() == ConnectionState::Connected;
+                // The engine forgets channels that are opened while the transport under them is being set up.
+                if connected && !self.chat_open && self.to_open.len() < CHANNELS_AT_ONCE {
+                    if self.to_open.is_empty() {
+                        self.open_at = tokio::time::Instant::now() + TRANSPORT;
+                    }
+                    self.to_open.push((init, reply));
+                } else {
+                    self.open_channel(init, reply).await;
+                }
+            }
             Command::Stats(reply) => {
                 let _ = reply.send(self.stats().await);
             }
             Command::Close => {}
         }
+    }
+
+    async fn open_channel(&mut self, init: channel::ChannelInit, reply: OpenReply) {
+        let opened = channel::open(&self.engine.connection, &init).await;
+        let opened = opened.map(|channel| self.add_channel(channel));
+        let _ = reply.send(opened.map_err(|error| PeerError::Channel(error.to_string())));
     }
 
     fn state_changed(&mut self) {
@@ -285,6 +326,10 @@ impl Actor {
     /// between is asked at its end.
     fn want_key_frame(&mut self) {
         self.engine.key_frames.mark_unchanged();
+        // A key frame that is made because the path carries less is to be as small as that.
+        if self.outbox.len() < OUTBOX && self.engine.shares.has_changed().unwrap_or_default() {
+            self.tell_bitrates();
+        }
         if self.video_sender.is_none() || self.outbox.len() >= OUTBOX {
             return;
         }
@@ -299,6 +344,9 @@ impl Actor {
     async fn callback(&mut self, callback: Callback) {
         match callback {
             Callback::Candidate(mut candidate) => {
+                if let Some(shared) = &self.engine.shared {
+                    candidate.candidate = shared.candidate(&candidate.candidate);
+                }
                 if let Some(hidden) = &self.config.hidden {
                     match hidden.candidate(&candidate.candidate) {
                         Some(seen) => candidate.candidate = seen,
@@ -311,6 +359,8 @@ impl Actor {
             Callback::Channel(channel) => {
                 if channel.label().await.is_ok_and(|label| label == CHAT) {
                     self.add_chat(channel);
+                } else {
+                    self.add_channel(channel);
                 }
             }
             Callback::Track(track) => {
@@ -333,11 +383,13 @@ impl Actor {
         match news {
             News::ChatOpen => {
                 self.relax();
+                self.open_at = tokio::time::Instant::now();
                 if !std::mem::replace(&mut self.chat_open, true) {
                     self.tell(PeerEvent::ChatOpen);
                 }
             }
             News::Chat(text) => self.tell(PeerEvent::Chat(text)),
+            News::Channel(channel) => self.tell(PeerEvent::Channel(channel)),
             News::Track(track) => self.tell(PeerEvent::Track(track)),
             News::KeyFrameWanted => self.want_key_frame(),
             News::Trouble(text) => self.trouble(text),
@@ -371,11 +423,21 @@ impl Actor {
         });
     }
 
+    pub(super) fn add_channel(&mut self, channel: Arc<dyn DataChannel>) {
+        if self.channels >= CHANNELS {
+            self.trouble(format!("there are more than {CHANNELS} data channels"));
+            return;
+        }
+        self.channels += 1;
+        channel::carry(channel, &mut self.tasks, self.news.0.clone());
+    }
+
     async fn send_chat(&self, text: &str) -> Result<(), PeerError> {
         let mut problem = PeerError::ChatNotOpen;
         if self.chat_open {
             for channel in &self.chat {
-                match channel.send_text(text).await {
+                // Chat waits for nobody: a channel that is full belongs to somebody who is gone.
+                match channel.try_send_text(text).await {
                     Ok(()) => return Ok(()),
                     Err(error) => problem = PeerError::Chat(error.to_string()),
                 }
@@ -394,6 +456,7 @@ impl Actor {
             &report,
             &self.engine.feedback.ledger(),
             &self.engine.stand_ins,
+            self.engine.shared.as_ref().map(|shared| shared.port()),
         )
     }
 }

@@ -2,11 +2,13 @@
 
 use rtc_fec::protect::When;
 
+use super::channel::ChannelInit;
 use crate::media::codec::AVAILABLE;
 use crate::media::frame::VideoCodec;
 use crate::net::Impairment;
 use crate::net::hidden::Hidden;
 use crate::net::interfaces::Choice;
+use crate::net::shared::SharedUdp;
 use crate::trust::Trust;
 
 /// A STUN or TURN server, as `RTCIceServer` of W3C webrtc-pc.
@@ -54,6 +56,8 @@ pub struct PeerConfig {
     pub sound: SoundOffer,
     /// Which addresses and ports of this machine are used.
     pub network: Choice,
+    /// The port that it shares with other connections, in place of one of its own.
+    pub udp_port: Option<SharedUdp>,
     /// Whether the others may also come by TCP to ports of ours (RFC 6544).
     pub ice_tcp: bool,
     /// Whether `.local` candidates of browsers are resolved (RFC 8828 hides addresses in them).
@@ -62,6 +66,8 @@ pub struct PeerConfig {
     pub hidden: Option<Hidden>,
     /// The most that pictures are ever encoded at, in bits a second: more is not looked for.
     pub bitrate: u32,
+    /// Channels that are opened with the connection, by the side that offers it.
+    pub channels: Vec<ChannelInit>,
     /// How bad the path is made, for trying out.
     pub impairment: Option<Impairment>,
 }
@@ -79,10 +85,12 @@ impl Default for PeerConfig {
             fec: When::default(),
             sound: SoundOffer::default(),
             network: Choice::default(),
+            udp_port: None,
             ice_tcp: false,
             mdns: true,
             hidden: None,
             bitrate: 1_500_000,
+            channels: Vec::new(),
             impairment: None,
         }
     }

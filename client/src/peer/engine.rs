@@ -16,7 +16,8 @@ use super::config::PeerConfig;
 use super::event::ConnectionState;
 use super::rtcp::Feedback;
 use super::setup;
-use crate::net::turn::StandIns;
+use crate::net::shared::{Member, SharedUdp};
+use crate::net::turn::{StandIns, is_by_udp};
 use crate::net::{EngineRuntime, Hurry};
 use rtc_protocol::Candidate;
 
@@ -49,6 +50,8 @@ pub(super) struct Engine {
     /// Names of hidden addresses are resolved.
     mdns: bool,
     pub(super) stand_ins: Arc<StandIns>,
+    /// What it has of a shared port.
+    pub(super) shared: Option<Arc<Member>>,
     /// What people should know of its sockets.
     pub(super) troubles: mpsc::Receiver<String>,
 }
@@ -66,11 +69,16 @@ impl Engine {
         let (ice_servers, stand_ins) = setup::ice_servers(config);
         let stand_ins = Arc::new(stand_ins);
         let (troubles_in, troubles) = mpsc::channel(TROUBLES);
+        let shared = config.udp_port.as_ref().map(SharedUdp::join).map(Arc::new);
+        let urls = || config.ice_servers.iter().flat_map(|server| &server.urls);
+        let turn_by_udp = urls().any(|url| is_by_udp(url));
         let ground = || {
             let runtime = EngineRuntime {
                 hurry: hurry.clone(),
                 impairment: config.impairment.clone(),
                 stand_ins: Arc::clone(&stand_ins),
+                shared: shared.clone(),
+                turn_by_udp,
                 troubles: troubles_in.clone(),
             };
             (runtime, ice_servers.clone())
@@ -100,6 +108,7 @@ impl Engine {
             hurry,
             mdns,
             stand_ins,
+            shared,
             troubles,
         })
     }

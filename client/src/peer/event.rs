@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::channel::Channel;
 use super::rtcp::Feedback;
 use crate::event::Kind;
 use crate::media::clock::Timestamp;
@@ -94,8 +95,12 @@ pub enum PeerEvent {
     ChatOpen,
     /// A line of chat.
     Chat(String),
+    /// A channel is open, ours or one of the far side.
+    Channel(Channel),
     /// Something went wrong that ends nothing.
     Trouble(String),
+    /// A server that all connections use is of no use to this one.
+    ServerTrouble(String),
 }
 
 /// A codec of received media.

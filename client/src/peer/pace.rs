@@ -18,21 +18,25 @@ use rtc::sansio::Protocol;
 use rtc::shared::TransportContext;
 use rtc::shared::error::Error;
 use rtc::shared::marshal::MarshalSize;
-use rtc_congestion::{Arrival, Controller, Leaves, Limits, Moment, Pacer, Priority, Shares};
+use rtc_congestion::{
+    Arrival, Controller, Leaves, Limits, Moment, Pacer, Pictures, Priority, Shares,
+};
 
 use super::fec;
 use super::rtcp::Feedback;
 
 mod again;
+mod dark;
 mod meter;
 mod padding;
 
 use again::Again;
+use dark::Dark;
 use meter::Meter;
 use padding::Padding;
 
 /// draft-holmer-rmcat-transport-wide-cc-extensions-01.
-const TRANSPORT_CC_URI: &str =
+pub(super) const TRANSPORT_CC_URI: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
 /// Headers of IPv4 and UDP, what SRTP adds (RFC 7714), and the number that is written on a packet as it leaves.
@@ -42,12 +46,20 @@ const OVERHEAD: usize = 28 + 16 + 8;
 const LEAST: f64 = 40_000.0;
 const FIRST: f64 = 300_000.0;
 
-/// Times the target: pictures leave faster than they are made, so that each is whole before the next.
-const PACING: f64 = 1.5;
-
 /// Seconds of what waits from which on no picture is encoded, and until which: what is not made cannot be late.
-const PAUSE: f64 = 0.35;
-const RESUME: f64 = 0.15;
+const PAUSE: f64 = 0.25;
+const RESUME: f64 = 0.2;
+
+/// Seconds of what waits, and how long nothing may leave, from which on no picture is encoded either.
+const PATIENCE: f64 = 0.03;
+const FULL: Duration = Duration::from_millis(70);
+
+/// A key frame at fewer bits a second than this shows nothing.
+const LEAST_IN_THE_DARK: u32 = 250_000;
+
+/// Of its share, what a picture gets so soon after the rate fell.
+const SMALL: f64 = 0.6;
+const SMALL_FOR: Duration = Duration::from_millis(200);
 
 /// How often time alone is looked at, and the encoders are told.
 const TICK: Duration = Duration::from_millis(50);
@@ -83,6 +95,15 @@ pub(super) struct Pace {
     meter: Meter,
     padding: Padding,
     again: Again,
+    dark: Dark,
+    /// The newest number of each stream of pictures.
+    newest: HashMap<u32, u16>,
+    /// When what waited was thrown away last.
+    anew: Option<Moment>,
+    /// A key frame is to be made.
+    wants_key: bool,
+    /// Nothing but sound may leave since then.
+    closed: Option<Moment>,
     /// So much waits that no picture is encoded.
     paused: bool,
     streams: HashMap<u32, Stream>,
@@ -112,10 +133,15 @@ impl Pace {
                 most,
             }),
             most,
-            pacer: Pacer::new(FIRST * PACING),
+            pacer: Pacer::new(FIRST),
             meter: Meter::default(),
             padding: Padding::default(),
             again: Again::default(),
+            dark: Dark::default(),
+            newest: HashMap::new(),
+            anew: None,
+            wants_key: false,
+            closed: None,
             paused: false,
             streams: HashMap::new(),
             numbers: HashMap::new(),
@@ -165,7 +191,10 @@ impl Pace {
                 .iter()
                 .any(|a| matches!(a, Attribute::Retransmission));
         let bytes = packet.marshal_size() + OVERHEAD;
+        let marker = packet.header.marker;
         if stream.video && !again {
+            self.newest
+                .insert(packet.header.ssrc, packet.header.sequence_number);
             // The stream of retransmissions is for what is in RED; repair packets take from the picture as those do.
             match fec::unpacked(packet, self.feedback.fec.sending()) {
                 Some(packet) => {
@@ -193,14 +222,25 @@ impl Pace {
         if self.pacer.push(now, priority, bytes, message).is_err() {
             tracing::debug!("a packet is dropped: too many wait to be sent");
         }
+        if priority == Priority::Picture && marker && self.dark.made(now) {
+            self.adjust(now);
+        }
         self.release(now);
     }
 
     /// Lets go what may leave now.
     fn release(&mut self, now: Moment) {
-        if self.deaf() {
+        let deaf = self.deaf();
+        if deaf {
             self.pacer.set_rate(now, f64::from(u32::MAX));
         }
+        let has_room = deaf || self.controller.has_room(now);
+        if has_room {
+            self.closed = None;
+        } else {
+            self.closed.get_or_insert(now);
+        }
+        self.pacer.close(!has_room);
         while let Some(leaves) = self.pacer.next(now) {
             match leaves {
                 Leaves::Packet {
@@ -282,16 +322,24 @@ impl Pace {
     fn adjust(&mut self, now: Moment) {
         let state = self.controller.state(now);
         if self.deaf() {
-            self.feedback
+            let modified = self
+                .feedback
                 .shares
                 .send_if_modified(|shares| shares.take().is_some());
+            if modified {
+                self.feedback.unpaced();
+            }
             return;
         }
         // Pictures of a file that are sent as they are may need more than our encoders.
         let used = self.meter.pictures(now) * 1.5;
         self.controller.set_most(used.max(self.most));
-        let pacing = state.target * PACING;
+        let pacing = self.controller.pacing(now);
         self.pacer.set_rate(now, pacing);
+        let pictures = self.controller.pictures(now);
+        if pictures == Pictures::Anew {
+            self.begin_anew();
+        }
         if self.padding.possible()
             && let Some(cluster) = self.controller.probe(now)
         {
@@ -301,12 +349,28 @@ impl Pace {
         let waiting = self.pacer.held() as f64 * 8.0 / pacing;
         let mut shares = rtc_congestion::share(self.meter.demands(now, state.target, waiting));
         self.paused = self.settled() && waiting > if self.paused { RESUME } else { PAUSE };
-        if self.paused {
+        let full = !state.draining
+            && waiting > PATIENCE
+            && self
+                .closed
+                .is_some_and(|since| now.saturating_sub(since) > FULL);
+        // The sooner the first picture is there after the rate fell: it has to wait behind a queue.
+        let lately = |at: Moment| now.saturating_sub(at) < SMALL_FOR;
+        if state.draining && self.anew.is_some_and(lately) {
+            shares.picture = (f64::from(shares.picture) * SMALL) as u32;
+        }
+        let allowed = shares.picture;
+        if self.paused || full || pictures == Pictures::Wait {
             shares.picture = 0;
         }
+        self.in_the_dark(now, state.dark, allowed, &mut shares);
         tracing::trace!(?state, ?shares, waiting, "the path");
-        self.feedback
-            .paced(state.target, shares.picture, self.meter.delays());
+        self.feedback.paced(
+            state.target,
+            state.inherent,
+            shares.picture,
+            self.meter.delays(),
+        );
         self.feedback.shares.send_if_modified(|told| {
             let differs = told.is_none_or(|told| differs(told, shares));
             if differs {
@@ -314,6 +378,43 @@ impl Pace {
             }
             differs
         });
+        // After the shares, so that it is of the size that they allow.
+        if std::mem::take(&mut self.wants_key) {
+            self.feedback.key_frames.send_modify(|asked| *asked += 1);
+        }
+    }
+}
+
+impl Pace {
+    /// Nothing of the pictures that were made so far is of use any more: neither what waits, nor what is asked for again.
+    fn begin_anew(&mut self) {
+        self.anew = Some(self.now);
+        self.wants_key = !self.newest.is_empty();
+        tracing::debug!(pictures = self.wants_key, "what waits is thrown away");
+        self.pacer.clear();
+        self.again = Again::default();
+        for (ssrc, newest) in &self.newest {
+            self.feedback.forget(*ssrc, *newest, self.epoch + self.now);
+        }
+    }
+
+    /// While nothing is heard, nothing that refers to what is lost is of use: now and then a key frame, so that the first that comes
+    /// through is shown.
+    fn in_the_dark(&mut self, now: Moment, dark: bool, allowed: u32, shares: &mut Shares) {
+        let dark = dark && !self.newest.is_empty();
+        if dark {
+            self.tick = self.tick.map(|tick| tick.min(now + TICK / 2));
+        }
+        match self.dark.look(now, dark) {
+            dark::Turn::Light => {}
+            dark::Turn::Wait => shares.picture = 0,
+            dark::Turn::Making => shares.picture = allowed.max(LEAST_IN_THE_DARK),
+            dark::Turn::Key { first } => {
+                tracing::debug!(first, "a key frame into the dark");
+                shares.picture = allowed.max(LEAST_IN_THE_DARK);
+                self.begin_anew();
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sends again what the far side misses (RFC 4588 where it was agreed on), in the engine's place, whose responder answers
 //! every question, however often and whatever the path bears.
 
+mod forgotten;
 mod history;
 
 use std::collections::{HashMap, VecDeque};
@@ -19,6 +20,7 @@ use rtc::shared::error::Error;
 use super::fec;
 use super::nack::is_repaired;
 use super::rtcp::Feedback;
+pub(super) use forgotten::Forgotten;
 use history::History;
 
 /// One stream of ours.
@@ -81,6 +83,9 @@ impl Resend {
             let following = (0..16_u16).filter(|bit| pair.lost_packets >> bit & 1 == 1);
             let asked = following.map(|bit| pair.packet_id.wrapping_add(bit + 1));
             for sequence in std::iter::once(pair.packet_id).chain(asked) {
+                if self.feedback.forgot(nack.media_ssrc, sequence, now) {
+                    continue;
+                }
                 let Some(original) = stream.history.again(now, sequence, round_trip) else {
                     continue;
                 };

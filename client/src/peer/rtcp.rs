@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use super::event;
 use super::fec::{self, Fec};
+use super::resend::Forgotten;
 use super::rtp_clock::{self, RtpClock};
 use crate::media::clock::Timestamp;
 
@@ -95,6 +96,8 @@ pub(super) struct Ledger {
 pub(super) struct Sending {
     /// Bits a second on the wire.
     pub(super) available: Option<f64>,
+    /// Share of packets that the path loses at any rate.
+    pub(super) inherent: Option<f64>,
     /// Bits a second of payload that an encoder of pictures may make.
     pub(super) picture: Option<u32>,
     /// How long packets waited to be sent, all in all, by SSRC.
@@ -262,6 +265,8 @@ pub(super) struct Feedback {
     pub(super) bitrate: watch::Sender<u32>,
     /// What our encoders may use of the path, where its feedback tells.
     pub(super) shares: watch::Sender<Option<Shares>>,
+    /// What of our streams is of no use any more.
+    forgotten: Arc<Mutex<Forgotten>>,
 }
 
 impl Default for Feedback {
@@ -272,6 +277,7 @@ impl Default for Feedback {
             key_frames: watch::Sender::new(0),
             bitrate: watch::Sender::new(0),
             shares: watch::Sender::new(None),
+            forgotten: Arc::default(),
         }
     }
 }
@@ -295,18 +301,54 @@ impl Feedback {
         ledger.round_trip.max(ledger.answer)
     }
 
+    /// Share of our packets that the path loses at any rate, where congestion control knows.
+    pub(super) fn inherent_loss(&self) -> Option<f64> {
+        self.lock().sending.inherent
+    }
+
     /// Something lost was sent again so long after it was asked for.
     pub(super) fn answered(&self, took: Duration) {
         let answer = &mut self.lock().answer;
         *answer = Some(answer.map_or(took, |before| (before * 7 + took) / 8));
     }
 
+    /// What a stream of ours sent up to this number is of no use any more.
+    pub(super) fn forget(&self, ssrc: u32, up_to: u16, now: Instant) {
+        let mut forgotten = self
+            .forgotten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        forgotten.forget(ssrc, up_to, now);
+    }
+
+    /// Whether a packet of ours is of no use any more.
+    pub(super) fn forgot(&self, ssrc: u32, number: u16, now: Instant) -> bool {
+        let forgotten = self
+            .forgotten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        forgotten.includes(ssrc, number, now)
+    }
+
     /// What congestion control makes of the path now.
-    pub(super) fn paced(&self, available: f64, picture: u32, delays: &HashMap<u32, Duration>) {
+    pub(super) fn paced(
+        &self,
+        available: f64,
+        inherent: f64,
+        picture: u32,
+        delays: &HashMap<u32, Duration>,
+    ) {
         let sending = &mut self.lock().sending;
+        sending.inherent = Some(inherent);
         sending.available = Some(available);
         sending.picture = Some(picture);
         sending.delays.extend(delays);
+    }
+
+    /// Nothing is known of the path: who receives tells nothing.
+    pub(super) fn unpaced(&self) {
+        let sending = &mut self.lock().sending;
+        (sending.inherent, sending.available, sending.picture) = (None, None, None);
     }
 
     /// A stream of ours tells the time by this clock.

@@ -12,18 +12,19 @@ use webrtc::error::Result;
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
     RTCConfigurationBuilder, RTCIceServer, RTCIceTransportPolicy, Registry, SettingEngineBuilder,
-    configure_twcc_receiver_only,
 };
 
 use rtc_fec::protect::When;
 
+use super::channel::SEND_BUFFER;
 use super::config::{PeerConfig, SoundOffer};
 use super::fec::{ReceiveFec, SendFec};
 use super::nack::AskForLost;
-use super::pace::Pace;
+use super::pace::{Pace, TRANSPORT_CC_URI};
 use super::resend::Resend;
 use super::rtcp::{Feedback, ReadRtcp};
 use super::rtx::UndoRtx;
+use super::tell::TellArrivals;
 use super::tone_names;
 use crate::media::frame::VideoCodec;
 use crate::net::EngineRuntime;
@@ -69,11 +70,10 @@ pub(super) async fn open(
     mdns: bool,
 ) -> Result<Arc<dyn PeerConnection>> {
     let mut media = MediaEngine::default();
-    // Adds its feedback to every codec registered so far; ours name theirs themselves,
-    // because RTX must not have any: retransmissions would be asked for again.
-    let registry = configure_twcc_receiver_only(Registry::new(), &mut media)?;
-    let registry = registry
+    // Codecs name their feedback themselves, because RTX must not have any: retransmissions would be asked for again.
+    let registry = Registry::new()
         .with(Slot::Custom(REPORT), ReceiverReportBuilder::new().build())
+        .with(Slot::TwccReceiver, TellArrivals::new())
         .with(Slot::SenderReport, SenderReportBuilder::new().build())
         .with(Slot::FecEncoder, SendFec::new(feedback.clone(), config.fec))
         .with(
@@ -92,6 +92,8 @@ pub(super) async fn open(
         }
     }
     for (uri, kind) in [
+        (TRANSPORT_CC_URI, RtpCodecKind::Video),
+        (TRANSPORT_CC_URI, RtpCodecKind::Audio),
         (MID_URI, RtpCodecKind::Audio),
         (MID_URI, RtpCodecKind::Video),
         (AUDIO_LEVEL_URI, RtpCodecKind::Audio),
@@ -142,6 +144,7 @@ pub(super) async fn open(
         .with_setting_engine(settings)
         .with_interceptor_registry(registry)
         .with_handler(handler)
+        .with_data_channel_send_buffer_limit(SEND_BUFFER)
         .with_udp_addrs(vec![config.network.udp()])
         .with_tcp_addrs(
             config

@@ -10,12 +10,18 @@ use super::rtcp::{Ledger, Requests, Sending};
 use crate::net::turn::StandIns;
 
 /// Every dictionary by its id.
-pub(super) fn report(report: &RTCStatsReport, ledger: &Ledger, servers: &StandIns) -> Value {
+pub(super) fn report(
+    report: &RTCStatsReport,
+    ledger: &Ledger,
+    servers: &StandIns,
+    shared: Option<u16>,
+) -> Value {
     let entries = report
         .iter()
         .filter_map(|entry| {
             let mut value = dictionary(entry).ok()?;
             put_server(&mut value, servers);
+            put_port(&mut value, shared);
             let id = value.get("id")?.as_str()?.to_owned();
             Some((id, value))
         })
@@ -93,6 +99,21 @@ fn put_server(candidate: &mut Value, servers: &StandIns) {
     if let Some((url, transport)) = servers.original(url) {
         candidate["url"] = json!(url);
         candidate["relayProtocol"] = json!(transport.name());
+    }
+}
+
+/// Puts in the port that connections share, where one does: the engine knows the one that it bound itself.
+fn put_port(candidate: &mut Value, shared: Option<u16>) {
+    let Some(port) = shared.filter(|_| candidate["type"] == "local-candidate") else {
+        return;
+    };
+    if candidate["protocol"] != "udp" {
+        return;
+    }
+    match candidate["candidateType"].as_str() {
+        Some("host") => candidate["port"] = json!(port),
+        Some("srflx" | "prflx") => candidate["relatedPort"] = json!(port),
+        _ => {}
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one task that owns a call: what it has, its loop, its end.
 
+mod channels;
 mod control;
 mod links;
 mod phone;
@@ -9,7 +10,7 @@ mod server;
 mod source;
 mod tones;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,11 +28,12 @@ use super::reports::{self, Reports};
 use super::sending;
 use super::signals;
 use super::sinks::Sinks;
-use super::verdict::Measured;
+use super::verdict::{KeptPictures, Measured};
 use super::{Action, StartError};
 use crate::control::Command;
 use crate::event::{Event, Kind, PeerRef, Summary};
 use crate::exit::Ending;
+use crate::measure::vmaf::Vmaf;
 use crate::media::send::SourceEvent;
 use crate::media::send::audio::AudioSend;
 use crate::media::send::video::VideoSend;
@@ -39,6 +41,8 @@ use crate::net::Impairment;
 use crate::net::change::Networks;
 use crate::net::hidden::Hidden;
 use crate::net::impair::Spec;
+use crate::net::interfaces;
+use crate::net::shared::SharedUdp;
 use crate::options::{CallOptions, Purpose};
 use crate::output::PictureBoard;
 use crate::peer::{IceServer, Peer};
@@ -69,6 +73,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// Six are a mesh's reasonable end: each peer sends its picture five times.
 const LINKS: usize = 16;
 
+/// Different troubles with servers that are told of in one call.
+const TOLD: usize = 32;
+
 pub(super) struct Call {
     options: CallOptions,
     board: PictureBoard,
@@ -82,6 +89,9 @@ pub(super) struct Call {
     impairment: Option<Impairment>,
     networks: Networks,
     hidden: Option<Hidden>,
+    udp_port: Option<SharedUdp>,
+    /// Troubles with servers that were told of.
+    told: BTreeSet<String>,
     room: String,
     /// What a browser opens to join us.
     page: String,
@@ -112,6 +122,7 @@ pub(super) struct Call {
     taken: Option<CallId>,
     stats: JoinSet<(String, Value)>,
     closing: JoinSet<()>,
+    channels: channels::Channels,
     /// What a verdict is made of, where one was asked for.
     pub(super) measured: Measured,
     /// And where it goes.
@@ -146,11 +157,16 @@ impl Call {
             true => Some(Hidden::start().map_err(StartError::Hide)?),
             false => None,
         };
+        let udp_port = options.udp_port.map(SharedUdp::new);
+        if let (Some(shared), Ok(present)) = (&udp_port, interfaces::present()) {
+            shared.open(&options.network.of(&present))?;
+        }
         let measured = if options.verdict.is_asked() || options.control {
-            Measured::begin()
+            Measured::begin(kept_pictures(&options).await?)
         } else {
             Measured::default()
         };
+        measured.sends(&options.audio);
         let (server_sender, server_news) = mpsc::channel(QUEUE);
         let connect = signals::options(&options).map_err(SignalingError::from)?;
         let page = connect.target.page_url();
@@ -172,6 +188,8 @@ impl Call {
                 .map(|spec| Impairment::new(&spec, std::time::Instant::now())),
             networks: Networks::default(),
             hidden,
+            udp_port,
+            told: BTreeSet::new(),
             options,
             board,
             events,
@@ -199,6 +217,7 @@ impl Call {
             taken: None,
             stats: JoinSet::new(),
             closing: JoinSet::new(),
+            channels: channels::Channels::default(),
             measured,
             reports: Reports::default(),
         })
@@ -237,6 +256,7 @@ impl Call {
                 Some(report) = self.stats.join_next() => self.report(report.ok()),
                 Some(Ok(switched)) = self.switching.join_next() => self.switched(switched).await,
                 Some(_) = self.closing.join_next() => {}
+                Some(number) = Self::closed_channel(&mut self.channels) => self.channel_closed(number),
                 _ = every.tick() => self.each_second().await,
             }
             if let Some(how) = self.abandoned() {
@@ -499,20 +519,12 @@ impl Call {
         for far in self.far.values().filter(|far| far.until.is_none()) {
             far.media.still();
         }
-        let (record, pictures) = std::mem::take(&mut self.measured).end().unwrap_or_default();
-        let outcomes = rtc_verdict::judge::judge(&record, &self.options.verdict.expectations);
-        let call = (ending == Ending::Done, outcome.clone());
-        let (ending, outcome) = held_to(ending, outcome, &outcomes);
-        let mut summary = Summary {
-            exit_code: ending.code(),
-            outcome: outcome.clone(),
-            expectations: reports::summaries(&outcomes),
-            seconds: self
-                .joined_at
-                .map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64()),
-            peers: self.far.values().map(Far::summary).collect(),
-            recording: self.options.record.as_ref().map(ToString::to_string),
-        };
+        let measured = std::mem::take(&mut self.measured);
+        measured.over();
+        let seconds = self
+            .joined_at
+            .map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64());
+        let peers = self.far.values().map(Far::summary).collect();
         tracing::debug!(seconds = started.elapsed().as_secs_f64(), "hanging up");
         let _ = timeout(GOODBYE, self.signaling.leave()).await;
         // Sources first: nothing is sent into a connection that closes.
@@ -531,6 +543,22 @@ impl Call {
         for notice in finished.unwrap_or_default() {
             let _ = self.events.try_send(Event::Notice { text: notice });
         }
+        // Nobody waits for this: the others see us gone already.
+        if let Err(text) = measured.judge_pictures().await {
+            let _ = self.events.try_send(Event::Notice { text });
+        }
+        let (record, pictures) = measured.end().unwrap_or_default();
+        let outcomes = rtc_verdict::judge::judge(&record, &self.options.verdict.expectations);
+        let call = (ending == Ending::Done, outcome.clone());
+        let (ending, outcome) = held_to(ending, outcome, &outcomes);
+        let mut summary = Summary {
+            exit_code: ending.code(),
+            outcome: outcome.clone(),
+            expectations: reports::summaries(&outcomes),
+            seconds,
+            peers,
+            recording: self.options.record.as_ref().map(ToString::to_string),
+        };
         let (options, reports) = (self.options, self.reports);
         let written = tokio::task::spawn_blocking(move || {
             let mut report = reports::report(&options, &record, &outcomes, call);
@@ -551,6 +579,15 @@ impl Call {
         let _ = self.events.try_send(Event::Summary(summary.clone()));
         summary
     }
+}
+
+/// Where pictures are kept for what is told of them at the end.
+async fn kept_pictures(options: &CallOptions) -> Result<Option<KeptPictures>, StartError> {
+    if !options.verdict.needs_vmaf() {
+        return Ok(None);
+    }
+    let vmaf = Vmaf::find(&options.verdict.ffmpeg).await?;
+    Ok(Some(KeptPictures::begin(vmaf)?))
 }
 
 /// A call that came to a good end is no good one if it was not as expected.

@@ -114,11 +114,13 @@ impl FarMedia {
         })
     }
 
-    /// Nothing of it comes any more: if its picture stands still by now, that is told.
+    /// Nothing of it comes any more: if its picture stands still by now, or its tone is missing, that is told.
     pub(super) fn still(&self) {
-        if let Some(since) = lock(&self.seen).moves.standing(Timestamp::now()) {
-            self.measured.still(&self.who, since);
-        }
+        let meters = lock(&self.seen);
+        let picture = meters.moves.standing(Timestamp::now());
+        let tone = meters.audio.standing();
+        drop(meters);
+        self.measured.still(&self.who, picture, tone);
     }
 
     pub(super) fn seen(&self) -> Seen {
@@ -205,7 +207,7 @@ impl SoundSink for Sounds {
             });
         }
         let heard = sound.at + latency;
-        let told = meters.audio.hear(heard, sound);
+        let told = meters.audio.hear(heard, sound, self.measured.own_tone());
         for late in told.late.iter().chain(&told.roughly) {
             let late = i64::try_from(late.as_micros()).unwrap_or(0);
             if let Some(apart) = meters.lips.hear(late) {

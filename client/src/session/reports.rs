@@ -9,7 +9,7 @@ use rtc_verdict::{Outcome, Record};
 use tempfile::NamedTempFile;
 
 use crate::event::ExpectationSummary;
-use crate::options::verdict::{ReportForm, VerdictOption};
+use crate::options::verdict::ReportForm;
 use crate::options::{CallOptions, Purpose};
 
 /// Why a report cannot be written.
@@ -31,14 +31,14 @@ impl ReportError {
 
 /// Files that wait for what goes into them. Dropped, they leave nothing behind.
 #[derive(Debug, Default)]
-pub(super) struct Reports(Vec<(ReportForm, PathBuf, NamedTempFile)>);
+pub(crate) struct Reports(Vec<(ReportForm, PathBuf, NamedTempFile)>);
 
 impl Reports {
     /// Makes the files beside where they will be. Blocks.
     ///
     /// # Errors
     /// When there can be none.
-    pub(super) fn open(asked: &VerdictOption) -> Result<Self, ReportError> {
+    pub(crate) fn open(asked: &[(ReportForm, PathBuf)]) -> Result<Self, ReportError> {
         let open = |(form, path): &(ReportForm, PathBuf)| {
             if path.is_dir() {
                 return Err(ReportError::new(path, "it is a folder; name a file in it"));
@@ -50,28 +50,37 @@ impl Reports {
             let file = file.map_err(|error| ReportError::new(path, error))?;
             Ok((*form, path.clone(), file))
         };
-        asked
-            .reports
-            .iter()
-            .map(open)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        asked.iter().map(open).collect::<Result<_, _>>().map(Self)
     }
 
     /// Fills the files. Blocks.
     ///
     /// # Errors
     /// The first thing that went wrong; the other files are written none the less.
-    pub(super) fn write(self, report: &Report<'_>) -> Result<(), ReportError> {
-        let mut first = Ok(());
-        for (form, path, mut file) in self.0 {
+    pub(crate) fn write(self, report: &Report<'_>) -> Result<(), ReportError> {
+        self.write_by(|form| {
             let text = match form {
                 ReportForm::Html => Ok(report.html()),
                 ReportForm::Tap => Ok(report.tap()),
                 ReportForm::Json => report.json(),
+                ReportForm::Record => report.values(),
                 ReportForm::Junit => report.junit(),
             };
-            let written = text
+            text.map_err(|error| error.to_string())
+        })
+    }
+
+    /// Fills the files with what there is of each form. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(crate) fn write_by(
+        self,
+        text_of: impl Fn(ReportForm) -> Result<String, String>,
+    ) -> Result<(), ReportError> {
+        let mut first = Ok(());
+        for (form, path, mut file) in self.0 {
+            let written = text_of(form)
                 .map_err(|error| ReportError::new(&path, error))
                 .and_then(|text| {
                     file.write_all(text.as_bytes())
@@ -130,7 +139,7 @@ pub(super) fn report<'a>(
 }
 
 /// What came of each expectation, for the last event.
-pub(super) fn summaries(outcomes: &[Outcome]) -> Vec<ExpectationSummary> {
+pub(crate) fn summaries(outcomes: &[Outcome]) -> Vec<ExpectationSummary> {
     let summary = |outcome: &Outcome| ExpectationSummary {
         expected: outcome.expectation.text.clone(),
         held: outcome.held,
@@ -149,12 +158,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn asked(path: &Path) -> VerdictOption {
-        VerdictOption {
-            expectations: Vec::new(),
-            reports: vec![(ReportForm::Tap, path.to_owned())],
-            impairment: String::new(),
-        }
+    fn asked(path: &Path) -> Vec<(ReportForm, PathBuf)> {
+        vec![(ReportForm::Tap, path.to_owned())]
     }
 
     fn empty(record: &Record) -> Report<'_> {

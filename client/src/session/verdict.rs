@@ -1,23 +1,27 @@
 //! What is measured for a verdict, where one was asked for: gathered from the threads that see and hear.
 
-mod figures;
+mod pictures;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rtc_verdict::Record;
+use rtc_verdict::figures::Totals;
 use rtc_verdict::record::PeerRecord;
 use rtc_verdict::report::SamplePicture;
 use serde_json::Value;
 
 use crate::event::{Kind, PeerRef};
 use crate::measure::audio::Listened;
+use crate::measure::marks::Mark;
 use crate::measure::video::Look;
 use crate::media::clock::Timestamp;
 use crate::media::convert::to_rgb;
 use crate::media::frame::{Picture, SAMPLE_RATE, Sound};
-use figures::Totals;
+use crate::options::AudioFrom;
+pub(super) use pictures::KeptPictures;
 
 /// The record of a call, shared by who measures; nothing where nobody asked for a verdict. Cheap to clone.
 #[derive(Clone, Default)]
@@ -25,13 +29,19 @@ pub(super) struct Measured(Option<Arc<Shared>>);
 
 struct Shared {
     began: Timestamp,
+    /// The tone that we send, in Hz; 0 where it is none.
+    own_tone: AtomicU32,
     kept: Mutex<Kept>,
+    /// For what is judged at the end, where that was asked for.
+    pictures: Mutex<Option<KeptPictures>>,
 }
 
 #[derive(Default)]
 struct Kept {
     record: Record,
     peers: HashMap<String, Beside>,
+    /// When it was over: what comes later is no part of it.
+    over: Option<Duration>,
 }
 
 /// What is known of a peer beside its record.
@@ -53,12 +63,31 @@ struct Pictures {
 }
 
 impl Measured {
-    /// Begins now.
-    pub(super) fn begin() -> Self {
+    /// Begins now; with `pictures`, keeps some for the end.
+    pub(super) fn begin(pictures: Option<KeptPictures>) -> Self {
         Self(Some(Arc::new(Shared {
+            pictures: Mutex::new(pictures),
             began: Timestamp::now(),
+            own_tone: AtomicU32::new(0),
             kept: Mutex::default(),
         })))
+    }
+
+    /// From now on this is what we send.
+    pub(super) fn sends(&self, audio: &AudioFrom) {
+        let hz = match audio {
+            AudioFrom::Tone(hz) => *hz,
+            _ => 0,
+        };
+        if let Some(shared) = &self.0 {
+            shared.own_tone.store(hz, Ordering::Relaxed);
+        }
+    }
+
+    /// The tone that we send, whose echo is looked for.
+    pub(super) fn own_tone(&self) -> Option<u32> {
+        let shared = self.0.as_ref()?;
+        Some(shared.own_tone.load(Ordering::Relaxed)).filter(|hz| *hz > 0)
     }
 
     fn with(
@@ -70,7 +99,10 @@ impl Measured {
         let Some(shared) = &self.0 else { return };
         let at = at.since(shared.began);
         let mut kept = lock(&shared.kept);
-        let Kept { record, peers } = &mut *kept;
+        if kept.over.is_some() {
+            return;
+        }
+        let Kept { record, peers, .. } = &mut *kept;
         let beside = peers.entry(who.id.clone()).or_default();
         add(record.peer(&who.id, &who.name, at), beside, at);
     }
@@ -167,14 +199,68 @@ impl Measured {
             }
             beside.pictures.shown(at, picture);
         });
+        self.keep(now, who, picture, look);
+    }
+
+    fn keep(&self, now: Timestamp, who: &PeerRef, picture: &Arc<Picture>, look: &Look) {
+        let Some(shared) = &self.0 else { return };
+        let mark = look.number.zip(look.taken).filter(|_| look.is_new);
+        let mut kept = shared
+            .pictures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let (Some((number, at)), Some(kept)) = (mark, &mut *kept) {
+            kept.show(
+                &who.id,
+                now.since(shared.began),
+                Mark { number, at },
+                picture,
+            );
+        }
+    }
+
+    /// Judges the pictures that were kept, which takes a while; the record has it then.
+    ///
+    /// # Errors
+    /// When they could not be kept, or not judged.
+    pub(super) async fn judge_pictures(&self) -> Result<(), String> {
+        let Some(shared) = &self.0 else { return Ok(()) };
+        let pictures = shared
+            .pictures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(pictures) = pictures else {
+            return Ok(());
+        };
+        let scores = pictures.scores().await?;
+        let mut kept = lock(&shared.kept);
+        for (peer, scores) in scores {
+            for (at, score) in scores {
+                kept.record.peer(&peer, "", at).add("video.vmaf", at, score);
+            }
+        }
+        Ok(())
     }
 
     /// Sound was heard whose first sample came at `at`.
     pub(super) fn sound(&self, at: Timestamp, who: &PeerRef, sound: &Sound, told: &Listened) {
         self.with(at, who, |peer, beside, at| {
             let samples = sound.samples.len() / usize::from(sound.channels.max(1));
-            peer.add("audio.seconds", at, samples as f64 / f64::from(SAMPLE_RATE));
+            let seconds = samples as f64 / f64::from(SAMPLE_RATE);
+            peer.add("audio.seconds", at, seconds);
+            if told.tone {
+                peer.add("audio.tone", at, seconds);
+            }
             add_if(peer, "audio.gaps", at, told.gaps as f64);
+            add_if(peer, "audio.clicks", at, told.clicks as f64);
+            for silence in &told.silences {
+                peer.add(
+                    "audio.silence",
+                    at.saturating_sub(*silence),
+                    millis(*silence),
+                );
+            }
             for late in &told.late {
                 peer.add("audio.latency", at, millis(*late));
                 beside.audio_latency = Some(millis(*late));
@@ -183,6 +269,9 @@ impl Measured {
                 peer.add("audio.frequency", at, second.hz);
                 peer.add("audio.purity", at, second.purity);
                 peer.add("audio.level", at, second.level_dbfs);
+                if let Some(echo) = second.echo_db {
+                    peer.add("audio.echo", at, echo);
+                }
             }
         });
     }
@@ -199,10 +288,14 @@ impl Measured {
         });
     }
 
-    /// The picture of a peer stands still at the end of the call.
-    pub(super) fn still(&self, who: &PeerRef, since: Duration) {
+    /// The picture of a peer stands still at the end of the call, or its tone is missing.
+    pub(super) fn still(&self, who: &PeerRef, picture: Option<Duration>, tone: Option<Duration>) {
         self.now(who, |peer, _, at| {
-            peer.add("video.freeze", at.saturating_sub(since), millis(since));
+            for (name, since) in [("video.freeze", picture), ("audio.silence", tone)] {
+                if let Some(since) = since {
+                    peer.add(name, at.saturating_sub(since), millis(since));
+                }
+            }
         });
     }
 
@@ -217,17 +310,31 @@ impl Measured {
             return Record::default();
         };
         let mut record = lock(&shared.kept).record.clone();
+        record.begin_at(Duration::from_micros(shared.began.as_micros()));
         record.end(Timestamp::now().since(shared.began));
         record
     }
 
-    /// The call is over: its record, and some of its pictures.
+    /// The call is over now.
+    pub(super) fn over(&self) {
+        if let Some(shared) = &self.0 {
+            let now = Timestamp::now().since(shared.began);
+            lock(&shared.kept).over.get_or_insert(now);
+        }
+    }
+
+    /// The record of a call that is over, and some of its pictures.
     pub(super) fn end(self) -> Option<(Record, Vec<SamplePicture>)> {
         let shared = self.0?;
-        let at = Timestamp::now().since(shared.began);
         let mut kept = lock(&shared.kept);
-        let Kept { mut record, peers } = std::mem::take(&mut *kept);
+        let Kept {
+            mut record,
+            peers,
+            over,
+        } = std::mem::take(&mut *kept);
         drop(kept);
+        let at = over.unwrap_or_else(|| Timestamp::now().since(shared.began));
+        record.begin_at(Duration::from_micros(shared.began.as_micros()));
         record.end(at);
         let mut pictures = Vec::new();
         for (id, mut beside) in peers {

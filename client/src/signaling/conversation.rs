@@ -514,9 +514,12 @@ impl Conversation {
         let sent_here = self.was_inside && self.server != self.home;
         match self.phase {
             Phase::Greeting { .. } | Phase::Joining { .. } => match code {
-                ErrorCode::GoingAway | ErrorCode::Busy | ErrorCode::RateLimited => Err(
-                    Ending::Broken(format!("the server does not take us now: {message}")),
-                ),
+                ErrorCode::GoingAway
+                | ErrorCode::Busy
+                | ErrorCode::RateLimited
+                | ErrorCode::TryLater => Err(Ending::Broken(format!(
+                    "the server does not take us now: {message}"
+                ))),
                 // An earlier link's join was heard after all; its answer comes with what we missed.
                 ErrorCode::AlreadyJoined => Ok(()),
                 // We did not choose this server: our call stands, and those who sent us here may take us back.

@@ -5,6 +5,7 @@
 //! two, and [`report`] tells it to machines and to people. Nothing here knows a clock, a socket or a file.
 
 pub mod expectation;
+pub mod figures;
 pub mod judge;
 pub mod mos;
 pub mod quantity;

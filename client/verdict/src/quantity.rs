@@ -156,14 +156,42 @@ pub const CATALOGUE: &[Quantity] = &[
         Unit::Score,
         "structural similarity of luma to the known picture, 0 to 1",
     ),
+    samples(
+        "video.vmaf",
+        Unit::Score,
+        "VMAF of each picture against the known one, 0 to 100, by ffmpeg",
+    ),
     samples("video.width", Unit::Pixels, "columns of the pictures shown"),
     samples("video.height", Unit::Pixels, "rows of the pictures shown"),
     samples("video.bitrate", Unit::Bitrate, "of the pictures received"),
     tally(
         "audio.gaps",
-        "audio.seconds",
+        "audio.tone",
         "stretches of at least 5 ms without the tone, once it has begun",
     ),
+    Quantity {
+        zero_with: Some("audio.tone"),
+        ..new(
+            "audio.silence",
+            Unit::Time,
+            Kind::Samples,
+            Statistic::Max,
+            "each of those stretches, how long it was",
+        )
+    },
+    tally(
+        "audio.clicks",
+        "audio.tone",
+        "places where the tone breaks off and goes on at once, once it has begun",
+    ),
+    Quantity {
+        zero_with: None,
+        ..tally(
+            "audio.tone",
+            "audio.tone",
+            "seconds of sound since a tone has begun",
+        )
+    },
     Quantity {
         zero_with: None,
         ..tally(
@@ -188,6 +216,11 @@ pub const CATALOGUE: &[Quantity] = &[
         "of the sound's power that is at the tone, over each second",
     ),
     samples("audio.level", Unit::Level, "of the sound, over each second"),
+    samples(
+        "audio.echo",
+        Unit::Decibel,
+        "of our own tone in the sound, beside what we send, over each second",
+    ),
     samples(
         "audio.concealed",
         Unit::Share,

@@ -1,7 +1,13 @@
 //! What was measured in a call, by peer and time.
 
+mod form;
+mod part;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+
+pub(crate) use form::write;
+pub use form::{FormError, Told};
 
 /// Values that are kept of one quantity of one peer: nine hours of thirty a second. The oldest make room, and that is counted.
 const VALUES: usize = 1 << 20;
@@ -164,6 +170,7 @@ impl PeerRecord {
 pub struct Record {
     peers: BTreeMap<String, PeerRecord>,
     end: Duration,
+    began: Duration,
 }
 
 impl Record {
@@ -180,6 +187,17 @@ impl Record {
             name.clone_into(&mut peer.name);
         }
         peer
+    }
+
+    /// When it began, since the Unix epoch: what times of several records are compared by.
+    pub fn begin_at(&mut self, began: Duration) {
+        self.began = began;
+    }
+
+    /// When it began, since the Unix epoch; zero where nobody said.
+    #[must_use]
+    pub const fn began(&self) -> Duration {
+        self.began
     }
 
     /// The call is over.

@@ -1,7 +1,7 @@
 //! What came of a call, for machines and for people.
 
 mod chart;
-mod html;
+pub mod html;
 mod json;
 mod junit;
 mod tap;
@@ -11,7 +11,8 @@ use std::time::Duration;
 use crate::judge::Outcome;
 use crate::record::Record;
 
-pub use json::VERSION;
+pub use chart::Mark;
+pub use json::{Peer as PeerForm, VERSION, peer as peer_form};
 
 /// A picture that was received, to be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,20 @@ impl Report<'_> {
     /// When it has no JSON form.
     pub fn json(&self) -> Result<String, ReportError> {
         json::write(self)
+    }
+
+    /// All of it with every single value and its time, which `record::Told` reads.
+    ///
+    /// # Errors
+    /// When it has no JSON form.
+    pub fn values(&self) -> Result<String, ReportError> {
+        let (held, words) = (self.call_held, &self.call_words);
+        Ok(crate::record::write(
+            held,
+            words,
+            self.record,
+            &self.pictures,
+        )?)
     }
 
     /// One page with time lines and pictures that needs nothing but itself.

@@ -93,6 +93,7 @@ pub fn pages(data: &[u8]) {
             _ => Page::SocketIo(None),
         });
         let greeting = Greeting {
+            returns: false,
             id: None,
             token,
             last_seq: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use rtc_congestion::{Arrival, Controller, Leaves, Limits, Moment, Pacer, Priority};
+use rtc_congestion::{Arrival, Controller, Leaves, Limits, Moment, Pacer, Pictures, Priority};
 
 mod tcp;
 pub use tcp::Tcp;
@@ -15,8 +15,10 @@ pub use tcp::Tcp;
 /// IPv4, UDP, RTP and what authenticates it.
 const OVERHEAD: usize = 64;
 const STEP: Duration = Duration::from_millis(1);
-const FEEDBACK_EVERY: Duration = Duration::from_millis(100);
-const PACING: f64 = 1.5;
+/// A key frame, in pictures of the same rate.
+const KEY: f64 = 3.75;
+/// While nothing is heard a key frame is made so often, and nothing else.
+const KEYS_IN_THE_DARK: Duration = Duration::from_millis(100);
 
 /// The path from all senders to all receivers.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub struct Path {
     pub delay: Duration,
     pub jitter: Duration,
     pub loss: f64,
+    /// How often the receiver tells what arrived.
+    pub feedback: Duration,
     /// Nothing passes, either way, in these times.
     pub cuts: Vec<(Duration, Duration)>,
 }
@@ -41,6 +45,7 @@ impl Path {
             delay: Duration::from_millis(25),
             jitter: Duration::ZERO,
             loss: 0.0,
+            feedback: Duration::from_millis(50),
             cuts: Vec::new(),
         }
     }
@@ -100,10 +105,30 @@ pub struct Seen {
     pub held: Duration,
 }
 
+/// A packet of a picture.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    bytes: usize,
+    picture: u64,
+}
+
+/// What is missing of a picture.
+#[derive(Debug)]
+struct Made {
+    pieces: usize,
+    key: bool,
+}
+
 /// A sender of ours.
 pub struct Flow {
     controller: Controller,
-    pacer: Pacer<usize>,
+    pacer: Pacer<Piece>,
+    made: BTreeMap<u64, Made>,
+    wants_key: bool,
+    next_key: Moment,
+    /// The last that was shown, and when each was.
+    last_shown: Option<u64>,
+    pub shown: Vec<Moment>,
     begins: Moment,
     /// Of the target, what the encoder makes of it.
     appetite: f64,
@@ -112,7 +137,7 @@ pub struct Flow {
     next_feedback: Moment,
     /// Arrived and not told yet, by number unwrapped.
     arrived: BTreeMap<u64, Moment>,
-    on_the_way: VecDeque<(Moment, u64, usize, Moment)>,
+    on_the_way: VecDeque<(Moment, u64, Piece, Moment)>,
     told_to: u64,
     number: u64,
     feedback: VecDeque<(Moment, Vec<Arrival>)>,
@@ -128,7 +153,12 @@ impl Flow {
                 first,
                 most,
             }),
-            pacer: Pacer::new(first * PACING),
+            pacer: Pacer::new(first * 1.5),
+            made: BTreeMap::new(),
+            wants_key: true,
+            next_key: Moment::ZERO,
+            last_shown: None,
+            shown: Vec::new(),
             begins: Moment::ZERO,
             appetite: 1.0,
             next_picture: Moment::ZERO,
@@ -173,8 +203,23 @@ impl Flow {
         seen.target = state.target;
         seen.by_loss = state.by_loss.unwrap_or_default();
         seen.inherent = state.inherent;
-        self.pacer.set_rate(now, state.target * PACING);
-        if now >= self.next_picture {
+        self.pacer.set_rate(now, self.controller.pacing(now));
+        let fate = self.controller.pictures(now);
+        if fate == Pictures::Anew {
+            self.pacer.clear();
+            self.wants_key = true;
+        }
+        self.pacer
+            .close(fate == Pictures::Wait || !self.controller.has_room(now));
+        if state.dark && now >= self.next_key {
+            self.pacer.clear();
+            self.wants_key = true;
+        }
+        if now >= self.next_picture
+            && fate != Pictures::Wait
+            && (!state.dark || now >= self.next_key)
+        {
+            self.next_key = now + KEYS_IN_THE_DARK;
             self.picture(now, state.target, link);
         }
         if self.pictures > 0
@@ -183,15 +228,19 @@ impl Flow {
             self.pacer.probe(now, cluster);
         }
         while let Some(leaves) = self.pacer.next(now) {
-            let (bytes, probe, waited) = match leaves {
+            let (piece, probe, waited) = match leaves {
                 Leaves::Packet {
-                    bytes,
+                    packet,
                     probe,
                     waited,
                     ..
-                } => (bytes, probe, waited),
-                Leaves::Padding { bytes, probe } => (bytes, Some(probe), Duration::ZERO),
+                } => (packet, probe, waited),
+                Leaves::Padding { bytes, probe } => {
+                    let picture = u64::MAX;
+                    (Piece { bytes, picture }, Some(probe), Duration::ZERO)
+                }
             };
+            let bytes = piece.bytes;
             self.controller.leaves(now, bytes, probe);
             let number = self.number;
             self.number += 1;
@@ -199,7 +248,7 @@ impl Flow {
             seen.sent += bytes;
             seen.held = seen.held.max(waited);
             if let Some(at) = link.pass(now, bytes) {
-                self.on_the_way.push_back((at, number, bytes, now));
+                self.on_the_way.push_back((at, number, piece, now));
             }
         }
         self.receive(now, link);
@@ -208,34 +257,43 @@ impl Flow {
     fn picture(&mut self, now: Moment, target: f64, link: &mut Link) {
         let every = Duration::from_micros(33_333);
         self.next_picture = self.next_picture.max(now) + every;
-        // The first picture is a large one, and no picture is as large as it should be.
-        let size = if self.pictures == 0 {
-            4.0
+        // No picture is as large as it should be.
+        let key = std::mem::take(&mut self.wants_key);
+        let size = if key {
+            KEY
         } else {
             link.chance.random_range(0.7..1.3)
         };
         self.pictures += 1;
         let share = 1.0 - OVERHEAD as f64 / 1_264.0;
         let mut bytes = (target * share * self.appetite * size / 30.0 / 8.0) as usize;
+        let picture = self.pictures;
+        let mut pieces = 0;
         while bytes > 0 {
             let payload = bytes.min(1_200);
             bytes -= payload;
-            let whole = payload + OVERHEAD;
-            let _ = self.pacer.push(now, Priority::Picture, whole, whole);
+            pieces += 1;
+            let piece = Piece {
+                bytes: payload + OVERHEAD,
+                picture,
+            };
+            let _ = self.pacer.push(now, Priority::Picture, piece.bytes, piece);
         }
+        self.made.insert(picture, Made { pieces, key });
     }
 
     fn receive(&mut self, now: Moment, link: &Link) {
-        while let Some((at, number, bytes, left)) = self.on_the_way.pop_front_if(|p| p.0 <= now) {
+        while let Some((at, number, piece, left)) = self.on_the_way.pop_front_if(|p| p.0 <= now) {
             self.arrived.insert(number, at);
             let seen = self.seen(now);
-            seen.arrived += bytes;
+            seen.arrived += piece.bytes;
             seen.slowest = seen.slowest.max(at - left);
+            self.piece(at, piece.picture);
         }
         if now < self.next_feedback || self.arrived.is_empty() {
             return;
         }
-        self.next_feedback = now + FEEDBACK_EVERY;
+        self.next_feedback = now + link.path.feedback;
         let arrived = std::mem::take(&mut self.arrived);
         let last = arrived.keys().next_back().copied().unwrap_or_default();
         let arrivals = (self.told_to..=last)
@@ -248,6 +306,30 @@ impl Flow {
         if let Some(at) = link.back(now) {
             self.feedback.push_back((at, arrivals));
         }
+    }
+
+    /// A picture is shown when it is whole, and the one before it was shown or it needs none.
+    fn piece(&mut self, at: Moment, picture: u64) {
+        let Some(made) = self.made.get_mut(&picture) else {
+            return;
+        };
+        made.pieces -= 1;
+        if made.pieces > 0 {
+            return;
+        }
+        let follows = self.last_shown.map(|last| last + 1) == Some(picture);
+        if made.key || follows {
+            self.last_shown = Some(picture);
+            self.shown.push(at);
+        }
+    }
+
+    /// The longest that a picture stood still between two moments, and where nothing came that is repaired by asking again.
+    pub fn frozen(&self, from: f64, to: f64) -> Duration {
+        let within = |at: &&Moment| (from..to).contains(&at.as_secs_f64());
+        let shown: Vec<_> = self.shown.iter().filter(within).collect();
+        let gaps = shown.windows(2).map(|pair| *pair[1] - *pair[0]);
+        gaps.max().unwrap_or(Duration::MAX)
     }
 
     /// Bits a second that arrived between two moments, headers and all.

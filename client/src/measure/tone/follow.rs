@@ -34,6 +34,8 @@ pub(super) struct Follower {
     waiting: Vec<f64>,
     missing: usize,
     gaps: u64,
+    /// Gaps that ended, and were not fetched yet.
+    lengths: Vec<Duration>,
     second: Second,
     rough: Vec<Duration>,
 }
@@ -60,6 +62,7 @@ impl Follower {
             waiting: Vec::new(),
             missing: 0,
             gaps: 0,
+            lengths: Vec::new(),
             second: Second::default(),
             rough: Vec::new(),
         }
@@ -72,6 +75,16 @@ impl Follower {
     /// The delays of seconds that had gaps or were stretched, to a few milliseconds; each is given once.
     pub(super) fn rough(&mut self) -> Vec<Duration> {
         std::mem::take(&mut self.rough)
+    }
+
+    /// The lengths of gaps that ended; each is given once.
+    pub(super) fn lengths(&mut self) -> Vec<Duration> {
+        std::mem::take(&mut self.lengths)
+    }
+
+    /// How long the gap is that has not ended.
+    pub(super) fn standing(&self) -> Option<Duration> {
+        (self.missing >= self.enough()).then(|| self.length())
     }
 
     pub(super) fn push(&mut self, now: Timestamp, samples: &[f64]) -> Vec<Duration> {
@@ -113,17 +126,30 @@ impl Follower {
     }
 
     fn judge(&mut self, amplitude: f64) {
+        let enough = self.enough();
         if amplitude >= PRESENT * self.usual {
+            if self.missing >= enough {
+                self.lengths.push(self.length());
+            }
             self.missing = 0;
             self.usual += (amplitude - self.usual) / 256.0;
             return;
         }
         self.missing += 1;
-        // So many windows a gap of that length holds wholly, wherever it lies.
-        let enough = (GAP.saturating_sub(self.basis.len()) / self.hop).max(1);
         if self.missing == enough {
             self.gaps += 1;
         }
+    }
+
+    /// So many windows a gap of that length holds wholly, wherever it lies.
+    fn enough(&self) -> usize {
+        (GAP.saturating_sub(self.basis.len()) / self.hop).max(1)
+    }
+
+    /// Of the gap that stands: a window that misses the tone lies mostly in it.
+    fn length(&self) -> Duration {
+        let samples = self.missing * self.hop + self.basis.len() / 2;
+        Duration::from_secs_f64(samples as f64 / RATE)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Pitch, purity and level of each second of sound by itself, so that a fault of a moment is not lost in the whole.
 
 use super::spectrum::Spectrum;
+use crate::media::capture::tone::LEVEL_DBFS;
 use crate::media::convert::with_channels;
 use crate::media::frame::{SAMPLE_RATE, Sound};
 
@@ -13,6 +14,8 @@ pub struct SecondOfSound {
     pub purity: f64,
     /// Root mean square in dB of full scale.
     pub level_dbfs: f64,
+    /// How loud our own tone is in it beside what we send, in dB; only where we send one.
+    pub echo_db: Option<f64>,
 }
 
 /// Cuts sound into seconds. Pure.
@@ -23,8 +26,8 @@ pub struct Seconds {
 }
 
 impl Seconds {
-    /// Takes in sound; gives the seconds that became full.
-    pub fn push(&mut self, sound: &Sound) -> Vec<SecondOfSound> {
+    /// Takes in sound; gives the seconds that became full. `own` is the tone that we send, in Hz.
+    pub fn push(&mut self, sound: &Sound, own: Option<u32>) -> Vec<SecondOfSound> {
         const SECOND: usize = SAMPLE_RATE as usize;
         let mono = with_channels(sound, 1);
         let mut rest: &[i16] = &mono;
@@ -36,6 +39,7 @@ impl Seconds {
                 hz: self.spectrum.peak().hz,
                 purity: self.spectrum.peak().purity,
                 level_dbfs: self.spectrum.level_dbfs(),
+                echo_db: own.map(|hz| self.spectrum.level_near(f64::from(hz)) - LEVEL_DBFS),
             });
             self.spectrum.restart();
             self.samples = 0;
@@ -69,7 +73,7 @@ mod tests {
             if block >= 100 {
                 sound.samples.fill(0);
             }
-            told.extend(seconds.push(&sound));
+            told.extend(seconds.push(&sound, None));
         }
         assert_eq!(told.len(), 3);
         assert!((told[0].hz - 440.0).abs() < 1.0, "{told:?}");
@@ -88,6 +92,38 @@ mod tests {
             channels: 2,
             at: Timestamp::default(),
         };
-        assert_eq!(Seconds::default().push(&sound).len(), 2);
+        assert_eq!(Seconds::default().push(&sound, None).len(), 2);
+    }
+
+    #[test]
+    fn our_own_tone_is_found_beneath_the_other_sides_at_its_true_level() {
+        for quieter in [10.0_f64, 30.0, 50.0] {
+            let mut seconds = Seconds::default();
+            let mut told = Vec::new();
+            for block in 0..150_u64 {
+                let at = Timestamp::from_micros(1_790_000_000_000_000 + block * 20_000);
+                let mut sound = render(660, at);
+                let factor = 10.0_f64.powf(-quieter / 20.0);
+                for (theirs, ours) in sound.samples.iter_mut().zip(render(440, at).samples) {
+                    *theirs += (f64::from(ours) * factor).round() as i16;
+                }
+                told.extend(seconds.push(&sound, Some(440)));
+            }
+            for second in told {
+                let echo = second.echo_db.unwrap();
+                assert!((echo + quieter).abs() < 0.5, "{quieter}: {echo}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_an_echo_hardly_anything_is_found() {
+        let mut seconds = Seconds::default();
+        for block in 0..100_u64 {
+            let at = Timestamp::from_micros(1_790_000_000_000_000 + block * 20_000);
+            for second in seconds.push(&render(660, at), Some(440)) {
+                assert!(second.echo_db.unwrap() < -70.0, "{second:?}");
+            }
+        }
     }
 }

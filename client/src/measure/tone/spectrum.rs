@@ -6,6 +6,7 @@ use std::sync::Arc;
 use realfft::{RealFftPlanner, RealToComplex};
 
 use super::{FLOOR_DBFS, SILENCE_DBFS};
+use crate::media::capture::tone::BEATS;
 use crate::media::frame::SAMPLE_RATE;
 
 /// Samples in a window: 170 ms, bins of 5.9 Hz.
@@ -122,6 +123,23 @@ impl Spectrum {
             return Peak::default();
         }
         peak(&self.powers)
+    }
+
+    /// What is heard near one frequency, in dB of full scale: of our tone with its beats, of others' nothing.
+    pub(super) fn level_near(&self, hz: f64) -> f64 {
+        let width = f64::from(SAMPLE_RATE) / SIZE as f64;
+        let middle = (hz / width).round() as usize;
+        // The beats are 25 Hz to both sides, and Hann's main lobe two bins more.
+        let reach = (f64::from(BEATS[1]) / width).ceil() as usize + 2;
+        let last = self.powers.len() - 1;
+        let near = middle.saturating_sub(reach).max(2).min(last)..(middle + reach + 1).min(last);
+        let total: f64 = self.powers[2..].iter().sum();
+        if near.is_empty() || total <= 0.0 {
+            return FLOOR_DBFS;
+        }
+        let share = self.powers[near].iter().sum::<f64>() / total;
+        let mean = self.mean_squares / self.windows.max(1) as f64;
+        (10.0 * (mean * share).log10()).max(FLOOR_DBFS)
     }
 
     pub(super) fn level_dbfs(&self) -> f64 {

@@ -114,6 +114,23 @@ fn gaps_are_counted_one_by_one_and_silence_before_the_tone_is_none() {
 }
 
 #[test]
+fn the_length_of_a_gap_is_told_when_it_ends_and_while_it_stands() {
+    for length in [480, 4_800, 48_000] {
+        let mut samples = sine(440.0, 0.25, 144_000);
+        samples[40_000..40_000 + length].fill(0.0);
+        let mut meter = meter(&samples);
+        let told = meter.lengths();
+        let [told] = told[..] else { panic!("{told:?}") };
+        let off = told.as_secs_f64() - length as f64 / 48_000.0;
+        assert!(off.abs() < 0.003, "{told:?} for {length} samples");
+        assert_eq!((meter.lengths().len(), meter.standing()), (0, None));
+        meter.push(Timestamp::default(), &sound(&vec![0.0; 24_000]));
+        let standing = meter.standing().unwrap().as_secs_f64();
+        assert!((standing - 0.5).abs() < 0.01, "{standing}");
+    }
+}
+
+#[test]
 fn noise_is_no_tone() {
     let mut random = StdRng::seed_from_u64(5);
     let noise: Vec<f64> = (0..96_000)

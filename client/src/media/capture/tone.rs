@@ -15,6 +15,9 @@ const BLOCK_TIME: Duration = Duration::from_millis(20);
 /// Peak of the unmodulated tone: 12 dB below full scale.
 const PEAK: f64 = 8_192.0;
 
+/// The level that it has, root mean square in dB of full scale: a sine's, 12 dB below full scale, and 0.06 dB for its beats.
+pub(crate) const LEVEL_DBFS: f64 = -14.99;
+
 /// How deep each of the two slow beats cuts, as a share of the tone's amplitude. Its
 /// two side tones take 0.7 % of the power, so the tone stays pure to the ear.
 pub(crate) const BEAT_DEPTH: f64 = 0.12;

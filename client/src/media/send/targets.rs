@@ -23,6 +23,13 @@ struct Target {
     last: Timestamp,
 }
 
+impl Target {
+    /// Its path takes nothing just now.
+    const fn waits(&self) -> bool {
+        matches!(self.bitrate, Some(0))
+    }
+}
+
 /// The peers that are connected and take pictures.
 #[derive(Default)]
 pub struct Targets {
@@ -78,6 +85,10 @@ impl Targets {
         let mut demands: HashMap<VideoFormat, Demand> = HashMap::new();
         for target in self.by_peer.values().filter(|t| !t.follows_source) {
             let demand = demands.entry(target.format).or_default();
+            // Who takes nothing just now holds up nobody else.
+            if target.waits() && self.is_shared(target.format) {
+                continue;
+            }
             demand.key |= target.wants_key;
             demand.limit = match (demand.limit, target.bitrate) {
                 (Some(a), Some(b)) => Some(a.min(b)),
@@ -85,6 +96,12 @@ impl Targets {
             };
         }
         demands
+    }
+
+    /// Whether somebody takes pictures of this format now.
+    fn is_shared(&self, format: VideoFormat) -> bool {
+        let mut all = self.by_peer.values();
+        all.any(|target| target.format == format && !target.follows_source && !target.waits())
     }
 
     /// How old the newest picture must be to be encoded again as a key frame, where one is
@@ -109,6 +126,11 @@ impl Targets {
     pub fn send_encoded(&mut self, format: VideoFormat, picture: &EncodedPicture) {
         for target in self.by_peer.values_mut() {
             let fits = target.format == format && !target.follows_source;
+            if fits && target.waits() {
+                // It begins anew when its path takes something again.
+                target.wants_key = true;
+                continue;
+            }
             // The last picture may be encoded again as a key frame: equal times are fine.
             if fits && picture.at >= target.last && (picture.key || !target.wants_key) {
                 target.wants_key &= !picture.key;
@@ -210,6 +232,29 @@ mod tests {
         targets.send_encoded(VP8, &picture(VideoCodec::Vp8, 3, false));
         assert_eq!(*sent.0.lock().unwrap(), [(2, true), (3, false)]);
         assert!(!targets.encoders()[&VP8].key);
+    }
+
+    #[test]
+    fn a_peer_whose_path_takes_nothing_holds_up_nobody_else() {
+        let (mut targets, sent) = one();
+        let other = Arc::new(Sent::default());
+        targets.add("b", VP8, other.clone());
+        targets.send_encoded(VP8, &picture(VideoCodec::Vp8, 1, true));
+        targets.limit("a", 0);
+        targets.limit("b", 700_000);
+        let demand = targets.encoders()[&VP8];
+        assert_eq!((demand.limit, demand.key), (Some(700_000), false));
+        targets.send_encoded(VP8, &picture(VideoCodec::Vp8, 2, false));
+        assert!(!targets.encoders()[&VP8].key);
+        targets.limit("a", 300_000);
+        let demand = targets.encoders()[&VP8];
+        assert_eq!((demand.limit, demand.key), (Some(300_000), true));
+        assert_eq!(*sent.0.lock().unwrap(), [(1, true)]);
+        assert_eq!(*other.0.lock().unwrap(), [(1, true), (2, false)]);
+        // Alone it is all there is.
+        targets.limit("a", 0);
+        targets.remove("b");
+        assert_eq!(targets.encoders()[&VP8].limit, Some(0));
     }
 
     #[test]

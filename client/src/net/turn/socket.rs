@@ -1,26 +1,23 @@
 //! A socket of the engine that sends what is for a TURN server by TCP or TLS over a stream.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use futures_util::task::AtomicWaker;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
 use super::stand_in::StandIns;
 use super::stream::{self, Road};
+use crate::net::arrived::Arrived;
 
 /// Datagrams that wait for a stream; what is more is dropped, as by any full interface: what a stream holds back comes
 /// late, and late is worse than lost.
 const WAITING: usize = 128;
-
-/// Datagrams that have arrived and that nobody has read; more are dropped, as the system does.
-const ARRIVED: usize = 1_024;
 
 /// See the module. Its streams end with it.
 #[derive(Debug)]
@@ -38,42 +35,6 @@ pub(in crate::net) struct TurnSocket {
 struct Stream {
     outgoing: mpsc::Sender<Vec<u8>>,
     _carrier: AbortOnDropHandle<()>,
-}
-
-/// What came by streams.
-#[derive(Debug, Default)]
-pub(super) struct Arrived {
-    datagrams: Mutex<VecDeque<(SocketAddr, Vec<u8>)>>,
-    reader: AtomicWaker,
-}
-
-impl Arrived {
-    pub(super) fn push(&self, from: SocketAddr, datagram: &[u8]) {
-        let mut datagrams = lock(&self.datagrams);
-        if datagrams.len() < ARRIVED {
-            datagrams.push_back((from, datagram.to_vec()));
-        }
-        drop(datagrams);
-        self.reader.wake();
-    }
-
-    fn read(&self, bufs: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> usize {
-        let mut datagrams = lock(&self.datagrams);
-        let mut filled = 0;
-        for (buffer, meta) in bufs.iter_mut().zip(metas) {
-            let Some((from, datagram)) = datagrams.pop_front() else {
-                break;
-            };
-            let length = datagram.len().min(buffer.len());
-            buffer[..length].copy_from_slice(&datagram[..length]);
-            *meta = RecvMeta::default();
-            meta.addr = from;
-            meta.len = length;
-            meta.stride = length.max(1);
-            filled += 1;
-        }
-        filled
-    }
 }
 
 impl TurnSocket {
@@ -145,7 +106,7 @@ impl AsyncUdpSocket for TurnSocket {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        self.arrived.reader.register(cx.waker());
+        self.arrived.register(cx);
         let streams_first = self.streams_first.load(Ordering::Relaxed);
         if streams_first {
             let count = self.arrived.read(bufs, meta);

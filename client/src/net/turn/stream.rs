@@ -14,8 +14,8 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::framing::{Incoming, put};
-use super::socket::Arrived;
 use super::url::{Server, Transport};
+use crate::net::arrived::Arrived;
 use crate::trust::{Distrust, Trust};
 
 /// A server that has not answered for so long is not there; the engine waits no longer for its allocation.

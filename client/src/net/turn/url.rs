@@ -95,6 +95,11 @@ impl fmt::Display for Server {
     }
 }
 
+/// Whether this is a TURN server that is reached by UDP.
+pub(crate) fn is_by_udp(url: &str) -> bool {
+    Server::parse(url).is_some_and(|server| server.transport == Transport::Udp)
+}
+
 /// Why this URL of a TURN server cannot be used, if it cannot.
 pub(crate) fn check(url: &str) -> Result<(), &'static str> {
     if !url.starts_with("turn") || Server::parse(url).is_some() {

@@ -191,6 +191,9 @@ impl ScreenModel {
             Event::ServerStarted { .. }
             | Event::Notice { .. }
             | Event::Broadcast { .. }
+            | Event::ChannelOpened { .. }
+            | Event::ChannelMessage { .. }
+            | Event::ChannelClosed { .. }
             | Event::Undecryptable { .. }
             | Event::SourceChanged { .. }
             | Event::Doctor(_)

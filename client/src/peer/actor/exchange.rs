@@ -13,8 +13,8 @@ use super::super::engine::Engine;
 use super::super::event::{PeerEvent, RemoteCodec};
 use super::super::negotiation::Step;
 use super::super::send::{AudioSending, Tones, VideoSending};
-use super::super::{PeerError, directions, receive, sdp, setup, tone_names};
-use super::{Actor, CHAT};
+use super::super::{CHAT_LABEL, PeerError, channel, directions, receive, sdp, setup, tone_names};
+use super::Actor;
 use crate::event::Kind;
 use crate::media::frame::{SAMPLE_RATE, VideoCodec};
 use crate::media::send::wishes::OpusWishes;
@@ -132,7 +132,12 @@ impl Actor {
     }
 
     /// Our description as the far side may see it.
-    fn shown(&self, text: String) -> String {
+    fn shown(&self, mut text: String) -> String {
+        if let Some(shared) = &self.engine.shared {
+            let fragments = sdp::username_fragments(&text);
+            shared.claim(fragments.iter().map(String::as_str));
+            text = shared.description(&text);
+        }
         match &self.config.hidden {
             Some(hidden) => hidden.description(&text),
             None => text,
@@ -258,9 +263,13 @@ impl Actor {
         let channel = self
             .engine
             .connection
-            .create_data_channel(CHAT, None)
+            .create_data_channel(CHAT_LABEL, None)
             .await?;
         self.add_chat(channel);
+        for init in self.config.channels.clone() {
+            let channel = channel::open(&self.engine.connection, &init).await?;
+            self.add_channel(channel);
+        }
         Ok(())
     }
 

@@ -26,6 +26,9 @@ use crate::peer::rtcp::Feedback;
 /// Packets lost in a row, in the mean, that make a path one of bursts.
 const BURST: f64 = 1.7;
 
+/// What is known of the path's own losses may be too little by this.
+const DOUBTED: f64 = 1.3;
+
 /// Of each message about lost packets this much counts.
 const SMOOTHING: f64 = 0.1;
 
@@ -86,8 +89,11 @@ impl SendFec {
         for block in blocks {
             if let Some(stream) = self.streams.get_mut(&block.ssrc) {
                 let round_trip = self.feedback.round_trip();
+                // What a full queue drops, repair packets would only make more.
+                let most = self.feedback.inherent_loss();
+                let most = most.map_or(1.0, |inherent| inherent * DOUBTED);
                 let loss = f64::from(block.fraction_lost) / 256.0;
-                stream.protection.reported(loss, round_trip);
+                stream.protection.reported(loss.min(most), round_trip);
             }
         }
     }

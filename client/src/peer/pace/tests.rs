@@ -176,19 +176,15 @@ fn a_far_side_that_never_reports_holds_nothing_back_for_long() {
     assert_eq!(*told.shares.borrow(), None);
 }
 
-#[test]
-fn feedback_is_heard_and_the_encoder_told() {
-    let (mut pace, told) = bound(true);
-    let mut now = Instant::now();
-    let first = told.shares.borrow().unwrap().picture;
-    assert!((150_000..300_000).contains(&first), "{first}");
+/// Two packets of a picture each 50 ms, of whose arrival is told; gives the time after.
+fn goes_well(pace: &mut Pace, mut now: Instant, rounds: u32) -> Instant {
     let mut reported = 0;
-    for round in 0..40 {
+    for round in 0..rounds {
         for _ in 0..2 {
             pace.handle_write(packet(now, PICTURE, 1_000)).unwrap();
         }
-        let sent = left(&mut pace);
-        let later = passes(&mut pace, now, Duration::from_millis(50));
+        let sent = left(pace);
+        let later = passes(pace, now, Duration::from_millis(50));
         now += Duration::from_millis(50);
         let count = u16::try_from(sent.len() + later.len()).unwrap();
         if count == 0 {
@@ -205,7 +201,49 @@ fn feedback_is_heard_and_the_encoder_told() {
         pace.handle_read(message).unwrap();
         assert!(pace.poll_read().is_some(), "passed on");
     }
+    now
+}
+
+#[test]
+fn feedback_is_heard_and_the_encoder_told() {
+    let (mut pace, told) = bound(true);
+    let first = told.shares.borrow().unwrap().picture;
+    assert!((150_000..300_000).contains(&first), "{first}");
+    goes_well(&mut pace, Instant::now(), 40);
     assert!(told.shares.borrow().is_some());
     assert!(told.ledger().sending.available.unwrap() > 300_000.0);
     assert!(!told.ledger().sending.delays.is_empty());
+    assert_eq!(*told.key_frames.borrow(), 0, "there was no need");
+}
+
+#[test]
+fn while_nothing_is_heard_key_frames_are_wanted_now_and_then_and_nothing_older_is_sent_again() {
+    let (mut pace, told) = bound(true);
+    let mut now = goes_well(&mut pace, Instant::now(), 40);
+    let wanted = |told: &Feedback| *told.key_frames.borrow();
+    for _ in 0..6 {
+        pace.handle_write(packet(now, PICTURE, 1_000)).unwrap();
+        passes(&mut pace, now, Duration::from_millis(50));
+        now += Duration::from_millis(50);
+    }
+    assert_eq!(wanted(&told), 0, "feedback may be late");
+    assert!(!told.forgot(PICTURE, 0, now));
+    let (mut open, mut shut) = (false, false);
+    for _ in 0..20 {
+        let allowed = told.shares.borrow().unwrap().picture > 0;
+        open |= allowed && wanted(&told) > 0;
+        shut |= !allowed;
+        if allowed {
+            let mut last = packet(now, PICTURE, 1_000);
+            if let Packet::Rtp(packet) = &mut last.message.packet {
+                packet.header.marker = true;
+            }
+            pace.handle_write(last).unwrap();
+        }
+        passes(&mut pace, now, Duration::from_millis(50));
+        now += Duration::from_millis(50);
+    }
+    assert!((4..=10).contains(&wanted(&told)), "{}", wanted(&told));
+    assert!(open && shut, "one picture at a time");
+    assert!(told.forgot(PICTURE, 0, now));
 }

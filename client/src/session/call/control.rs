@@ -51,6 +51,14 @@ impl Call {
                     Ok(Value::Null)
                 }
             }
+            Command::OpenChannel { peer, init } => self.open_channel(init, peer.as_deref()).await,
+            Command::Send {
+                channel,
+                text,
+                data,
+            } => self.send_on_channel(channel, text, data.as_deref()).await,
+            Command::Channels => Ok(self.list_channels().await),
+            Command::CloseChannel { channel } => self.close_channel(channel),
             Command::Dial { keys } => match crate::media::tones::dialled(&keys) {
                 Ok(_) => {
                     self.dial(&keys);

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::super::link::{Link, News};
 use super::super::sinks::recordable;
-use super::{Call, LINKS, LOST_AFTER, RESTART_AFTER};
+use super::{Call, LINKS, LOST_AFTER, RESTART_AFTER, TOLD};
 use crate::event::{Event, Kind};
 use crate::media::receive::audio::AudioReceive;
 use crate::media::receive::video::VideoReceive;
@@ -27,6 +27,7 @@ impl Call {
             relay_only: self.options.relay_only,
             network: self.options.network.clone(),
             ice_tcp: self.options.ice_tcp,
+            udp_port: self.udp_port.clone(),
             hidden: self.hidden.clone(),
             video_codecs: recordable(&self.options),
             polite,
@@ -39,6 +40,12 @@ impl Call {
             },
             fec: self.options.fec,
             bitrate: self.options.bitrate,
+            channels: self
+                .options
+                .data
+                .iter()
+                .map(|data| data.channel.clone())
+                .collect(),
             impairment: self.impairment.clone(),
             ..PeerConfig::default()
         };
@@ -149,9 +156,16 @@ impl Call {
                     });
                 }
             }
+            PeerEvent::Channel(channel) => self.channel(&id, channel).await,
             PeerEvent::Trouble(text) => {
                 let name = self.name(&id);
                 self.notice(format!("{name}: {text}"));
+            }
+            // Each connection meets it, and it is the same one.
+            PeerEvent::ServerTrouble(text) => {
+                if self.told.len() < TOLD && self.told.insert(text.clone()) {
+                    self.notice(text);
+                }
             }
         }
     }
@@ -278,13 +292,18 @@ impl Call {
         let away = self.networks.is_away();
         let mut restart = Vec::new();
         let mut lost = Vec::new();
+        let patience = self
+            .options
+            .data
+            .as_ref()
+            .map_or(LOST_AFTER, |data| data.patience);
         for (id, far) in &mut self.far {
             let Some(link) = &far.link else { continue };
             let Some(since) = link.unwell_since else {
                 continue;
             };
             let unwell = now.saturating_duration_since(since);
-            if unwell >= LOST_AFTER {
+            if unwell >= patience {
                 lost.push(id.clone());
             } else if far.present
                 && !far.by_http

@@ -138,6 +138,7 @@ impl Call {
                 }
                 (From::Audio(from), Opened::Audio(source)) => {
                     options.audio = from;
+                    self.measured.sends(&options.audio);
                     let reference = self.sinks.reference();
                     let audio = sending::audio(options, board, news, source, reference);
                     let audio = audio.map_err(|e| e.to_string())?;

@@ -362,6 +362,7 @@ fn refusals_to_let_us_in_are_told_apart() {
         })
     ));
     assert!(matches!(refuse("going-away"), Ending::Broken(_)));
+    assert!(matches!(refuse("try-later"), Ending::Broken(_)));
 }
 
 #[test]

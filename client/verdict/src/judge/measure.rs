@@ -62,9 +62,15 @@ pub(super) fn measure(peer: &PeerRecord, expectation: &Expectation, window: Wind
 /// That nothing of a kind happened is known only where it could have.
 fn none_is_zero(peer: &PeerRecord, expectation: &Expectation, window: Window) -> Option<f64> {
     let name = expectation.quantity.zero_with?;
-    let with = peer.get(name)?;
-    let once = quantity::find(name).is_some_and(|of| of.kind == Kind::Once);
-    let could = once || with.within(window.from, window.to).next().is_some();
+    let could = match quantity::find(name)?.kind {
+        // What happens once may have happened before this part of the call.
+        Kind::Once => peer.connected_at().is_some(),
+        _ => peer
+            .get(name)?
+            .within(window.from, window.to)
+            .next()
+            .is_some(),
+    };
     (could && window.from < window.to).then_some(0.0)
 }
 

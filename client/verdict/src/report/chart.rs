@@ -29,6 +29,19 @@ pub(super) struct Chart<'a> {
     pub(super) shades: &'a [(f64, f64)],
     /// Things that happened, and when.
     pub(super) notes: &'a [(f64, String)],
+    /// What was done, and when, with what it is marked by.
+    pub(super) marks: &'a [Mark],
+}
+
+/// Something that was done on purpose, marked in every chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    /// Seconds since the beginning.
+    pub at: f64,
+    /// A letter or two.
+    pub label: String,
+    /// What it was.
+    pub text: String,
 }
 
 impl Chart<'_> {
@@ -65,6 +78,19 @@ impl Chart<'_> {
                 HEIGHT - BOTTOM,
                 at,
                 escape(text)
+            );
+        }
+        for mark in self.marks {
+            let x = self.x(mark.at);
+            let _ = write!(
+                svg,
+                "<g class=\"mark\"><line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text><title>{:.1} s: {}</title></g>",
+                HEIGHT - BOTTOM,
+                x + 3.0,
+                TOP + 9.0,
+                escape(&mark.label),
+                mark.at,
+                escape(&mark.text)
             );
         }
         for (number, line) in self.lines.iter().enumerate() {
@@ -193,6 +219,7 @@ mod tests {
             seconds: 2.0,
             shades: &[],
             notes: &[],
+            marks: &[],
         };
         assert_eq!(chart.draw(), "");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::chart::{Chart, Line};
+use super::chart::{Chart, Line, Mark};
 use super::json::by_second;
 use super::{Report, SamplePicture};
 use crate::judge::Outcome;
@@ -14,7 +14,8 @@ use crate::quantity::{self, Kind};
 use crate::record::PeerRecord;
 use crate::unit::Unit;
 
-const STYLE: &str = include_str!("report.css");
+/// How pages look: light or dark, as the reader's system is.
+pub const STYLE: &str = include_str!("report.css");
 
 /// What is drawn of each peer: a chart's title, and its lines by quantity.
 const CHARTS: &[(&str, &[(&str, &str)])] = &[
@@ -103,13 +104,25 @@ fn expectations(page: &mut String, outcomes: &[Outcome]) {
 }
 
 fn charts(page: &mut String, report: &Report<'_>, peer: &PeerRecord) {
-    let end = report.record.duration();
     let shades = shades(report.outcomes, &peer.name);
+    let _ = write!(page, "<section><h2>{}</h2>", escape(&peer.name));
+    page.push_str(&timelines(peer, report.record.duration(), &shades, &[]));
+    page.push_str("</section>");
+}
+
+/// The time lines of one peer over the whole of a call, with bad stretches shaded, what was done marked, and what happened below.
+#[must_use]
+pub fn timelines(
+    peer: &PeerRecord,
+    end: Duration,
+    shades: &[(f64, f64)],
+    marks: &[Mark],
+) -> String {
+    let mut page = String::new();
     let notes = peer.notes().iter();
     let notes: Vec<(f64, String)> = notes
         .map(|(at, text)| (at.as_secs_f64(), text.clone()))
         .collect();
-    let _ = write!(page, "<section><h2>{}</h2>", escape(&peer.name));
     for (title, lines) in CHARTS {
         let chart = Chart {
             title,
@@ -122,8 +135,9 @@ fn charts(page: &mut String, report: &Report<'_>, peer: &PeerRecord) {
                 .filter_map(|(name, told)| line(peer, name, told, end))
                 .collect(),
             seconds: end.as_secs_f64(),
-            shades: &shades,
+            shades,
             notes: &notes,
+            marks,
         };
         page.push_str(&chart.draw());
     }
@@ -134,7 +148,7 @@ fn charts(page: &mut String, report: &Report<'_>, peer: &PeerRecord) {
         }
         page.push_str("</ol>");
     }
-    page.push_str("</section>");
+    page
 }
 
 /// A line with a point in the middle of each second.
@@ -153,8 +167,10 @@ fn line(peer: &PeerRecord, name: &str, told: &str, end: Duration) -> Option<Line
     })
 }
 
-fn shades(outcomes: &[Outcome], peer: &str) -> Vec<(f64, f64)> {
-    let findings = outcomes.iter().flat_map(|outcome| &outcome.findings);
+/// When it was not as expected of a peer, stretches that touch as one.
+#[must_use]
+pub fn shades<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>, peer: &str) -> Vec<(f64, f64)> {
+    let findings = outcomes.into_iter().flat_map(|outcome| &outcome.findings);
     let mut all: Vec<(f64, f64)> = findings
         .filter(|finding| finding.peer == peer)
         .flat_map(|finding| {
@@ -176,7 +192,8 @@ fn shades(outcomes: &[Outcome], peer: &str) -> Vec<(f64, f64)> {
         })
 }
 
-fn pictures(page: &mut String, pictures: &[SamplePicture]) {
+/// Pictures side by side, each inside the page itself.
+pub fn pictures(page: &mut String, pictures: &[SamplePicture]) {
     if pictures.is_empty() {
         return;
     }
@@ -194,7 +211,8 @@ fn pictures(page: &mut String, pictures: &[SamplePicture]) {
     page.push_str("</div></section>");
 }
 
-fn facts(page: &mut String, facts: &[(String, String)]) {
+/// What else should be known, by name.
+pub fn facts(page: &mut String, facts: &[(String, String)]) {
     if facts.is_empty() {
         return;
     }
@@ -206,7 +224,8 @@ fn facts(page: &mut String, facts: &[(String, String)]) {
 }
 
 /// Names and texts are a far peer's to choose.
-pub(super) fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

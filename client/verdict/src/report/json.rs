@@ -33,9 +33,10 @@ struct Call<'a> {
     words: &'a str,
 }
 
+/// A peer with every quantity second by second.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Peer<'a> {
+pub struct Peer<'a> {
     name: &'a str,
     connected_at: Option<f64>,
     notes: Vec<Note<'a>>,
@@ -87,7 +88,9 @@ pub(super) fn write(report: &Report<'_>) -> Result<String, ReportError> {
     Ok(serde_json::to_string_pretty(&form)?)
 }
 
-fn peer(peer: &PeerRecord, end: Duration) -> Peer<'_> {
+/// A peer with every quantity second by second.
+#[must_use]
+pub fn peer(peer: &PeerRecord, end: Duration) -> Peer<'_> {
     Peer {
         name: &peer.name,
         connected_at: peer.connected_at().map(|at| at.as_secs_f64()),

@@ -1,6 +1,6 @@
 // Reads the marks of the test picture (layout: client/src/measure/marks.rs) out of every picture of a track.
 //
-// rtcMarks.watch(track) starts; .summary() tells so far; .stop() ends. In Chromium (MediaStreamTrackProcessor) every
+// rtcMarks.watch(track, tell) starts, and calls `tell` with the time of each picture and its mark; .summary() tells so far; .stop() ends. In Chromium (MediaStreamTrackProcessor) every
 // decoded picture is seen, at the moment the page gets it; elsewhere those that are painted.
 globalThis.rtcMarks ??= (() => {
   const COLUMNS = 40;
@@ -115,7 +115,7 @@ globalThis.rtcMarks ??= (() => {
     };
   }
 
-  function watch(track) {
+  function watch(track, tell) {
     const numbers = [];
     const ages = [];
     let unreadable = 0;
@@ -124,6 +124,7 @@ globalThis.rtcMarks ??= (() => {
     const see = (arrived, luma, stride, width, height) => {
       size = [width, height];
       const mark = read(luma, stride, width, height);
+      tell?.(arrived, mark);
       if (!mark) {
         unreadable += 1;
         return;

@@ -1,6 +1,7 @@
 //! The process: started with a fresh profile, found, and ended with all its children.
 
 use std::ffi::OsString;
+#[cfg(unix)]
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,12 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 
-use super::ChromeOptions;
+use super::{ChromeOptions, FirefoxOptions};
 
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Silent, offline, without a GPU, and awake in every window.
-const FLAGS: [&str; 14] = [
+const FLAGS: [&str; 13] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -27,7 +28,6 @@ const FLAGS: [&str; 14] = [
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",
     "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-ui-for-media-stream",
     "--remote-debugging-port=0",
 ];
 
@@ -56,7 +56,12 @@ pub(super) struct Process {
 impl Process {
     /// Starts Chromium; gives the address of its DevTools.
     pub(super) async fn chromium(options: &ChromeOptions) -> anyhow::Result<(Self, String)> {
-        let program = installed("Chromium", "CHROMIUM", "chromium")?;
+        let program = installed(
+            "Chromium",
+            "CHROMIUM",
+            "chromium",
+            options.program.as_deref(),
+        )?;
         let profile = tempfile::Builder::new().prefix("rtc-chromium-").tempdir()?;
         let mut command = Command::new(program);
         command
@@ -74,21 +79,29 @@ impl Process {
     }
 
     /// Starts Firefox; gives the address at which it speaks BiDi.
-    pub(super) async fn firefox(
-        environment: Vec<(&'static str, OsString)>,
-    ) -> anyhow::Result<(Self, String)> {
-        let program = installed("Firefox", "FIREFOX", "firefox-esr")?;
+    pub(super) async fn firefox(options: FirefoxOptions) -> anyhow::Result<(Self, String)> {
+        let program = installed(
+            "Firefox",
+            "FIREFOX",
+            "firefox-esr",
+            options.program.as_deref(),
+        )?;
         let profile = tempfile::Builder::new().prefix("rtc-firefox-").tempdir()?;
         let line = |(name, value): (&str, &str)| format!("user_pref(\"{name}\", {value});\n");
-        let lines: String = PREFERENCES.into_iter().map(line).collect();
+        let more = options
+            .preferences
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let lines: String = PREFERENCES.into_iter().chain(more).map(line).collect();
         std::fs::write(profile.path().join("user.js"), lines)?;
         let mut command = Command::new(program);
         command
             .args(["--headless", "--no-remote", "--remote-debugging-port=0"])
             .arg("--profile")
             .arg(profile.path())
+            .args(&options.args)
             .arg("about:blank")
-            .envs(environment)
+            .envs(options.environment)
             // Its cache and its crash reports go where they are swept up.
             .env("HOME", profile.path());
         Self::start("Firefox", command, profile, |profile| {
@@ -109,12 +122,13 @@ impl Process {
         profile: TempDir,
         address: fn(&Path) -> Option<String>,
     ) -> anyhow::Result<(Self, String)> {
+        // A group of its own, so that the helpers it forks end with it.
+        #[cfg(unix)]
+        command.process_group(0);
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // A group of its own, so that the helpers it forks end with it.
-            .process_group(0)
             .spawn()
             .with_context(|| format!("could not start {name}"))?;
         let mut process = Self {
@@ -124,6 +138,10 @@ impl Process {
         };
         let url = process.address(address).await?;
         Ok((process, url))
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     async fn address(&mut self, find: fn(&Path) -> Option<String>) -> anyhow::Result<String> {
@@ -145,9 +163,17 @@ impl Process {
 }
 
 /// Where a browser is: where Debian puts it, or where a variable says.
-fn installed(name: &str, variable: &str, package: &str) -> anyhow::Result<PathBuf> {
-    let program = std::env::var_os(variable)
-        .map_or_else(|| Path::new("/usr/bin").join(package), PathBuf::from);
+fn installed(
+    name: &str,
+    variable: &str,
+    package: &str,
+    told: Option<&Path>,
+) -> anyhow::Result<PathBuf> {
+    let usual = || {
+        std::env::var_os(variable)
+            .map_or_else(|| Path::new("/usr/bin").join(package), PathBuf::from)
+    };
+    let program = told.map_or_else(usual, Path::to_owned);
     if !program.exists() {
         bail!(
             "{name} is not installed at {}: run `apt-get install {package}`, or name another with {variable}=PATH",
@@ -171,9 +197,12 @@ impl Drop for Process {
 
 fn media_flags(options: &ChromeOptions) -> Vec<OsString> {
     if options.without_devices {
-        return Vec::new();
+        return vec!["--use-fake-ui-for-media-stream".into()];
     }
     let mut flags = vec!["--use-fake-device-for-media-stream".into()];
+    if !options.without_permission {
+        flags.push("--use-fake-ui-for-media-stream".into());
+    }
     if let Some(file) = &options.camera {
         flags.push(flag("--use-file-for-fake-video-capture", file));
     }

@@ -1,26 +1,27 @@
-//! From an `RTCStatsReport` to quantities. Pure.
+//! From an `RTCStatsReport` to quantities.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rtc_verdict::mos;
-use rtc_verdict::quantity::Kind;
-use rtc_verdict::record::PeerRecord;
-use rtc_verdict::stats;
 use serde_json::Value;
+
+use crate::mos;
+use crate::quantity::Kind;
+use crate::record::PeerRecord;
+use crate::stats;
 
 /// Samples of a packet of sound: 20 ms.
 const PACKET: f64 = 960.0;
 
 /// What a report told, of which the next one is told apart.
 #[derive(Debug, Default)]
-pub(super) struct Totals {
+pub struct Totals {
     before: Option<(Duration, BTreeMap<String, f64>)>,
 }
 
 impl Totals {
     /// Takes a report: its statistics, and what follows from two of them.
-    pub(super) fn take(
+    pub fn take(
         &mut self,
         peer: &mut PeerRecord,
         at: Duration,
@@ -173,7 +174,7 @@ fn statistics(report: &Value) -> BTreeMap<String, f64> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use rtc_verdict::{Expectation, Record, judge::judge};
+    use crate::{Expectation, Record, judge::judge};
     use serde_json::json;
 
     use super::*;

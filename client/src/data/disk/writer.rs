@@ -1,0 +1,454 @@
+//! Files that are received: under the name `NAME.part` until all is there and its sum is right.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use rtc_transfer::Sum;
+use rtc_transfer::frame::Status;
+use rtc_transfer::name::PART;
+use tokio::sync::mpsc;
+
+use super::{Running, status_of};
+
+/// Blocks that wait to be written: as many as may be on their way, and a job or two beside them.
+const JOBS: usize = 128;
+
+/// What is to be done with a file.
+#[derive(Debug)]
+pub(in super::super) enum Job {
+    Find { file: u32, name: String, size: u64 },
+    Begin { file: u32, offset: u64 },
+    Write { file: u32, bytes: Bytes },
+    Finish { file: u32, sum: Sum },
+    Leave { file: u32 },
+}
+
+/// What was done.
+#[derive(Debug)]
+pub(in super::super) enum Written {
+    Found {
+        file: u32,
+        offset: u64,
+        sum: Sum,
+    },
+    Wrote {
+        file: u32,
+        bytes: usize,
+    },
+    Finished {
+        file: u32,
+    },
+    Failed {
+        file: u32,
+        status: Status,
+        words: String,
+    },
+}
+
+/// The thread; it ends when its handle goes, after all that waits.
+pub(in super::super) struct Writer {
+    jobs: mpsc::Sender<Job>,
+    done: mpsc::Receiver<Written>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Writer {
+    pub(in super::super) fn start(folder: PathBuf, overwrite: bool) -> io::Result<Self> {
+        let (jobs, mut asked) = mpsc::channel(JOBS);
+        let (tell, done) = mpsc::channel(JOBS);
+        let work = move || {
+            let mut hands = Hands {
+                folder,
+                overwrite,
+                open: HashMap::new(),
+            };
+            while let Some(job) = asked.blocking_recv() {
+                // What was taken is written, whether or not somebody still wants to know.
+                if let Some(done) = hands.work(job) {
+                    let _ = tell.blocking_send(done);
+                }
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("file-out".into())
+            .spawn(work)?;
+        Ok(Self { jobs, done, thread })
+    }
+
+    /// A place for a job, and what was done.
+    pub(in super::super) const fn ends(
+        &mut self,
+    ) -> (&mpsc::Sender<Job>, &mut mpsc::Receiver<Written>) {
+        (&self.jobs, &mut self.done)
+    }
+
+    /// Does what is left to do, and waits until it is done.
+    pub(in super::super) async fn end(self, left: impl IntoIterator<Item = Job>) {
+        let Self { jobs, done, thread } = self;
+        drop(done);
+        for job in left {
+            if jobs.send(job).await.is_err() {
+                tracing::error!("the thread that writes files is gone");
+            }
+        }
+        drop(jobs);
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    }
+}
+
+struct Hands {
+    folder: PathBuf,
+    overwrite: bool,
+    open: HashMap<u32, Open>,
+}
+
+struct Open {
+    name: String,
+    size: u64,
+    running: Running,
+    /// The partial file; none while one that is there already may be the same.
+    part: Option<File>,
+}
+
+/// Why it is not there.
+type Refused = (Status, String);
+
+impl Hands {
+    fn work(&mut self, job: Job) -> Option<Written> {
+        let (file, done) = match job {
+            Job::Find { file, name, size } => {
+                let found = self.find(file, name, size);
+                let done = found.map(|(offset, sum)| Written::Found { file, offset, sum });
+                (file, done)
+            }
+            Job::Begin { file, offset } => match self.begin(file, offset) {
+                Ok(()) => return None,
+                Err(refused) => (file, Err(refused)),
+            },
+            Job::Write { file, bytes } => {
+                // Of a file that was given up.
+                let open = self.open.get_mut(&file)?;
+                let wrote = open.write(&bytes);
+                let bytes = bytes.len();
+                let refused = |error| refused(&self.folder.join(&open.name), &error);
+                (
+                    file,
+                    wrote
+                        .map(|()| Written::Wrote { file, bytes })
+                        .map_err(refused),
+                )
+            }
+            Job::Finish { file, sum } => {
+                // It was given up, and its sender did not know yet.
+                self.open.get(&file)?;
+                let finished = self.finish(file, sum);
+                (file, finished.map(|()| Written::Finished { file }))
+            }
+            Job::Leave { file } => {
+                self.leave(file);
+                return None;
+            }
+        };
+        Some(done.unwrap_or_else(|(status, words)| {
+            self.leave(file);
+            Written::Failed {
+                file,
+                status,
+                words,
+            }
+        }))
+    }
+
+    fn part_of(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}{PART}"))
+    }
+
+    fn find(&mut self, file: u32, name: String, size: u64) -> Result<(u64, Sum), Refused> {
+        let path = self.folder.join(&name);
+        let mut open = Open {
+            size,
+            running: Running::new(),
+            part: None,
+            name,
+        };
+        let there = fs::symlink_metadata(&path).ok();
+        if let Some(there) = &there {
+            if there.is_file() && there.len() == size {
+                // Perhaps it is the same: its sum tells.
+                let mut same = File::open(&path).map_err(|error| refused(&path, &error))?;
+                open.running =
+                    Running::of(&mut same, size).map_err(|error| refused(&path, &error))?;
+                let sum = open.running.sum();
+                self.open.insert(file, open);
+                return Ok((size, sum));
+            }
+            if !self.overwrite || !there.is_file() {
+                return Err(exists(&path));
+            }
+        }
+        let part = self.part_of(&open.name);
+        let have = open
+            .take_up(&part)
+            .map_err(|error| refused(&part, &error))?;
+        let sum = open.running.sum();
+        self.open.insert(file, open);
+        Ok((have, sum))
+    }
+
+    fn begin(&mut self, file: u32, offset: u64) -> Result<(), Refused> {
+        let path = |open: &Open| self.folder.join(&open.name);
+        let Some(open) = self.open.get_mut(&file) else {
+            return Ok(());
+        };
+        if open.part.is_none() {
+            if offset == open.size {
+                return Ok(());
+            }
+            // It is another of that name and length.
+            if !self.overwrite {
+                return Err(exists(&path(open)));
+            }
+            let part = self.folder.join(format!("{}{PART}", open.name));
+            open.take_up(&part)
+                .map_err(|error| refused(&part, &error))?;
+        }
+        if offset == 0 {
+            open.running = Running::new();
+            let anew = open.part.as_mut().map_or(Ok(()), |part| {
+                part.set_len(0)?;
+                part.rewind()
+            });
+            anew.map_err(|error| refused(&self.folder.join(&open.name), &error))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, file: u32, sum: Sum) -> Result<(), Refused> {
+        let Some(open) = self.open.get(&file) else {
+            return Err((Status::Failed, "it is not open".to_owned()));
+        };
+        let (path, part) = (self.folder.join(&open.name), self.part_of(&open.name));
+        if open.running.sum() != sum {
+            if open.part.is_some() {
+                // None of it can be told to be right.
+                let _ = fs::remove_file(&part);
+            }
+            let words = "what arrived is not what was sent: its SHA-256 is another";
+            return Err((Status::Mismatch, words.to_owned()));
+        }
+        if let Some(written) = &open.part {
+            if !self.overwrite && fs::symlink_metadata(&path).is_ok() {
+                return Err(exists(&path));
+            }
+            let named = written.sync_all().and_then(|()| fs::rename(&part, &path));
+            named.map_err(|error| refused(&path, &error))?;
+        }
+        self.open.remove(&file);
+        Ok(())
+    }
+
+    fn leave(&mut self, file: u32) {
+        if let Some(open) = self.open.remove(&file)
+            && let Some(part) = &open.part
+            && part.metadata().is_ok_and(|part| part.len() == 0)
+        {
+            let _ = fs::remove_file(self.part_of(&open.name));
+        }
+    }
+}
+
+impl Open {
+    /// Opens the partial file, or makes it, and takes the sum of what is in it.
+    fn take_up(&mut self, path: &Path) -> io::Result<u64> {
+        if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+            let words = "it is there and is no plain file; remove it";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, words));
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut part = options.open(path)?;
+        if part.try_lock().is_err() {
+            let words = "another program is writing it; wait for it, or use another folder";
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, words));
+        }
+        let length = part.metadata()?.len();
+        // More than there will be cannot be the beginning of it.
+        let have = if length <= self.size { length } else { 0 };
+        self.running = Running::of(&mut part, have)?;
+        self.part = Some(part);
+        Ok(have)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(part) = &mut self.part {
+            part.write_all(bytes)?;
+        }
+        self.running.add(bytes);
+        Ok(())
+    }
+}
+
+fn refused(path: &Path, error: &io::Error) -> Refused {
+    let status = status_of(error);
+    let words = match status {
+        Status::DiskFull => format!(
+            "{} has no room on its disk: make some, and receive again; what is there is not sent twice",
+            path.display()
+        ),
+        _ => format!("{} cannot be written: {error}", path.display()),
+    };
+    (status, words)
+}
+
+fn exists(path: &Path) -> Refused {
+    let words = format!(
+        "{} is there already and is another file; --overwrite puts the new one in its place",
+        path.display()
+    );
+    (Status::Exists, words)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    fn hands(folder: &Path, overwrite: bool) -> Hands {
+        Hands {
+            folder: folder.to_owned(),
+            overwrite,
+            open: HashMap::new(),
+        }
+    }
+
+    fn sum(bytes: &[u8]) -> Sum {
+        let mut running = Running::new();
+        running.add(bytes);
+        running.sum()
+    }
+
+    fn find(hands: &mut Hands, size: u64) -> Written {
+        let name = "a".to_owned();
+        hands
+            .work(Job::Find {
+                file: 0,
+                name,
+                size,
+            })
+            .unwrap()
+    }
+
+    #[test]
+    fn what_is_there_of_a_file_is_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.part"), b"hel").unwrap();
+        let mut hands = hands(folder.path(), false);
+        let Written::Found {
+            offset, sum: told, ..
+        } = find(&mut hands, 5)
+        else {
+            panic!()
+        };
+        assert_eq!((offset, told), (3, sum(b"hel")));
+        assert!(hands.work(Job::Begin { file: 0, offset: 3 }).is_none());
+        let bytes = Bytes::from_static(b"lo");
+        assert!(matches!(
+            hands.work(Job::Write { file: 0, bytes }),
+            Some(Written::Wrote { bytes: 2, .. })
+        ));
+        let finish = Job::Finish {
+            file: 0,
+            sum: sum(b"hello"),
+        };
+        assert!(matches!(hands.work(finish), Some(Written::Finished { .. })));
+        assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"hello");
+        assert!(!folder.path().join("a.part").exists());
+    }
+
+    #[test]
+    fn no_file_is_overwritten_unless_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, b"mine").unwrap();
+        let mut careful = hands(folder.path(), false);
+        let of_another_length = find(&mut careful, 9);
+        assert!(
+            matches!(
+                &of_another_length,
+                Written::Failed {
+                    status: Status::Exists,
+                    ..
+                }
+            ),
+            "{of_another_length:?}"
+        );
+        // Of the same length it may be the same; it is not.
+        assert!(matches!(
+            find(&mut careful, 4),
+            Written::Found { offset: 4, .. }
+        ));
+        let begun = careful.work(Job::Begin { file: 0, offset: 0 });
+        assert!(matches!(
+            begun,
+            Some(Written::Failed {
+                status: Status::Exists,
+                ..
+            })
+        ));
+        assert_eq!(fs::read(&path).unwrap(), b"mine");
+
+        let mut told = hands(folder.path(), true);
+        find(&mut told, 4);
+        assert!(told.work(Job::Begin { file: 0, offset: 0 }).is_none());
+        let bytes = Bytes::from_static(b"your");
+        told.work(Job::Write { file: 0, bytes });
+        let finish = Job::Finish {
+            file: 0,
+            sum: sum(b"your"),
+        };
+        assert!(matches!(told.work(finish), Some(Written::Finished { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"your");
+    }
+
+    #[test]
+    fn what_is_wrong_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut hands = hands(folder.path(), false);
+        find(&mut hands, 2);
+        hands.work(Job::Begin { file: 0, offset: 0 });
+        let bytes = Bytes::from_static(b"no");
+        hands.work(Job::Write { file: 0, bytes });
+        let finished = hands.work(Job::Finish {
+            file: 0,
+            sum: [0; 32],
+        });
+        assert!(matches!(
+            finished,
+            Some(Written::Failed {
+                status: Status::Mismatch,
+                ..
+            })
+        ));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_as_one() {
+        // A device that has no room for anything.
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut hands = hands(folder.path(), false);
+        find(&mut hands, 2);
+        hands.open.get_mut(&0).unwrap().part = Some(full);
+        let bytes = Bytes::from_static(b"no");
+        let written = hands.work(Job::Write { file: 0, bytes });
+        assert!(
+            matches!(&written, Some(Written::Failed { status: Status::DiskFull, words, .. }) if words.contains("no room")),
+            "{written:?}"
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! Files from the far side.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use rtc_transfer::frame::{Frame, Status};
+use rtc_transfer::receive::{End, Receiver, Todo};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::disk::{WriteDone, WriteJob, Writer};
+use super::line::{Line, Newcomer, News, binary};
+use super::{TICK, args, random_id, status_word};
+use crate::exit::Ending;
+use crate::output::progress::Progress;
+use crate::quit::Quit;
+
+/// While so many wait for the disk, nothing more is heard.
+const JOBS: usize = 256;
+
+pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
+    let mut quit = Quit::listen().map_err(|error| {
+        (
+            Ending::Failed,
+            format!("the system gives no signals: {error}"),
+        )
+    })?;
+    let folder = asked.into;
+    if !folder.is_dir() {
+        let words = format!(
+            "--into {}: there is no such folder; make it first",
+            folder.display()
+        );
+        return Err((Ending::Failed, words));
+    }
+    let writer = Writer::start(folder, asked.overwrite);
+    let mut writer = writer.map_err(|error| {
+        (
+            Ending::Failed,
+            format!("the system gave no thread: {error}"),
+        )
+    })?;
+    let mut progress = Progress::new(asked.output.json, asked.output.quiet);
+    let (wait, patience) = (asked.place.wait, asked.place.patience);
+    let mut line = tokio::select! {
+        line = Line::open(asked.place, args::file_channel(), Newcomer::Counts) => line?,
+        () = quit.asked() => return Ok(()),
+    };
+    let mut receiver = Receiver::new(random_id());
+    let mut said: VecDeque<Frame> = VecDeque::new();
+    let mut jobs = VecDeque::new();
+    let mut told = 0;
+    // Whether it was this side that a file failed at.
+    let mut own_failure = false;
+    let mut met = false;
+    let mut alone_since = Some(Instant::now());
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let ended = loop {
+        while let Some(todo) = receiver.todo() {
+            match todo {
+                Todo::Say(frame) => said.push_back(frame),
+                Todo::Find { file, name, size } => {
+                    jobs.push_back(WriteJob::Find { file, name, size });
+                }
+                Todo::Begin { file, offset } => jobs.push_back(WriteJob::Begin { file, offset }),
+                Todo::Write { file, bytes } => jobs.push_back(WriteJob::Write { file, bytes }),
+                Todo::Finish { file, sum } => jobs.push_back(WriteJob::Finish { file, sum }),
+                Todo::Leave { file } => jobs.push_back(WriteJob::Leave { file }),
+            }
+        }
+        for one in receiver.results().skip(told) {
+            progress.file(&one.name, one.size, status_word(one.status), &one.words);
+            told += 1;
+        }
+        if let Some(end) = receiver.end() {
+            break outcome(end, &receiver, own_failure);
+        }
+        let (places, done) = writer.ends();
+        let channel = line.sender();
+        let room = async {
+            match &channel {
+                Some(channel) => channel.room().await.ok(),
+                None => None,
+            }
+        };
+        tokio::select! {
+            news = line.next(), if jobs.len() < JOBS => match news {
+                News::Linked => {
+                    said.clear();
+                    (met, alone_since) = (true, None);
+                    receiver.linked();
+                    progress.notice(&format!("connected to {}", line.peer().unwrap_or_default()));
+                }
+                News::Message(message) => match Frame::decode(message) {
+                    Ok(frame) => {
+                        receiver.heard(frame);
+                        told = told.min(receiver.results().count());
+                    }
+                    Err(error) => {
+                        let words = format!("the far side speaks something else: {error}");
+                        break Err((Ending::Failed, words));
+                    }
+                },
+                News::Unlinked | News::Left => {
+                    said.clear();
+                    receiver.unlinked();
+                    alone_since = Some(Instant::now());
+                    progress.notice("the far side is gone; waiting for it");
+                }
+                News::Notice(words) => progress.notice(&words),
+                News::Over(ending, words) => break Err((ending, words)),
+            },
+            Some(room) = room, if !said.is_empty() => {
+                if let Some(frame) = said.pop_front() {
+                    room.send(binary(&frame));
+                }
+            }
+            Ok(place) = places.reserve(), if !jobs.is_empty() => {
+                if let Some(job) = jobs.pop_front() {
+                    place.send(job);
+                }
+            }
+            Some(done) = done.recv() => match done {
+                WriteDone::Found { file, offset, sum } => receiver.found(file, offset, sum),
+                WriteDone::Wrote { file, bytes } => receiver.wrote(file, bytes),
+                WriteDone::Finished { file } => receiver.finished(file),
+                WriteDone::Failed { file, status, words } => {
+                    own_failure |= matches!(status, Status::DiskFull | Status::Failed);
+                    receiver.failed(file, status, &words);
+                }
+            },
+            _ = tick.tick() => {
+                let now = Instant::now();
+                if let Some((_, name, size, bytes)) = receiver.progress() {
+                    progress.at(name, bytes, size, now);
+                }
+                if let Some(late) = super::too_late(met, alone_since, now, wait, patience) {
+                    break Err(late);
+                }
+            }
+            () = quit.asked() => {
+                said.clear();
+                said.push_back(Frame::Stop(Status::Closed, "the receiver was interrupted; start both again to go on".to_owned()));
+                break Err((Ending::Incomplete, "interrupted; what is there stays, and the same command goes on".to_owned()));
+            }
+        }
+    };
+    let last = std::iter::from_fn(|| receiver.todo()).filter_map(|todo| match todo {
+        Todo::Say(frame) => Some(frame),
+        _ => None,
+    });
+    let last = said.into_iter().chain(last).collect();
+    line.close(last).await;
+    writer.end(jobs).await;
+    ended
+}
+
+fn outcome(end: &End, receiver: &Receiver, own_failure: bool) -> Result<(), (Ending, String)> {
+    match end {
+        End::Done => {
+            let missing: Vec<_> = receiver
+                .results()
+                .filter(|one| one.status != Status::Done)
+                .collect();
+            match missing.first() {
+                None => Ok(()),
+                Some(first) => Err((
+                    match own_failure {
+                        true => Ending::Failed,
+                        false => Ending::Incomplete,
+                    },
+                    format!(
+                        "{} of {} files are not there: {}",
+                        missing.len(),
+                        receiver.of(),
+                        first.words
+                    ),
+                )),
+            }
+        }
+        End::Stopped(Status::Busy, words) => Err((Ending::Refused, words.clone())),
+        End::Stopped(_, words) => Err((Ending::Incomplete, words.clone())),
+        End::Broken(broken) => Err((Ending::Failed, broken.to_string())),
+    }
+}

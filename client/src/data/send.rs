@@ -1,0 +1,200 @@
+//! Files to the far side.
+
+use std::collections::{HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rtc_transfer::frame::{Frame, Status};
+use rtc_transfer::send::{End, File, Sender, Sent, Todo};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::disk::{ReadDone, ReadJob, Reader};
+use super::line::{Line, Newcomer, News, binary};
+use super::{TICK, args, random_id, status_word};
+use crate::exit::Ending;
+use crate::output::progress::Progress;
+use crate::quit::Quit;
+
+pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
+    let mut quit = Quit::listen().map_err(|error| {
+        (
+            Ending::Failed,
+            format!("the system gives no signals: {error}"),
+        )
+    })?;
+    let (files, paths) = look_at(&asked.files)?;
+    let reader = Reader::start(paths);
+    let mut reader = reader.map_err(|error| {
+        (
+            Ending::Failed,
+            format!("the system gave no thread: {error}"),
+        )
+    })?;
+    let mut progress = Progress::new(asked.output.json, asked.output.quiet);
+    let (wait, patience) = (asked.place.wait, asked.place.patience);
+    let mut line = tokio::select! {
+        line = Line::open(asked.place, args::file_channel(), Newcomer::Counts) => line?,
+        () = quit.asked() => return Ok(()),
+    };
+    let mut sender = Sender::new(random_id(), files.clone());
+    let mut said: VecDeque<Frame> = VecDeque::new();
+    let mut told = 0;
+    let mut met = false;
+    let mut alone_since = Some(Instant::now());
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let ended = loop {
+        while let Some(todo) = sender.todo() {
+            match todo {
+                Todo::Say(frame) => said.push_back(frame),
+                Todo::Prefix { file, upto } => reader.ask(ReadJob::Prefix { file, upto }),
+                Todo::Read {
+                    file,
+                    offset,
+                    length,
+                } => reader.ask(ReadJob::Read {
+                    file,
+                    offset,
+                    length,
+                }),
+                Todo::Whole { file } => reader.ask(ReadJob::Whole { file }),
+            }
+        }
+        while let (Some(file), Some(Some(sent))) = (files.get(told), sender.results().get(told)) {
+            progress.file(&file.name, file.size, status_word(sent.status), &sent.words);
+            told += 1;
+        }
+        if let Some(end) = sender.end() {
+            break outcome(end, sender.results());
+        }
+        let channel = line.sender();
+        let room = async {
+            match &channel {
+                Some(channel) => channel.room().await.ok(),
+                None => None,
+            }
+        };
+        tokio::select! {
+            news = line.next() => match news {
+                News::Linked => {
+                    said.clear();
+                    (met, alone_since) = (true, None);
+                    sender.linked();
+                    progress.notice(&format!("connected to {}", line.peer().unwrap_or_default()));
+                }
+                News::Message(message) => match Frame::decode(message) {
+                    Ok(frame) => sender.heard(frame),
+                    Err(error) => {
+                        let words = format!("the far side speaks something else: {error}");
+                        break Err((Ending::Failed, words));
+                    }
+                },
+                News::Unlinked | News::Left => {
+                    said.clear();
+                    sender.unlinked();
+                    if sender.results().iter().all(Option::is_some) {
+                        break outcome(&End::Done, sender.results());
+                    }
+                    alone_since = Some(Instant::now());
+                    progress.notice("the far side is gone; waiting for it");
+                }
+                News::Notice(words) => progress.notice(&words),
+                News::Over(ending, words) => break Err((ending, words)),
+            },
+            Some(room) = room, if !said.is_empty() => {
+                if let Some(frame) = said.pop_front() {
+                    room.send(binary(&frame));
+                }
+            }
+            Some(done) = reader.done() => match done {
+                ReadDone::Prefix { file, upto, sum } => sender.summed(file, upto, sum),
+                ReadDone::Block { file, offset, bytes } => sender.read(file, offset, bytes),
+                ReadDone::Whole { file, sum } => sender.whole(file, sum),
+                ReadDone::Failed { file, words } => sender.fail(file, &words),
+            },
+            _ = tick.tick() => {
+                let now = Instant::now();
+                if met && let Some((at, bytes)) = sender.progress() && let Some(file) = files.get(at) {
+                    progress.at(&file.name, bytes, file.size, now);
+                }
+                if let Some(late) = super::too_late(met, alone_since, now, wait, patience) {
+                    break Err(late);
+                }
+            }
+            () = quit.asked() => {
+                said.clear();
+                said.push_back(Frame::Stop(Status::Closed, "the sender was interrupted; start it again to go on".to_owned()));
+                break Err((Ending::Incomplete, "interrupted; the same command goes on where it was".to_owned()));
+            }
+        }
+    };
+    let last = std::iter::from_fn(|| sender.todo()).filter_map(|todo| match todo {
+        Todo::Say(frame) => Some(frame),
+        _ => None,
+    });
+    let last = said
+        .into_iter()
+        .chain(last)
+        .filter(|frame| !matches!(frame, Frame::Data { .. }));
+    let last = last.collect();
+    line.close(last).await;
+    ended
+}
+
+/// What each is, before anybody is called.
+fn look_at(paths: &[PathBuf]) -> Result<(Vec<File>, Vec<PathBuf>), (Ending, String)> {
+    let mut names = HashSet::new();
+    let mut files = Vec::new();
+    for path in paths {
+        let failed = |why: String| (Ending::Failed, format!("{}: {why}", path.display()));
+        let there = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
+        if !there.is_file() {
+            let why = "it is no file; pack a folder: tar c FOLDER | rtc-client pipe ROOM";
+            return Err(failed(why.to_owned()));
+        }
+        // Whether it can be read is better known now.
+        std::fs::File::open(path).map_err(|error| failed(format!("it cannot be read: {error}")))?;
+        let name = name_of(path);
+        if !names.insert(name.clone()) {
+            let why = format!("two files are called {name}; send them one after the other");
+            return Err((Ending::Usage, why));
+        }
+        files.push(File {
+            name,
+            size: there.len(),
+        });
+    }
+    Ok((files, paths.to_vec()))
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    rtc_transfer::name::clean(&name.to_string_lossy())
+}
+
+fn outcome(end: &End, results: &[Option<Sent>]) -> Result<(), (Ending, String)> {
+    match end {
+        End::Done => {
+            let missing: Vec<_> = results
+                .iter()
+                .flatten()
+                .filter(|sent| sent.status != Status::Done)
+                .collect();
+            match missing.first() {
+                None => Ok(()),
+                Some(first) => Err((
+                    Ending::Incomplete,
+                    format!(
+                        "{} of {} files are not there: {}",
+                        missing.len(),
+                        results.len(),
+                        first.words
+                    ),
+                )),
+            }
+        }
+        End::Stopped(Status::Busy, words) => Err((Ending::Refused, words.clone())),
+        End::Stopped(_, words) => Err((Ending::Incomplete, words.clone())),
+        End::Broken(broken) => Err((Ending::Failed, broken.to_string())),
+    }
+}
