@@ -51,10 +51,11 @@ fn saw_and_heard(ended: &Ended, codec: &str, hz: f64) {
     let marks = &peer["marks"];
     let number = |v: &Value| v.as_f64().unwrap_or(f64::NAN);
     assert!(number(&marks["read"]) >= 100.0, "{peer:#}");
-    // A real-time encoder of AV1 may leave parts of a picture as they were in the one before: the mark is not beyond
-    // doubt then, and its number missing.
+    // Real-time encoders of AV1 and VP9 may leave parts of a picture as they were in the one before: the mark is not beyond
+    // doubt then, and its number missing. (libvpx at its fastest does it once in some hundred or thousand pictures.)
     let smeared = match codec {
         "video/AV1" => 2.0 + number(&marks["read"]) / 15.0,
+        "video/VP9" => 2.0 + number(&marks["read"]) / 30.0,
         _ => 0.0,
     };
     assert!(number(&marks["unreadable"]) <= smeared, "{peer:#}");
