@@ -79,15 +79,19 @@ impl Page {
         }
     }
 
-    /// Loads the page again and returns at once.
+    /// Loads the page again, and returns as soon as the new document is there: whatever is asked then is asked of that one.
     ///
     /// # Errors
-    /// The browser is gone.
-    pub async fn reload(&self) -> anyhow::Result<()> {
+    /// The browser is gone, or goes on showing the old document.
+    pub async fn reload(&self, patience: Duration) -> anyhow::Result<()> {
+        // No two documents of a page have one time origin (HR-TIME section 4), and no script can change it.
+        let old = self.eval("String(performance.timeOrigin)").await?;
         match &self.tab {
-            Tab::Chromium(tab) => tab.reload().await,
-            Tab::Firefox(tab) => tab.reload().await,
+            Tab::Chromium(tab) => tab.reload().await?,
+            Tab::Firefox(tab) => tab.reload().await?,
         }
+        let is_new = format!("String(performance.timeOrigin) !== {old}");
+        self.wait_for(&is_new, patience).await.map(drop)
     }
 
     /// Makes the window `width` by `height` CSS pixels, in Chromium as a phone has it if `mobile`.

@@ -94,7 +94,7 @@ impl PagePlayer {
         player
             .launch()
             .await
-            .map_err(|error| format!("{}: {error}", player.name))?;
+            .map_err(|error| format!("{}: {error:#}", player.name))?;
         Ok(player)
     }
 
@@ -164,10 +164,7 @@ impl PagePlayer {
             .as_ref()
             .map(|(browser, _)| browser)
             .ok_or("there is no browser")?;
-        let page = browser
-            .blank()
-            .await
-            .map_err(|error| format!("{error:#}"))?;
+        let page = browser.blank().await.map_err(|error| format!("{error:#}"))?;
         let scripts = [MARKS_JS, OBSERVE_JS];
         for script in scripts.into_iter().skip(usize::from(!self.marks)) {
             page.before_load(script)
@@ -178,7 +175,6 @@ impl PagePlayer {
             let epoch = Duration::from_micros(began.as_micros());
             Arc::new(Mutex::new(Observed::new(epoch, self.far.clone())))
         });
-        lock(observed).loaded(at.since(began));
         let page = Arc::new(page);
         let looking = look_on(Arc::clone(&page), Arc::clone(observed));
         self.page = Some(Open {
@@ -207,7 +203,6 @@ impl PagePlayer {
         &mut self,
         action: &PageAction,
         patience: Option<Duration>,
-        began: Timestamp,
     ) -> Result<Timestamp, String> {
         let open = self.page.as_ref().ok_or("its page is not open")?;
         let page = Arc::clone(&open.page);
@@ -249,12 +244,8 @@ impl PagePlayer {
                     .map_err(told)?;
             }
             PageAction::Reload => {
-                let observed = self.observed.clone();
-                fetch(&page, observed.as_ref()).await;
-                page.reload().await.map_err(told)?;
-                if let Some(observed) = observed {
-                    lock(&observed).loaded(Timestamp::now().since(began));
-                }
+                fetch(&page, self.observed.as_ref()).await;
+                page.reload(READY).await.map_err(told)?;
                 self.ready(&page).await?;
             }
         }
@@ -388,11 +379,11 @@ async fn look_on(page: Arc<Page>, observed: Arc<Mutex<Observed>>) {
 
 /// A page that is just loading has nothing to tell.
 async fn fetch(page: &Page, observed: Option<&Arc<Mutex<Observed>>>) {
-    let told = timeout(GOODBYE, page.eval("globalThis.rtcObserved?.take() ?? '[]'")).await;
+    let told = timeout(GOODBYE, page.eval("globalThis.rtcObserved?.take() ?? '{}'")).await;
     if let (Ok(Ok(Value::String(told))), Some(observed)) = (told, observed)
         && let Err(error) = lock(observed).take(&told)
     {
-        tracing::warn!("what the page told of its connections is none: {error}");
+        tracing::warn!("what the page told of its connections is none: {error:#}");
     }
 }
 
