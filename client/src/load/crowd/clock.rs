@@ -12,7 +12,7 @@ use crate::media::frame::{EncodedPicture, EncodedSound, VideoCodec};
 use crate::peer::{LocalAudio, LocalVideo};
 
 /// Peers are spread over so many phases of a frame, so that not all send at one moment.
-const PHASES: usize = 10;
+pub(super) const PHASES: usize = 10;
 
 /// Who is sent to, and as whom.
 #[derive(Clone)]
@@ -23,8 +23,6 @@ enum Target {
 
 /// One connection that is fed.
 struct Fed {
-    /// The peer that sends.
-    from: usize,
     /// The connection, of all that there ever were.
     link: u64,
     target: Target,
@@ -82,11 +80,11 @@ impl Clock {
         self.with(from, |phase| {
             if let Some(video) = video {
                 let target = Target::Picture(video);
-                phase.pictures.push(Fed { from, link, target });
+                phase.pictures.push(Fed { link, target });
             }
             if let Some(audio) = audio {
                 let target = Target::Sound(audio);
-                phase.sounds.push(Fed { from, link, target });
+                phase.sounds.push(Fed { link, target });
             }
         });
     }
@@ -124,6 +122,7 @@ impl Clock {
                 return;
             };
             let at = Timestamp::now();
+            shared.sent(phase, pictures).note(at);
             self.with(phase, |phase| {
                 let all = if pictures {
                     &phase.pictures
@@ -131,10 +130,8 @@ impl Clock {
                     &phase.sounds
                 };
                 for fed in all {
-                    let counts = &shared.counts[fed.from];
                     match &fed.target {
                         Target::Picture(to) => {
-                            counts.pictures_sent.note(number, at);
                             to.send(EncodedPicture {
                                 codec: VideoCodec::Vp8,
                                 data: data.clone(),
@@ -144,7 +141,6 @@ impl Clock {
                             });
                         }
                         Target::Sound(to) => {
-                            counts.sounds_sent.note(number, at);
                             to.send(EncodedSound {
                                 data: data.clone(),
                                 duration: every,
