@@ -3,6 +3,7 @@
 //! - [`args`]: the command lines
 //! - `line`: the channel to the far side, lost and found
 //! - `pipe`: standard input and output; `send`, `receive`: files
+//! - `said`: what waits to be said
 //! - `disk`: the threads that read and write files
 
 pub(crate) mod args;
@@ -10,6 +11,7 @@ mod disk;
 mod line;
 mod pipe;
 mod receive;
+mod said;
 mod send;
 
 use std::time::{Duration, Instant};
@@ -23,6 +25,9 @@ use crate::run::complain;
 
 /// The rules are told of the time so often.
 const TICK: Duration = Duration::from_millis(200);
+
+/// Frames of `send` and `receive` that wait to be said. The window holds 35 blocks of a file, and all else is said one by one.
+const SAID: usize = 256;
 
 /// Runs what was asked for to its end.
 fn hold<F>(task: F) -> Ending

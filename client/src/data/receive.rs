@@ -8,8 +8,9 @@ use rtc_transfer::receive::{End, Receiver, Todo};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::disk::{WriteDone, WriteJob, Writer};
-use super::line::{Line, Newcomer, News, binary};
-use super::{TICK, args, random_id, status_word};
+use super::line::{Line, Newcomer, News};
+use super::said::Said;
+use super::{SAID, TICK, args, random_id, status_word};
 use crate::exit::Ending;
 use crate::output::progress::Progress;
 use crate::quit::Quit;
@@ -46,7 +47,7 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
         () = quit.asked() => return Ok(()),
     };
     let mut receiver = Receiver::new(random_id());
-    let mut said: VecDeque<Frame> = VecDeque::new();
+    let mut said = Said::new(SAID);
     let mut jobs = VecDeque::new();
     let mut told = 0;
     // Whether it was this side that a file failed at.
@@ -58,7 +59,7 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
     let ended = loop {
         while let Some(todo) = receiver.todo() {
             match todo {
-                Todo::Say(frame) => said.push_back(frame),
+                Todo::Say(frame) => said.push(frame),
                 Todo::Find { file, name, size } => {
                     jobs.push_back(WriteJob::Find { file, name, size });
                 }
@@ -77,14 +78,8 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
         }
         let (places, done) = writer.ends();
         let channel = line.sender();
-        let room = async {
-            match &channel {
-                Some(channel) => channel.room().await.ok(),
-                None => None,
-            }
-        };
         tokio::select! {
-            news = line.next(), if jobs.len() < JOBS => match news {
+            news = line.next(), if jobs.len() < JOBS && !said.is_full() => match news {
                 News::Linked => {
                     said.clear();
                     (met, alone_since) = (true, None);
@@ -110,11 +105,7 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
                 News::Notice(words) => progress.notice(&words),
                 News::Over(ending, words) => break Err((ending, words)),
             },
-            Some(room) = room, if !said.is_empty() => {
-                if let Some(frame) = said.pop_front() {
-                    room.send(binary(&frame));
-                }
-            }
+            () = said.go(channel.as_ref()), if !said.is_empty() => {}
             Ok(place) = places.reserve(), if !jobs.is_empty() => {
                 if let Some(job) = jobs.pop_front() {
                     place.send(job);
@@ -140,7 +131,7 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
             }
             () = quit.asked() => {
                 said.clear();
-                said.push_back(Frame::Stop(Status::Closed, "the receiver was interrupted; start both again to go on".to_owned()));
+                said.push(Frame::Stop(Status::Closed, "the receiver was interrupted; start both again to go on".to_owned()));
                 break Err((Ending::Incomplete, "interrupted; what is there stays, and the same command goes on".to_owned()));
             }
         }
@@ -149,7 +140,7 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
         Todo::Say(frame) => Some(frame),
         _ => None,
     });
-    let last = said.into_iter().chain(last).collect();
+    let last = said.with(last).collect();
     line.close(last).await;
     writer.end(jobs).await;
     ended

@@ -1,6 +1,6 @@
 //! Files to the far side.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -9,8 +9,9 @@ use rtc_transfer::send::{End, File, Sender, Sent, Todo};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::disk::{ReadDone, ReadJob, Reader};
-use super::line::{Line, Newcomer, News, binary};
-use super::{TICK, args, random_id, status_word};
+use super::line::{Line, Newcomer, News};
+use super::said::Said;
+use super::{SAID, TICK, args, random_id, status_word};
 use crate::exit::Ending;
 use crate::output::progress::Progress;
 use crate::quit::Quit;
@@ -37,7 +38,7 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
         () = quit.asked() => return Ok(()),
     };
     let mut sender = Sender::new(random_id(), files.clone());
-    let mut said: VecDeque<Frame> = VecDeque::new();
+    let mut said = Said::new(SAID);
     let mut told = 0;
     let mut met = false;
     let mut alone_since = Some(Instant::now());
@@ -46,7 +47,7 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
     let ended = loop {
         while let Some(todo) = sender.todo() {
             match todo {
-                Todo::Say(frame) => said.push_back(frame),
+                Todo::Say(frame) => said.push(frame),
                 Todo::Prefix { file, upto } => reader.ask(ReadJob::Prefix { file, upto }),
                 Todo::Read {
                     file,
@@ -68,14 +69,8 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
             break outcome(end, sender.results());
         }
         let channel = line.sender();
-        let room = async {
-            match &channel {
-                Some(channel) => channel.room().await.ok(),
-                None => None,
-            }
-        };
         tokio::select! {
-            news = line.next() => match news {
+            news = line.next(), if !said.is_full() => match news {
                 News::Linked => {
                     said.clear();
                     (met, alone_since) = (true, None);
@@ -101,11 +96,7 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
                 News::Notice(words) => progress.notice(&words),
                 News::Over(ending, words) => break Err((ending, words)),
             },
-            Some(room) = room, if !said.is_empty() => {
-                if let Some(frame) = said.pop_front() {
-                    room.send(binary(&frame));
-                }
-            }
+            () = said.go(channel.as_ref()), if !said.is_empty() => {}
             Some(done) = reader.done() => match done {
                 ReadDone::Prefix { file, upto, sum } => sender.summed(file, upto, sum),
                 ReadDone::Block { file, offset, bytes } => sender.read(file, offset, bytes),
@@ -123,7 +114,7 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
             }
             () = quit.asked() => {
                 said.clear();
-                said.push_back(Frame::Stop(Status::Closed, "the sender was interrupted; start it again to go on".to_owned()));
+                said.push(Frame::Stop(Status::Closed, "the sender was interrupted; start it again to go on".to_owned()));
                 break Err((Ending::Incomplete, "interrupted; the same command goes on where it was".to_owned()));
             }
         }
@@ -133,8 +124,7 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
         _ => None,
     });
     let last = said
-        .into_iter()
-        .chain(last)
+        .with(last)
         .filter(|frame| !matches!(frame, Frame::Data { .. }));
     let last = last.collect();
     line.close(last).await;

@@ -424,6 +424,40 @@ fn a_far_side_that_does_not_read_stops_who_writes() {
 }
 
 #[test]
+fn neither_crumbs_nor_greetings_make_endless_words() {
+    let now = Instant::now();
+    let mut sides = [
+        Side::new(1, bytes(3, 100_000), now),
+        Side::new(2, Vec::new(), now),
+    ];
+    link(&mut sides, true, now);
+    deliver(&mut sides, 1, now);
+    let pipe = &mut sides[0].pipe;
+    while pipe.room() > 0 {
+        pipe.read(Bytes::from_static(b"."));
+    }
+    let said = std::iter::from_fn(|| pipe.todo()).count();
+    assert!(said <= pipe::PIECES, "{said}");
+    let again = Frame::Hello {
+        role: crate::frame::Role::Pipe,
+        me: [2; 16],
+        partner: [1; 16],
+        taken: 0,
+    };
+    pipe.heard(again, now);
+    assert!(
+        matches!(pipe.end(), Some(pipe::End::Broken(_))),
+        "{:?}",
+        pipe.end()
+    );
+    assert_eq!(
+        std::iter::from_fn(|| pipe.todo()).count(),
+        1,
+        "why, and no more"
+    );
+}
+
+#[test]
 fn a_far_side_that_is_another_is_refused_and_one_that_stays_away_is_lost() {
     let now = Instant::now();
     let mut sides = [
