@@ -172,7 +172,8 @@ async fn hold(plan: Plan) -> Result<(), (Ending, String)> {
     let sampled = sampled.unwrap_or_default();
 
     let outcomes = judge(crowd.record(), &plan.verdict.expectations);
-    let figures = Figures::new(&plan, &crowd, &outcomes, (before, used), sampled, lasted);
+    let figures = Figures::new(&plan, &crowd, &outcomes, (before, used), sampled, lasted)
+        .behind(&clock.late());
     let (ending, words) = figures.ending(ended_by_person);
     let written = reports.write(&figures.report(&plan, &crowd, &outcomes, (ending, &words)));
     let text = if plan.json {

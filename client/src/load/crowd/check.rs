@@ -247,8 +247,8 @@ impl Check {
             None => heard.wrong += 1,
             Some(found) => {
                 heard.exact += 1;
-                let ahead = self.ahead(found, timestamp, row.len());
-                let (count, took) = self.which(found, ahead, row.len(), sent, arrived);
+                let distance = self.distance(found, timestamp, row.len());
+                let (count, took) = self.which(found, distance, row.len(), sent, arrived);
                 match took {
                     Took::Time(delay) => heard.delays.push(delay.as_secs_f64() * 1e3),
                     Took::Long => {
@@ -258,12 +258,15 @@ impl Check {
                     Took::Never => {}
                 }
                 // One that comes late was counted as missing.
-                match ahead {
-                    Some(passed) => {
-                        heard.missing += passed;
+                match (distance, self.last) {
+                    (Some(distance), _) if distance <= 0 => {
+                        heard.missing = heard.missing.saturating_sub(1);
+                    }
+                    (_, last) => {
+                        let last = last.map_or(count, |(last, _)| last);
+                        heard.missing += count.saturating_sub(last).saturating_sub(1);
                         self.last = Some((count, timestamp));
                     }
-                    None => heard.missing = heard.missing.saturating_sub(1),
                 }
             }
         }
@@ -273,25 +276,17 @@ impl Check {
         })
     }
 
-    /// How many were passed over between the last one and this; nothing where this is before it. Where it is in the row tells
-    /// it but for whole rows, and those the time tells.
+    /// How many frames behind the last one this was sent; none, or fewer, where it was sent before that. Where it is in the row tells
+    /// it but for whole rows, and those the time tells: only roughly, as who is behind sends many at one time.
     #[allow(clippy::cast_possible_wrap)]
-    fn ahead(&self, number: usize, timestamp: u32, all: usize) -> Option<u64> {
-        let Some((last, then)) = self.last else {
-            return Some(0);
-        };
-        let passed = u64::try_from(timestamp.wrapping_sub(then) as i32).unwrap_or(0);
-        if passed == 0 || all == 0 {
-            return None;
-        }
-        let step = match (number + all - place(last, all)) % all {
-            0 => all,
-            step => step,
-        } as u64;
-        let all = all as u64;
-        let row = u64::from(SECONDS) * if self.video { 90_000 } else { 48_000 };
-        let rows = (passed + row / 2).saturating_sub(step * row / all) / row;
-        Some(step - 1 + rows * all)
+    fn distance(&self, number: usize, timestamp: u32, all: usize) -> Option<i64> {
+        let (last, then) = self.last?;
+        let all = all.max(1);
+        let passed = i64::from(timestamp.wrapping_sub(then) as i32);
+        let step = ((number + all - place(last, all)) % all) as i64;
+        let row = i64::from(SECONDS) * if self.video { 90_000 } else { 48_000 };
+        let rows = (passed - step * row / all as i64 + row / 2).div_euclid(row);
+        Some(step + rows * all as i64)
     }
 
     /// Which of all that were sent one is, and how long it took. The rows look alike, so it is counted on from the one before; the
@@ -300,19 +295,15 @@ impl Check {
     fn which(
         &self,
         found: usize,
-        ahead: Option<u64>,
+        distance: Option<i64>,
         row: usize,
         sent: &Sent,
         arrived: Timestamp,
     ) -> (u64, Took) {
         let all = row.max(1);
-        let mut count = match (self.last, ahead) {
-            (None, _) => sent.newest(found, all).unwrap_or(0),
-            (Some((last, _)), Some(passed)) => last + passed + 1,
-            (Some((last, _)), None) => {
-                let back = (place(last, all) + all - found) % all;
-                last.saturating_sub(back as u64)
-            }
+        let mut count = match (self.last, distance) {
+            (Some((last, _)), Some(distance)) => last.saturating_add_signed(distance),
+            _ => sent.newest(found, all).unwrap_or(0),
         };
         loop {
             let took = sent.took(count, arrived);
@@ -410,6 +401,34 @@ mod tests {
     }
 
     #[test]
+    fn sounds_that_are_handed_out_together_are_neither_missing_nor_late() {
+        let mut row = Row::default();
+        for number in 0..10_u8 {
+            row.push(Bytes::from(vec![number]), true);
+        }
+        let (sent, mut heard) = (Sent::new(50), Heard::default());
+        let (mut check, at) = (Check::new(false), Timestamp::from_micros(1 << 50));
+        for number in 0..25_u8 {
+            // The first of them in time, and the rest after a pause of most of a row.
+            let (at, ticks) = match number {
+                0 => (at, 0),
+                _ => (at + MS(1_600), 76_800),
+            };
+            sent.note(at);
+            let packet = Packet {
+                sequence: u16::from(number),
+                timestamp: ticks,
+                marker: false,
+                payload: Bytes::from(vec![number % 10]),
+                arrived: at + MS(1),
+            };
+            check.take(packet, &row, &sent, &mut heard);
+        }
+        assert_eq!((heard.missing, heard.late), (0, 0));
+        assert_eq!(heard.delays, [1.0; 25]);
+    }
+
+    #[test]
     fn what_comes_after_all_memory_counts_as_late() {
         let (told, late) = delays(&[(0, MS(50)), (1, MS(40_000))]);
         assert_eq!((told, late), (vec![50.0, 30_000.0], 1));
@@ -449,13 +468,16 @@ mod tests {
         // A row of two seconds in ten frames.
         const TICKS: u32 = 9_600;
         check.last = Some((38, 80 * TICKS));
-        let ahead = |number: usize, frames: u32| check.ahead(number, frames * TICKS, 10);
-        assert_eq!(ahead(9, 81), Some(0));
-        assert_eq!(ahead(1, 83), Some(2));
-        assert_eq!(ahead(7, 89), Some(8), "nearly a whole row");
-        assert_eq!(ahead(8, 90), Some(9), "a whole row");
-        assert_eq!(ahead(1, 113), Some(32), "and more");
-        assert_eq!(ahead(7, 79), None);
-        assert_eq!(ahead(8, 80), None);
+        let distance = |number: usize, frames: u32| check.distance(number, frames * TICKS, 10);
+        assert_eq!(distance(9, 81), Some(1));
+        assert_eq!(distance(1, 83), Some(3));
+        assert_eq!(distance(7, 89), Some(9), "nearly a whole row");
+        assert_eq!(distance(8, 90), Some(10), "a whole row");
+        assert_eq!(distance(1, 113), Some(33), "and more");
+        assert_eq!(distance(7, 79), Some(-1));
+        assert_eq!(distance(8, 80), Some(0));
+        // Who is behind hands out several at one time.
+        assert_eq!(distance(9, 80), Some(1));
+        assert_eq!(distance(1, 80), Some(3));
     }
 }

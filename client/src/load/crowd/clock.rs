@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::peer::Shared;
+use crate::measure::histogram::Histogram;
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, EncodedSound, VideoCodec};
 use crate::peer::{LocalAudio, LocalVideo};
@@ -39,6 +40,8 @@ struct Phase {
 pub(super) struct Clock {
     phases: Arc<Vec<Mutex<Phase>>>,
     stopped: Arc<AtomicBool>,
+    /// How long after their time frames were handed out: what this program itself is behind.
+    late: Arc<Mutex<Histogram>>,
 }
 
 impl Clock {
@@ -47,6 +50,7 @@ impl Clock {
         let clock = Self {
             phases: Arc::new((0..PHASES).map(|_| Mutex::default()).collect()),
             stopped: Arc::default(),
+            late: Arc::default(),
         };
         let start = Instant::now();
         for phase in 0..PHASES {
@@ -62,6 +66,14 @@ impl Clock {
             }
         }
         clock
+    }
+
+    /// How late frames were handed out.
+    pub(super) fn late(&self) -> Histogram {
+        self.late
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// No more frames.
@@ -114,7 +126,8 @@ impl Clock {
         let mut number = 0_usize;
         for count in 0_u32.. {
             // From the count, so that nothing adds up.
-            sleep_until(first + Duration::from_secs(u64::from(count)) / rate).await;
+            let due = first + Duration::from_secs(u64::from(count)) / rate;
+            sleep_until(due).await;
             if self.stopped.load(Ordering::Relaxed) {
                 return;
             }
@@ -123,6 +136,10 @@ impl Clock {
             };
             let at = Timestamp::now();
             shared.sent(phase, pictures).note(at);
+            self.late
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .add(due.elapsed());
             self.with(phase, |phase| {
                 let all = if pictures {
                     &phase.pictures

@@ -121,7 +121,7 @@ impl Crowd {
                 }
             }
             if packets + lost > 0 {
-                peer.add("network.loss", now, lost as f64 / (packets + lost) as f64);
+                peer.add("network.loss", now, share(lost, packets));
             }
         }
         self.rate = bytes as f64 * 8.0 / seconds;
@@ -189,6 +189,9 @@ pub(super) struct Figures {
     picture_delay_ms: Option<Quantiles>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sound_delay_ms: Option<Quantiles>,
+    /// How long after its time a frame was handed out: what this program itself is behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behind_ms: Option<Quantiles>,
     /// Of media, that all received together, over the whole time.
     received_bits_per_second: f64,
     sampled: Sampled,
@@ -313,6 +316,7 @@ impl Figures {
             },
             picture_delay_ms: Quantiles::of(&crowd.delays[0]),
             sound_delay_ms: Quantiles::of(&crowd.delays[1]),
+            behind_ms: None,
             received_bits_per_second: all.bytes as f64 * 8.0 / lasted.as_secs_f64(),
             sampled,
             cost: Cost {
@@ -325,6 +329,12 @@ impl Figures {
             failures: crowd.failures.clone(),
             expectations: reports::summaries(outcomes),
         }
+    }
+
+    /// With how late frames were handed out.
+    pub(super) fn behind(mut self, late: &Delays) -> Self {
+        self.behind_ms = Quantiles::of(late);
+        self
     }
 
     /// How it ended, and why.
@@ -421,6 +431,7 @@ impl Figures {
             ("connect", &self.connect_ms),
             ("picture", &self.picture_delay_ms),
             ("sound", &self.sound_delay_ms),
+            ("behind", &self.behind_ms),
         ] {
             if let Some(Quantiles { p50, p95, p99 }) = quantiles {
                 writeln!(
