@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::line::{Line, Newcomer, News};
 use super::said::Said;
-use super::{TICK, args, random_id, remark};
+use super::{TICK, args, no_signals, no_thread, random_id, remark};
 use crate::exit::Ending;
 use crate::peer::ChannelInit;
 use crate::quit::Quit;
@@ -35,26 +35,15 @@ enum Written {
 }
 
 pub(super) async fn run(asked: args::Pipe) -> Result<(), (Ending, String)> {
-    let mut quit = Quit::listen().map_err(|error| {
-        (
-            Ending::Failed,
-            format!("the system gives no signals: {error}"),
-        )
-    })?;
+    let mut quit = Quit::listen().map_err(no_signals)?;
     let (wait, patience) = (asked.place.wait, asked.place.patience);
     let channel = ChannelInit::new(&asked.label, &asked.protocol);
     let mut line = tokio::select! {
         line = Line::open(asked.place, channel, Newcomer::Refused) => line?,
         () = quit.asked() => return Ok(()),
     };
-    let thread = |error| {
-        (
-            Ending::Failed,
-            format!("the system gave no thread: {error}"),
-        )
-    };
-    let mut input = read_input().map_err(thread)?;
-    let (output, mut written) = write_output().map_err(thread)?;
+    let mut input = read_input().map_err(no_thread)?;
+    let (output, mut written) = write_output().map_err(no_thread)?;
 
     let started = Instant::now();
     let mut pipe = Pipe::new(random_id(), started, patience);

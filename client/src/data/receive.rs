@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use rtc_transfer::frame::{Frame, Status};
-use rtc_transfer::receive::{End, Receiver, Todo};
+use rtc_transfer::receive::{Receiver, Todo};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::disk::{WriteDone, WriteJob, Writer};
 use super::line::{Line, Newcomer, News};
 use super::said::Said;
-use super::{SAID, TICK, args, random_id, status_word};
+use super::{Company, SAID, TICK, args, no_signals, no_thread, outcome, random_id, status_word};
 use crate::exit::Ending;
 use crate::output::progress::Progress;
 use crate::quit::Quit;
@@ -19,12 +19,7 @@ use crate::quit::Quit;
 const JOBS: usize = 256;
 
 pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
-    let mut quit = Quit::listen().map_err(|error| {
-        (
-            Ending::Failed,
-            format!("the system gives no signals: {error}"),
-        )
-    })?;
+    let mut quit = Quit::listen().map_err(no_signals)?;
     let folder = asked.into;
     if !folder.is_dir() {
         let words = format!(
@@ -33,15 +28,9 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
         );
         return Err((Ending::Failed, words));
     }
-    let writer = Writer::start(folder, asked.overwrite);
-    let mut writer = writer.map_err(|error| {
-        (
-            Ending::Failed,
-            format!("the system gave no thread: {error}"),
-        )
-    })?;
+    let mut writer = Writer::start(folder, asked.overwrite).map_err(no_thread)?;
     let mut progress = Progress::new(asked.output.json, asked.output.quiet);
-    let (wait, patience) = (asked.place.wait, asked.place.patience);
+    let mut company = Company::new(&asked.place);
     let mut line = tokio::select! {
         line = Line::open(asked.place, args::file_channel(), Newcomer::Counts) => line?,
         () = quit.asked() => return Ok(()),
@@ -52,8 +41,7 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
     let mut told = 0;
     // Whether it was this side that a file failed at.
     let mut own_failure = false;
-    let mut met = false;
-    let mut alone_since = Some(Instant::now());
+    company.alone(Instant::now());
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let ended = loop {
@@ -74,7 +62,13 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
             told += 1;
         }
         if let Some(end) = receiver.end() {
-            break outcome(end, &receiver, own_failure);
+            let missing = receiver.results().filter(|one| one.status != Status::Done);
+            let words = missing.map(|one| one.words.as_str());
+            let ending = match own_failure {
+                true => Ending::Failed,
+                false => Ending::Incomplete,
+            };
+            break outcome(end, words, receiver.of() as usize, ending);
         }
         let (places, done) = writer.ends();
         let channel = line.sender();
@@ -82,7 +76,7 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
             news = line.next(), if jobs.len() < JOBS && !said.is_full() => match news {
                 News::Linked => {
                     said.clear();
-                    (met, alone_since) = (true, None);
+                    company.came();
                     receiver.linked();
                     progress.notice(&format!("connected to {}", line.peer().unwrap_or_default()));
                 }
@@ -99,7 +93,7 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
                 News::Unlinked | News::Left => {
                     said.clear();
                     receiver.unlinked();
-                    alone_since = Some(Instant::now());
+                    company.alone(Instant::now());
                     progress.notice("the far side is gone; waiting for it");
                 }
                 News::Notice(words) => progress.notice(&words),
@@ -125,7 +119,7 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
                 if let Some((_, name, size, bytes)) = receiver.progress() {
                     progress.at(name, bytes, size, now);
                 }
-                if let Some(late) = super::too_late(met, alone_since, now, wait, patience) {
+                if let Err(late) = company.too_late(now) {
                     break Err(late);
                 }
             }
@@ -144,33 +138,4 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
     line.close(last).await;
     writer.end(jobs).await;
     ended
-}
-
-fn outcome(end: &End, receiver: &Receiver, own_failure: bool) -> Result<(), (Ending, String)> {
-    match end {
-        End::Done => {
-            let missing: Vec<_> = receiver
-                .results()
-                .filter(|one| one.status != Status::Done)
-                .collect();
-            match missing.first() {
-                None => Ok(()),
-                Some(first) => Err((
-                    match own_failure {
-                        true => Ending::Failed,
-                        false => Ending::Incomplete,
-                    },
-                    format!(
-                        "{} of {} files are not there: {}",
-                        missing.len(),
-                        receiver.of(),
-                        first.words
-                    ),
-                )),
-            }
-        }
-        End::Stopped(Status::Busy, words) => Err((Ending::Refused, words.clone())),
-        End::Stopped(_, words) => Err((Ending::Incomplete, words.clone())),
-        End::Broken(broken) => Err((Ending::Failed, broken.to_string())),
-    }
 }

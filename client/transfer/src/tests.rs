@@ -11,7 +11,7 @@ use crate::frame::{Frame, Status};
 use crate::pipe::{self, Pipe};
 use crate::receive::{self, Receiver};
 use crate::send::{self, File, Sender};
-use crate::{Sum, WINDOW};
+use crate::{End, Sum, WINDOW};
 
 /// A stand-in for SHA-256 that tells these tests' bytes apart.
 fn sum(bytes: &[u8]) -> Sum {
@@ -207,8 +207,8 @@ proptest! {
                 world.step(kind);
             }
         }
-        prop_assert_eq!(world.sender.end(), Some(&send::End::Done));
-        prop_assert_eq!(world.receiver.end(), Some(&receive::End::Done));
+        prop_assert_eq!(world.sender.end(), Some(&End::Done));
+        prop_assert_eq!(world.receiver.end(), Some(&End::Done));
         for result in world.sender.results() {
             prop_assert_eq!(result.as_ref().map(|one| one.status), Some(Status::Done));
         }
@@ -512,5 +512,5 @@ fn a_file_that_cannot_be_read_or_taken_stops_no_other() {
         .collect();
     assert_eq!(results.len(), 3);
     assert_eq!((results[0], results[1]), (Status::Done, Status::Failed));
-    assert_eq!(world.sender.end(), Some(&send::End::Done));
+    assert_eq!(world.sender.end(), Some(&End::Done));
 }
