@@ -118,7 +118,11 @@ pub enum Command {
         seconds: f64,
     },
     /// The end.
-    HangUp,
+    HangUp {
+        /// The exit code tells what came of the call, as it does when `--duration` is over; otherwise who asked has seen enough.
+        #[serde(default)]
+        judged: bool,
+    },
 }
 
 /// The names of all commands, for who mistypes one.
@@ -220,7 +224,16 @@ mod tests {
                 Value::from(1),
                 Command::Mute { what: Kind::Audio },
             ),
-            (r#"{"do":"hang-up"}"#, Value::Null, Command::HangUp),
+            (
+                r#"{"do":"hang-up"}"#,
+                Value::Null,
+                Command::HangUp { judged: false },
+            ),
+            (
+                r#"{"do":"hang-up","judged":true}"#,
+                Value::Null,
+                Command::HangUp { judged: true },
+            ),
             (
                 r#"{"id":"x","do":"impair","spec":"loss=5%"}"#,
                 Value::from("x"),

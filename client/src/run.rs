@@ -398,7 +398,7 @@ async fn show(
                 output::Action::ToggleCamera => session.act(Action::ToggleMuted(Kind::Video)).await,
                 output::Action::Answer => session.act(Action::Answer).await,
                 output::Action::Decline => session.act(Action::Decline).await,
-                output::Action::Control(line) if line.command == Command::HangUp => {
+                output::Action::Control(line) if matches!(line.command, Command::HangUp { .. }) => {
                     hanging_up = true;
                     session.act(Action::Control(line)).await;
                 }

@@ -54,7 +54,7 @@ fn prepared(typed: args::Test) -> Result<Prepared, (Ending, Vec<String>)> {
     let plan = Plan::new(typed).map_err(|words| (Ending::Usage, vec![words]))?;
     let (mut settings, mut faults) = (Vec::new(), Vec::new());
     for file in &plan.files {
-        match Setting::read(file, &plan) {
+        match Setting::read(file, &plan, &settings) {
             Ok(setting) => settings.push(setting),
             Err(mut lines) => faults.append(&mut lines),
         }

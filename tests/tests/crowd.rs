@@ -49,7 +49,8 @@ async fn ten_calls_from_one_program_carry_every_frame_as_it_was_sent() {
     ];
     let (code, figures, errors) = load(&server, &arguments).await;
     assert_eq!(code, Some(0), "{errors} {figures:#}");
-    assert_eq!(figures["calls"]["connected"], 20, "{figures:#}");
+    assert_eq!(figures["calls"]["connected"], 10, "{figures:#}");
+    assert_eq!(figures["calls"]["silent"], 0, "{figures:#}");
     assert_eq!(figures["frames"]["wrong"], 0, "{figures:#}");
     assert!(
         figures["frames"]["exact"].as_u64().unwrap() > 2000,

@@ -179,7 +179,7 @@ async fn three_pages_make_a_mesh_and_one_that_reloads_comes_back() {
     }
     let before = pages[1].eval("rtc.me").await.unwrap();
     pages[1].eval("globalThis.old = true").await.unwrap();
-    pages[1].reload().await.unwrap();
+    pages[1].reload(PATIENCE).await.unwrap();
     wait(&pages[1], "!globalThis.old && rtc.phase === 'joined'").await;
     assert_eq!(
         pages[1].eval("rtc.me").await.unwrap(),

@@ -239,6 +239,26 @@ async fn the_readme_can_be_followed_literally() {
     is_a_page_without_network(&folder.path().join("out.html"), "passed").await;
 }
 
+/// Hanging up at the end forgives nothing; a step that leaves does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_never_connected_fails_with_its_exit_code() {
+    let _alone = alone().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("call.toml");
+    let path = file.display().to_string();
+    let alone = "duration = \"3s\"\n[[peer]]\nname = \"ann\"\nvideo = \"none\"\n";
+    std::fs::write(&file, alone).unwrap();
+    let output = test(&[&path]).await;
+    assert_eq!(output.status.code(), Some(6), "{}", told(&output));
+    let words = "ann: the call: exit code 6: nobody else came";
+    assert!(told(&output).contains(words), "{}", told(&output));
+
+    let leave = "[[step]]\nat = \"2s\"\npeer = \"ann\"\ndo = \"leave\"\n";
+    std::fs::write(&file, format!("{alone}{leave}")).unwrap();
+    let output = test(&[&path]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_judged_never_passes() {
     let folder = tempfile::tempdir().unwrap();

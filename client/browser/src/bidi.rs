@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 
+use super::error::{BrowserError, text_of};
 use super::link::Link;
 use super::page::{Message, Messages};
 
@@ -14,7 +14,7 @@ pub(super) struct Tab {
 }
 
 /// What a link must be told before its first page.
-pub(super) async fn begin(link: &Link) -> anyhow::Result<()> {
+pub(super) async fn begin(link: &Link) -> Result<(), BrowserError> {
     let session = json!({ "capabilities": {} });
     link.call(None, "session.new", session).await?;
     let events = json!({ "events": ["log.entryAdded"] });
@@ -24,16 +24,13 @@ pub(super) async fn begin(link: &Link) -> anyhow::Result<()> {
 
 impl Tab {
     /// Opens an empty page that shares no storage with others.
-    pub(super) async fn open(link: Arc<Link>, messages: Messages) -> anyhow::Result<Self> {
+    pub(super) async fn open(link: Arc<Link>, messages: Messages) -> Result<Self, BrowserError> {
         let user = link
             .call(None, "browser.createUserContext", json!({}))
             .await?;
         let params = json!({ "type": "window", "userContext": user["userContext"] });
         let made = link.call(None, "browsingContext.create", params).await?;
-        let context = made["context"]
-            .as_str()
-            .context("Firefox made a page without a context")?
-            .to_owned();
+        let context = text_of(&made, "context", "browsingContext.create")?.to_owned();
         link.listen(
             &context,
             Box::new(move |method, params| {
@@ -45,25 +42,25 @@ impl Tab {
         Ok(Self { link, context })
     }
 
-    pub(super) async fn goto(&self, url: &str) -> anyhow::Result<()> {
+    pub(super) async fn goto(&self, url: &str) -> Result<(), BrowserError> {
         let params = json!({ "context": self.context, "url": url, "wait": "interactive" });
         self.call("browsingContext.navigate", params)
             .await
             .map(drop)
     }
 
-    pub(super) async fn before_load(&self, script: &str) -> anyhow::Result<()> {
+    pub(super) async fn before_load(&self, script: &str) -> Result<(), BrowserError> {
         let function = format!("() => {{ {script} }}");
         let params = json!({ "functionDeclaration": function, "contexts": [self.context] });
         self.call("script.addPreloadScript", params).await.map(drop)
     }
 
-    pub(super) async fn reload(&self) -> anyhow::Result<()> {
+    pub(super) async fn reload(&self) -> Result<(), BrowserError> {
         let params = json!({ "context": self.context, "wait": "none" });
         self.call("browsingContext.reload", params).await.map(drop)
     }
 
-    pub(super) async fn resize(&self, width: u32, height: u32) -> anyhow::Result<()> {
+    pub(super) async fn resize(&self, width: u32, height: u32) -> Result<(), BrowserError> {
         let viewport = json!({ "width": width, "height": height });
         let params = json!({ "context": self.context, "viewport": viewport });
         self.call("browsingContext.setViewport", params)
@@ -71,7 +68,7 @@ impl Tab {
             .map(drop)
     }
 
-    pub(super) async fn eval(&self, expression: &str) -> anyhow::Result<Value> {
+    pub(super) async fn eval(&self, expression: &str) -> Result<Value, BrowserError> {
         let params = json!({
             "expression": expression,
             "target": { "context": self.context },
@@ -82,22 +79,24 @@ impl Tab {
         if answer["type"] == "exception" {
             let text = answer["exceptionDetails"]["text"].as_str();
             let text = text.unwrap_or("an exception without text");
-            bail!("{text}, thrown by {expression}");
+            return Err(BrowserError::Thrown {
+                what: text.to_owned(),
+                script: expression.to_owned(),
+            });
         }
         Ok(plain(&answer["result"]))
     }
 
     /// A PNG in base 64.
-    pub(super) async fn screenshot(&self) -> anyhow::Result<String> {
+    pub(super) async fn screenshot(&self) -> Result<String, BrowserError> {
         let params = json!({ "context": self.context });
         let answer = self
             .call("browsingContext.captureScreenshot", params)
             .await?;
-        let data = answer["data"].as_str();
-        Ok(data.context("a screenshot without data")?.to_owned())
+        text_of(&answer, "data", "browsingContext.captureScreenshot").map(str::to_owned)
     }
 
-    async fn call(&self, method: &str, params: Value) -> anyhow::Result<Value> {
+    async fn call(&self, method: &str, params: Value) -> Result<Value, BrowserError> {
         self.link.call(None, method, params).await
     }
 }

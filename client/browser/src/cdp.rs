@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use super::error::{BrowserError, text_of};
 use super::link::Link;
 use super::page::{Message, Messages};
 
@@ -15,7 +15,7 @@ pub(super) struct Tab {
 
 impl Tab {
     /// Opens an empty page that shares no storage with others.
-    pub(super) async fn open(link: Arc<Link>, messages: Messages) -> anyhow::Result<Self> {
+    pub(super) async fn open(link: Arc<Link>, messages: Messages) -> Result<Self, BrowserError> {
         let context = link
             .call(None, "Target.createBrowserContext", json!({}))
             .await?;
@@ -33,10 +33,7 @@ impl Tab {
             .await?;
         let params = json!({ "targetId": target["targetId"], "flatten": true });
         let attached = link.call(None, "Target.attachToTarget", params).await?;
-        let session = attached["sessionId"]
-            .as_str()
-            .context("Chromium attached without a session")?
-            .to_owned();
+        let session = text_of(&attached, "sessionId", "Target.attachToTarget")?.to_owned();
         link.listen(
             &session,
             Box::new(move |method, params| {
@@ -52,26 +49,34 @@ impl Tab {
         Ok(tab)
     }
 
-    pub(super) async fn goto(&self, url: &str) -> anyhow::Result<()> {
+    pub(super) async fn goto(&self, url: &str) -> Result<(), BrowserError> {
         let answer = self.call("Page.navigate", json!({ "url": url })).await?;
         match answer["errorText"].as_str() {
-            Some(text) => bail!("{url} could not be loaded: {text}"),
+            Some(why) => Err(BrowserError::NotLoaded {
+                url: url.to_owned(),
+                why: why.to_owned(),
+            }),
             None => Ok(()),
         }
     }
 
-    pub(super) async fn before_load(&self, script: &str) -> anyhow::Result<()> {
+    pub(super) async fn before_load(&self, script: &str) -> Result<(), BrowserError> {
         let params = json!({ "source": script });
         self.call("Page.addScriptToEvaluateOnNewDocument", params)
             .await
             .map(drop)
     }
 
-    pub(super) async fn reload(&self) -> anyhow::Result<()> {
+    pub(super) async fn reload(&self) -> Result<(), BrowserError> {
         self.call("Page.reload", json!({})).await.map(drop)
     }
 
-    pub(super) async fn resize(&self, width: u32, height: u32, mobile: bool) -> anyhow::Result<()> {
+    pub(super) async fn resize(
+        &self,
+        width: u32,
+        height: u32,
+        mobile: bool,
+    ) -> Result<(), BrowserError> {
         let metrics = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile,
         });
@@ -80,7 +85,7 @@ impl Tab {
             .map(drop)
     }
 
-    pub(super) async fn eval(&self, expression: &str) -> anyhow::Result<Value> {
+    pub(super) async fn eval(&self, expression: &str) -> Result<Value, BrowserError> {
         let params = json!({
             "expression": expression,
             "awaitPromise": true,
@@ -89,20 +94,22 @@ impl Tab {
         });
         let mut answer = self.call("Runtime.evaluate", params).await?;
         if let Some(details) = answer.get("exceptionDetails") {
-            bail!("{}, thrown by {expression}", thrown(details));
+            return Err(BrowserError::Thrown {
+                what: thrown(details),
+                script: expression.to_owned(),
+            });
         }
         Ok(answer["result"]["value"].take())
     }
 
     /// A PNG in base 64.
-    pub(super) async fn screenshot(&self) -> anyhow::Result<String> {
+    pub(super) async fn screenshot(&self) -> Result<String, BrowserError> {
         let params = json!({ "format": "png" });
         let answer = self.call("Page.captureScreenshot", params).await?;
-        let data = answer["data"].as_str();
-        Ok(data.context("a screenshot without data")?.to_owned())
+        text_of(&answer, "data", "Page.captureScreenshot").map(str::to_owned)
     }
 
-    async fn call(&self, method: &str, params: Value) -> anyhow::Result<Value> {
+    async fn call(&self, method: &str, params: Value) -> Result<Value, BrowserError> {
         self.link.call(Some(&self.session), method, params).await
     }
 }

@@ -5,6 +5,7 @@
 
 mod bidi;
 mod cdp;
+mod error;
 mod link;
 mod page;
 mod process;
@@ -13,8 +14,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
-
+pub use error::BrowserError;
 use link::Link;
 pub use page::{Message, Page};
 use page::{Messages, Tab};
@@ -72,7 +72,7 @@ impl Browser {
     ///
     /// # Errors
     /// Chromium is not installed, or does not come up.
-    pub async fn launch(options: &ChromeOptions) -> anyhow::Result<Self> {
+    pub async fn launch(options: &ChromeOptions) -> Result<Self, BrowserError> {
         let started = Process::chromium(options).await?;
         Self::connect(Engine::Chromium, started).await
     }
@@ -82,7 +82,7 @@ impl Browser {
     ///
     /// # Errors
     /// Firefox is not installed, or does not come up.
-    pub async fn firefox(environment: Vec<(&'static str, OsString)>) -> anyhow::Result<Self> {
+    pub async fn firefox(environment: Vec<(&'static str, OsString)>) -> Result<Self, BrowserError> {
         Self::firefox_with(FirefoxOptions {
             environment,
             ..FirefoxOptions::default()
@@ -94,17 +94,18 @@ impl Browser {
     ///
     /// # Errors
     /// Firefox is not installed, or does not come up.
-    pub async fn firefox_with(options: FirefoxOptions) -> anyhow::Result<Self> {
+    pub async fn firefox_with(options: FirefoxOptions) -> Result<Self, BrowserError> {
         let started = Process::firefox(options).await?;
         let browser = Self::connect(Engine::Firefox, started).await?;
         bidi::begin(&browser.link).await?;
         Ok(browser)
     }
 
-    async fn connect(engine: Engine, (process, url): (Process, String)) -> anyhow::Result<Self> {
-        let link = Link::connect(&url)
-            .await
-            .with_context(|| format!("could not reach the browser's remote control at {url}"))?;
+    async fn connect(
+        engine: Engine,
+        (process, url): (Process, String),
+    ) -> Result<Self, BrowserError> {
+        let link = Link::connect(&url).await?;
         Ok(Self {
             engine,
             link: Arc::new(link),
@@ -122,7 +123,7 @@ impl Browser {
     ///
     /// # Errors
     /// The browser is gone, or the address cannot be loaded.
-    pub async fn open(&self, url: &str) -> anyhow::Result<Page> {
+    pub async fn open(&self, url: &str) -> Result<Page, BrowserError> {
         let page = self.blank().await?;
         page.goto(url).await?;
         Ok(page)
@@ -132,7 +133,7 @@ impl Browser {
     ///
     /// # Errors
     /// The browser is gone.
-    pub async fn blank(&self) -> anyhow::Result<Page> {
+    pub async fn blank(&self) -> Result<Page, BrowserError> {
         let (link, messages) = (Arc::clone(&self.link), Messages::default());
         let tab = match self.engine {
             Engine::Chromium => Tab::Chromium(cdp::Tab::open(link, messages.clone()).await?),

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -16,6 +15,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use super::error::BrowserError;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Answer = Result<Value, String>;
@@ -38,8 +39,12 @@ struct Shared {
 }
 
 impl Link {
-    pub(super) async fn connect(url: &str) -> anyhow::Result<Self> {
-        let (socket, _) = tokio_tungstenite::connect_async(url).await?;
+    pub(super) async fn connect(url: &str) -> Result<Self, BrowserError> {
+        let connected = tokio_tungstenite::connect_async(url).await;
+        let (socket, _) = connected.map_err(|error| BrowserError::Unreachable {
+            url: url.to_owned(),
+            why: error.to_string(),
+        })?;
         let (sink, stream) = socket.split();
         let shared = Arc::new(Shared::default());
         Ok(Self {
@@ -56,7 +61,7 @@ impl Link {
         session: Option<&str>,
         method: &str,
         params: Value,
-    ) -> anyhow::Result<Value> {
+    ) -> Result<Value, BrowserError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let mut command = json!({ "id": id, "method": method, "params": params });
         if let Some(session) = session {
@@ -65,17 +70,18 @@ impl Link {
         let (tell, told) = oneshot::channel();
         lock(&self.shared.waiting).insert(id, tell);
         let frame = Frame::text(command.to_string());
-        self.sink
-            .lock()
-            .await
-            .send(frame)
-            .await
-            .with_context(|| format!("the browser is gone; it should have done {method}"))?;
+        let method = method.to_owned();
+        if self.sink.lock().await.send(frame).await.is_err() {
+            return Err(BrowserError::Gone { method });
+        }
         match tokio::time::timeout(PATIENCE, told).await {
             Ok(Ok(Ok(result))) => Ok(result),
-            Ok(Ok(Err(text))) => Err(anyhow!("{method}: {text}")),
-            Ok(Err(_)) => bail!("the browser went away during {method}"),
-            Err(_) => bail!("the browser did not answer {method} within {PATIENCE:?}"),
+            Ok(Ok(Err(why))) => Err(BrowserError::Refused { method, why }),
+            Ok(Err(_)) => Err(BrowserError::Gone { method }),
+            Err(_) => Err(BrowserError::Unanswered {
+                method,
+                patience: PATIENCE,
+            }),
         }
     }
 

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::error::BrowserError;
 use super::{bidi, cdp};
 
 /// How often a condition is looked at.
@@ -61,7 +61,7 @@ impl Page {
     ///
     /// # Errors
     /// The address cannot be loaded.
-    pub async fn goto(&self, url: &str) -> anyhow::Result<()> {
+    pub async fn goto(&self, url: &str) -> Result<(), BrowserError> {
         match &self.tab {
             Tab::Chromium(tab) => tab.goto(url).await,
             Tab::Firefox(tab) => tab.goto(url).await,
@@ -72,29 +72,33 @@ impl Page {
     ///
     /// # Errors
     /// The browser is gone.
-    pub async fn before_load(&self, script: &str) -> anyhow::Result<()> {
+    pub async fn before_load(&self, script: &str) -> Result<(), BrowserError> {
         match &self.tab {
             Tab::Chromium(tab) => tab.before_load(script).await,
             Tab::Firefox(tab) => tab.before_load(script).await,
         }
     }
 
-    /// Loads the page again and returns at once.
+    /// Loads the page again, and returns as soon as the new document is there: whatever is asked then is asked of that one.
     ///
     /// # Errors
-    /// The browser is gone.
-    pub async fn reload(&self) -> anyhow::Result<()> {
+    /// The browser is gone, or goes on showing the old document.
+    pub async fn reload(&self, patience: Duration) -> Result<(), BrowserError> {
+        // No two documents of a page have one time origin (HR-TIME section 4), and no script can change it.
+        let old = self.eval("String(performance.timeOrigin)").await?;
         match &self.tab {
-            Tab::Chromium(tab) => tab.reload().await,
-            Tab::Firefox(tab) => tab.reload().await,
+            Tab::Chromium(tab) => tab.reload().await?,
+            Tab::Firefox(tab) => tab.reload().await?,
         }
+        let is_new = format!("String(performance.timeOrigin) !== {old}");
+        self.wait_for(&is_new, patience).await.map(drop)
     }
 
     /// Makes the window `width` by `height` CSS pixels, in Chromium as a phone has it if `mobile`.
     ///
     /// # Errors
     /// The browser is gone.
-    pub async fn resize(&self, width: u32, height: u32, mobile: bool) -> anyhow::Result<()> {
+    pub async fn resize(&self, width: u32, height: u32, mobile: bool) -> Result<(), BrowserError> {
         match &self.tab {
             Tab::Chromium(tab) => tab.resize(width, height, mobile).await,
             Tab::Firefox(tab) => tab.resize(width, height).await,
@@ -105,7 +109,7 @@ impl Page {
     ///
     /// # Errors
     /// What the expression threw, as text.
-    pub async fn eval(&self, expression: &str) -> anyhow::Result<Value> {
+    pub async fn eval(&self, expression: &str) -> Result<Value, BrowserError> {
         match &self.tab {
             Tab::Chromium(tab) => tab.eval(expression).await,
             Tab::Firefox(tab) => tab.eval(expression).await,
@@ -116,7 +120,11 @@ impl Page {
     ///
     /// # Errors
     /// It did not within `patience`; the error carries what the page said.
-    pub async fn wait_for(&self, condition: &str, patience: Duration) -> anyhow::Result<Value> {
+    pub async fn wait_for(
+        &self,
+        condition: &str,
+        patience: Duration,
+    ) -> Result<Value, BrowserError> {
         let started = Instant::now();
         loop {
             // While a page is loading there may be nothing to evaluate in.
@@ -125,10 +133,12 @@ impl Page {
                 Ok(value) if truthy(value) => return seen,
                 _ if started.elapsed() > patience => {
                     let last = seen.map_or_else(|error| error.to_string(), |v| v.to_string());
-                    return Err(anyhow!(
-                        "not within {patience:?}: {condition}\nlast seen: {last}\n{}",
-                        self.describe().await
-                    ));
+                    return Err(BrowserError::NotYet {
+                        patience,
+                        condition: condition.to_owned(),
+                        last,
+                        page: self.describe().await,
+                    });
                 }
                 _ => tokio::time::sleep(LOOK_EVERY).await,
             }
@@ -154,13 +164,18 @@ impl Page {
     ///
     /// # Errors
     /// The browser is gone, or the file cannot be written.
-    pub async fn screenshot(&self, file: &Path) -> anyhow::Result<()> {
+    pub async fn screenshot(&self, file: &Path) -> Result<(), BrowserError> {
         let data = match &self.tab {
             Tab::Chromium(tab) => tab.screenshot().await?,
             Tab::Firefox(tab) => tab.screenshot().await?,
         };
-        std::fs::write(file, STANDARD.decode(data)?)
-            .with_context(|| format!("could not write {}", file.display()))
+        let written = STANDARD.decode(data).map_err(|error| error.to_string());
+        let written =
+            written.and_then(|png| std::fs::write(file, png).map_err(|error| error.to_string()));
+        written.map_err(|why| BrowserError::Screenshot {
+            file: file.to_owned(),
+            why,
+        })
     }
 
     async fn describe(&self) -> String {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
 use tempfile::TempDir;
 
+use super::error::BrowserError;
 use super::{ChromeOptions, FirefoxOptions};
 
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -55,14 +55,14 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts Chromium; gives the address of its DevTools.
-    pub(super) async fn chromium(options: &ChromeOptions) -> anyhow::Result<(Self, String)> {
+    pub(super) async fn chromium(options: &ChromeOptions) -> Result<(Self, String), BrowserError> {
         let program = installed(
             "Chromium",
             "CHROMIUM",
             "chromium",
             options.program.as_deref(),
         )?;
-        let profile = tempfile::Builder::new().prefix("rtc-chromium-").tempdir()?;
+        let profile = profile("Chromium", "rtc-chromium-")?;
         let mut command = Command::new(program);
         command
             .args(FLAGS)
@@ -79,21 +79,26 @@ impl Process {
     }
 
     /// Starts Firefox; gives the address at which it speaks BiDi.
-    pub(super) async fn firefox(options: FirefoxOptions) -> anyhow::Result<(Self, String)> {
+    pub(super) async fn firefox(options: FirefoxOptions) -> Result<(Self, String), BrowserError> {
         let program = installed(
             "Firefox",
             "FIREFOX",
             "firefox-esr",
             options.program.as_deref(),
         )?;
-        let profile = tempfile::Builder::new().prefix("rtc-firefox-").tempdir()?;
+        let profile = profile("Firefox", "rtc-firefox-")?;
         let line = |(name, value): (&str, &str)| format!("user_pref(\"{name}\", {value});\n");
         let more = options
             .preferences
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
         let lines: String = PREFERENCES.into_iter().chain(more).map(line).collect();
-        std::fs::write(profile.path().join("user.js"), lines)?;
+        std::fs::write(profile.path().join("user.js"), lines).map_err(|source| {
+            BrowserError::Profile {
+                name: "Firefox",
+                source,
+            }
+        })?;
         let mut command = Command::new(program);
         command
             .args(["--headless", "--no-remote", "--remote-debugging-port=0"])
@@ -121,7 +126,7 @@ impl Process {
         mut command: Command,
         profile: TempDir,
         address: fn(&Path) -> Option<String>,
-    ) -> anyhow::Result<(Self, String)> {
+    ) -> Result<(Self, String), BrowserError> {
         // A group of its own, so that the helpers it forks end with it.
         #[cfg(unix)]
         command.process_group(0);
@@ -130,7 +135,7 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .with_context(|| format!("could not start {name}"))?;
+            .map_err(|source| BrowserError::Start { name, source })?;
         let mut process = Self {
             name,
             child,
@@ -144,41 +149,53 @@ impl Process {
         self.child.id()
     }
 
-    async fn address(&mut self, find: fn(&Path) -> Option<String>) -> anyhow::Result<String> {
+    async fn address(&mut self, find: fn(&Path) -> Option<String>) -> Result<String, BrowserError> {
         let started = Instant::now();
         loop {
             if let Some(url) = find(self.profile.path()) {
                 return Ok(url);
             }
             let name = self.name;
-            if let Some(status) = self.child.try_wait()? {
-                bail!("{name} ended at once with {status}");
+            let ended = self.child.try_wait();
+            let ended = ended.map_err(|source| BrowserError::Start { name, source })?;
+            if let Some(status) = ended {
+                return Err(BrowserError::Ended { name, status });
             }
             if started.elapsed() > START_PATIENCE {
-                bail!("{name} did not open its remote control within {START_PATIENCE:?}");
+                return Err(BrowserError::Silent {
+                    name,
+                    patience: START_PATIENCE,
+                });
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }
 
+fn profile(name: &'static str, prefix: &str) -> Result<TempDir, BrowserError> {
+    let made = tempfile::Builder::new().prefix(prefix).tempdir();
+    made.map_err(|source| BrowserError::Profile { name, source })
+}
+
 /// Where a browser is: where Debian puts it, or where a variable says.
 fn installed(
-    name: &str,
-    variable: &str,
-    package: &str,
+    name: &'static str,
+    variable: &'static str,
+    package: &'static str,
     told: Option<&Path>,
-) -> anyhow::Result<PathBuf> {
+) -> Result<PathBuf, BrowserError> {
     let usual = || {
         std::env::var_os(variable)
             .map_or_else(|| Path::new("/usr/bin").join(package), PathBuf::from)
     };
     let program = told.map_or_else(usual, Path::to_owned);
     if !program.exists() {
-        bail!(
-            "{name} is not installed at {}: run `apt-get install {package}`, or name another with {variable}=PATH",
-            program.display()
-        );
+        return Err(BrowserError::NotInstalled {
+            name,
+            program,
+            package,
+            variable,
+        });
     }
     Ok(program)
 }

@@ -149,6 +149,14 @@ impl Scenario {
             .any(|(_, other)| matches!(&other.kind, Kind::Native(native) if native.video == "test"))
     }
 
+    /// Whether a step kills somebody: the others lose it then, and that is no fault of theirs.
+    #[must_use]
+    pub fn crashes(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| step.action == crate::action::Action::Crash)
+    }
+
     /// Whom a connection of a page is to, where there is but one other.
     #[must_use]
     pub fn only_other(&self, peer: usize) -> Option<&str> {

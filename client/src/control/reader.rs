@@ -59,7 +59,7 @@ fn run(
                 if let Command::Wait { seconds } = line.command {
                     sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default());
                 }
-                let last = line.command == Command::HangUp;
+                let last = matches!(line.command, Command::HangUp { .. });
                 (Action::Control(line), last)
             }
         };
@@ -107,7 +107,7 @@ mod tests {
                 "2s",
                 "Wait { seconds: 2.0 }",
                 "1: there is no \"x\"",
-                "HangUp"
+                "HangUp { judged: false }"
             ]
         );
     }

@@ -1,5 +1,6 @@
 //! The threads that read and write files, and take their sums on the way.
 
+mod part;
 mod reader;
 mod writer;
 

@@ -7,12 +7,13 @@ use std::time::Instant;
 use bytes::Bytes;
 use rtc_transfer::BLOCK;
 use rtc_transfer::frame::{Frame, Status};
-use rtc_transfer::pipe::{End, Pipe, Todo};
+use rtc_transfer::pipe::{End, PIECES, Pipe, Todo};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::line::{Line, Newcomer, News, binary};
-use super::{TICK, args, random_id, remark};
+use super::line::{Line, Newcomer, News};
+use super::said::Said;
+use super::{TICK, args, no_signals, no_thread, random_id, remark};
 use crate::exit::Ending;
 use crate::peer::ChannelInit;
 use crate::quit::Quit;
@@ -23,6 +24,9 @@ const BLOCKS: usize = 4;
 /// While so many messages wait for our reader, nothing more is heard.
 const WRITES: usize = 256;
 
+/// Messages that wait to be said: all that is kept of our stream, and as much again before nothing more is heard.
+const SAID: usize = 2 * PIECES;
+
 /// What the thread behind standard output has done.
 enum Written {
     Bytes(usize),
@@ -31,30 +35,19 @@ enum Written {
 }
 
 pub(super) async fn run(asked: args::Pipe) -> Result<(), (Ending, String)> {
-    let mut quit = Quit::listen().map_err(|error| {
-        (
-            Ending::Failed,
-            format!("the system gives no signals: {error}"),
-        )
-    })?;
+    let mut quit = Quit::listen().map_err(no_signals)?;
     let (wait, patience) = (asked.place.wait, asked.place.patience);
     let channel = ChannelInit::new(&asked.label, &asked.protocol);
     let mut line = tokio::select! {
         line = Line::open(asked.place, channel, Newcomer::Refused) => line?,
         () = quit.asked() => return Ok(()),
     };
-    let thread = |error| {
-        (
-            Ending::Failed,
-            format!("the system gave no thread: {error}"),
-        )
-    };
-    let mut input = read_input().map_err(thread)?;
-    let (output, mut written) = write_output().map_err(thread)?;
+    let mut input = read_input().map_err(no_thread)?;
+    let (output, mut written) = write_output().map_err(no_thread)?;
 
     let started = Instant::now();
     let mut pipe = Pipe::new(random_id(), started, patience);
-    let mut said = VecDeque::new();
+    let mut said = Said::new(SAID);
     let mut writes: VecDeque<Option<Bytes>> = VecDeque::new();
     let mut input_ended = false;
     let mut tick = interval(TICK);
@@ -62,7 +55,7 @@ pub(super) async fn run(asked: args::Pipe) -> Result<(), (Ending, String)> {
     let ended = loop {
         while let Some(todo) = pipe.todo() {
             match todo {
-                Todo::Say(frame) => said.push_back(frame),
+                Todo::Say(frame) => said.push(frame),
                 Todo::Write(bytes) => writes.push_back(Some(bytes)),
                 Todo::Close => writes.push_back(None),
                 Todo::Refuse => {
@@ -75,15 +68,9 @@ pub(super) async fn run(asked: args::Pipe) -> Result<(), (Ending, String)> {
         if let Some(end) = pipe.end() {
             break outcome(end, pipe.taken());
         }
-        let sender = line.sender();
-        let room = async {
-            match &sender {
-                Some(sender) => sender.room().await.ok(),
-                None => None,
-            }
-        };
+        let channel = line.sender();
         tokio::select! {
-            news = line.next(), if writes.len() < WRITES => match news {
+            news = line.next(), if writes.len() < WRITES && !said.is_full() => match news {
                 News::Linked => {
                     said.clear();
                     pipe.linked();
@@ -105,11 +92,7 @@ pub(super) async fn run(asked: args::Pipe) -> Result<(), (Ending, String)> {
                 News::Notice(words) => remark(&words),
                 News::Over(ending, words) => break Err((ending, words)),
             },
-            Some(room) = room, if !said.is_empty() => {
-                if let Some(frame) = said.pop_front() {
-                    room.send(binary(&frame));
-                }
-            }
+            () = said.go(channel.as_ref()), if !said.is_empty() => {}
             block = input.recv(), if !input_ended && pipe.room() >= BLOCK => match block {
                 Some(Ok(bytes)) => pipe.read(bytes),
                 Some(Err(error)) => {
@@ -154,7 +137,7 @@ pub(super) async fn run(asked: args::Pipe) -> Result<(), (Ending, String)> {
         Todo::Say(frame) => Some(frame),
         _ => None,
     });
-    let last: Vec<Frame> = said.into_iter().chain(last).collect();
+    let last: Vec<Frame> = said.with(last).collect();
     // Of data only those that are part of a good end are of use to anybody.
     let last = last
         .into_iter()

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use rtc_transfer::frame::{Frame, Status};
-use rtc_transfer::receive::{End, Receiver, Todo};
+use rtc_transfer::receive::{Receiver, Todo};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::disk::{WriteDone, WriteJob, Writer};
-use super::line::{Line, Newcomer, News, binary};
-use super::{TICK, args, random_id, status_word};
+use super::line::{Line, Newcomer, News};
+use super::said::Said;
+use super::{Company, SAID, TICK, args, no_signals, no_thread, outcome, random_id, status_word};
 use crate::exit::Ending;
 use crate::output::progress::Progress;
 use crate::quit::Quit;
@@ -18,12 +19,7 @@ use crate::quit::Quit;
 const JOBS: usize = 256;
 
 pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
-    let mut quit = Quit::listen().map_err(|error| {
-        (
-            Ending::Failed,
-            format!("the system gives no signals: {error}"),
-        )
-    })?;
+    let mut quit = Quit::listen().map_err(no_signals)?;
     let folder = asked.into;
     if !folder.is_dir() {
         let words = format!(
@@ -32,33 +28,26 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
         );
         return Err((Ending::Failed, words));
     }
-    let writer = Writer::start(folder, asked.overwrite);
-    let mut writer = writer.map_err(|error| {
-        (
-            Ending::Failed,
-            format!("the system gave no thread: {error}"),
-        )
-    })?;
+    let mut writer = Writer::start(folder, asked.overwrite).map_err(no_thread)?;
     let mut progress = Progress::new(asked.output.json, asked.output.quiet);
-    let (wait, patience) = (asked.place.wait, asked.place.patience);
+    let mut company = Company::new(&asked.place);
     let mut line = tokio::select! {
         line = Line::open(asked.place, args::file_channel(), Newcomer::Counts) => line?,
         () = quit.asked() => return Ok(()),
     };
     let mut receiver = Receiver::new(random_id());
-    let mut said: VecDeque<Frame> = VecDeque::new();
+    let mut said = Said::new(SAID);
     let mut jobs = VecDeque::new();
     let mut told = 0;
     // Whether it was this side that a file failed at.
     let mut own_failure = false;
-    let mut met = false;
-    let mut alone_since = Some(Instant::now());
+    company.alone(Instant::now());
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let ended = loop {
         while let Some(todo) = receiver.todo() {
             match todo {
-                Todo::Say(frame) => said.push_back(frame),
+                Todo::Say(frame) => said.push(frame),
                 Todo::Find { file, name, size } => {
                     jobs.push_back(WriteJob::Find { file, name, size });
                 }
@@ -73,21 +62,21 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
             told += 1;
         }
         if let Some(end) = receiver.end() {
-            break outcome(end, &receiver, own_failure);
+            let missing = receiver.results().filter(|one| one.status != Status::Done);
+            let words = missing.map(|one| one.words.as_str());
+            let ending = match own_failure {
+                true => Ending::Failed,
+                false => Ending::Incomplete,
+            };
+            break outcome(end, words, receiver.of() as usize, ending);
         }
         let (places, done) = writer.ends();
         let channel = line.sender();
-        let room = async {
-            match &channel {
-                Some(channel) => channel.room().await.ok(),
-                None => None,
-            }
-        };
         tokio::select! {
-            news = line.next(), if jobs.len() < JOBS => match news {
+            news = line.next(), if jobs.len() < JOBS && !said.is_full() => match news {
                 News::Linked => {
                     said.clear();
-                    (met, alone_since) = (true, None);
+                    company.came();
                     receiver.linked();
                     progress.notice(&format!("connected to {}", line.peer().unwrap_or_default()));
                 }
@@ -104,17 +93,13 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
                 News::Unlinked | News::Left => {
                     said.clear();
                     receiver.unlinked();
-                    alone_since = Some(Instant::now());
+                    company.alone(Instant::now());
                     progress.notice("the far side is gone; waiting for it");
                 }
                 News::Notice(words) => progress.notice(&words),
                 News::Over(ending, words) => break Err((ending, words)),
             },
-            Some(room) = room, if !said.is_empty() => {
-                if let Some(frame) = said.pop_front() {
-                    room.send(binary(&frame));
-                }
-            }
+            () = said.go(channel.as_ref()), if !said.is_empty() => {}
             Ok(place) = places.reserve(), if !jobs.is_empty() => {
                 if let Some(job) = jobs.pop_front() {
                     place.send(job);
@@ -134,13 +119,13 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
                 if let Some((_, name, size, bytes)) = receiver.progress() {
                     progress.at(name, bytes, size, now);
                 }
-                if let Some(late) = super::too_late(met, alone_since, now, wait, patience) {
+                if let Err(late) = company.too_late(now) {
                     break Err(late);
                 }
             }
             () = quit.asked() => {
                 said.clear();
-                said.push_back(Frame::Stop(Status::Closed, "the receiver was interrupted; start both again to go on".to_owned()));
+                said.push(Frame::Stop(Status::Closed, "the receiver was interrupted; start both again to go on".to_owned()));
                 break Err((Ending::Incomplete, "interrupted; what is there stays, and the same command goes on".to_owned()));
             }
         }
@@ -149,37 +134,8 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
         Todo::Say(frame) => Some(frame),
         _ => None,
     });
-    let last = said.into_iter().chain(last).collect();
+    let last = said.with(last).collect();
     line.close(last).await;
     writer.end(jobs).await;
     ended
-}
-
-fn outcome(end: &End, receiver: &Receiver, own_failure: bool) -> Result<(), (Ending, String)> {
-    match end {
-        End::Done => {
-            let missing: Vec<_> = receiver
-                .results()
-                .filter(|one| one.status != Status::Done)
-                .collect();
-            match missing.first() {
-                None => Ok(()),
-                Some(first) => Err((
-                    match own_failure {
-                        true => Ending::Failed,
-                        false => Ending::Incomplete,
-                    },
-                    format!(
-                        "{} of {} files are not there: {}",
-                        missing.len(),
-                        receiver.of(),
-                        first.words
-                    ),
-                )),
-            }
-        }
-        End::Stopped(Status::Busy, words) => Err((Ending::Refused, words.clone())),
-        End::Stopped(_, words) => Err((Ending::Incomplete, words.clone())),
-        End::Broken(broken) => Err((Ending::Failed, broken.to_string())),
-    }
 }

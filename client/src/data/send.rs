@@ -1,52 +1,42 @@
 //! Files to the far side.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use rtc_transfer::End;
 use rtc_transfer::frame::{Frame, Status};
-use rtc_transfer::send::{End, File, Sender, Sent, Todo};
+use rtc_transfer::send::{File, Sender, Sent, Todo};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::disk::{ReadDone, ReadJob, Reader};
-use super::line::{Line, Newcomer, News, binary};
-use super::{TICK, args, random_id, status_word};
+use super::line::{Line, Newcomer, News};
+use super::said::Said;
+use super::{Company, SAID, TICK, args, no_signals, no_thread, outcome, random_id, status_word};
 use crate::exit::Ending;
 use crate::output::progress::Progress;
 use crate::quit::Quit;
 
 pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
-    let mut quit = Quit::listen().map_err(|error| {
-        (
-            Ending::Failed,
-            format!("the system gives no signals: {error}"),
-        )
-    })?;
+    let mut quit = Quit::listen().map_err(no_signals)?;
     let (files, paths) = look_at(&asked.files)?;
-    let reader = Reader::start(paths);
-    let mut reader = reader.map_err(|error| {
-        (
-            Ending::Failed,
-            format!("the system gave no thread: {error}"),
-        )
-    })?;
+    let mut reader = Reader::start(paths).map_err(no_thread)?;
     let mut progress = Progress::new(asked.output.json, asked.output.quiet);
-    let (wait, patience) = (asked.place.wait, asked.place.patience);
+    let mut company = Company::new(&asked.place);
     let mut line = tokio::select! {
         line = Line::open(asked.place, args::file_channel(), Newcomer::Counts) => line?,
         () = quit.asked() => return Ok(()),
     };
     let mut sender = Sender::new(random_id(), files.clone());
-    let mut said: VecDeque<Frame> = VecDeque::new();
+    let mut said = Said::new(SAID);
     let mut told = 0;
-    let mut met = false;
-    let mut alone_since = Some(Instant::now());
+    company.alone(Instant::now());
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let ended = loop {
         while let Some(todo) = sender.todo() {
             match todo {
-                Todo::Say(frame) => said.push_back(frame),
+                Todo::Say(frame) => said.push(frame),
                 Todo::Prefix { file, upto } => reader.ask(ReadJob::Prefix { file, upto }),
                 Todo::Read {
                     file,
@@ -65,20 +55,14 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
             told += 1;
         }
         if let Some(end) = sender.end() {
-            break outcome(end, sender.results());
+            break taken(end, sender.results());
         }
         let channel = line.sender();
-        let room = async {
-            match &channel {
-                Some(channel) => channel.room().await.ok(),
-                None => None,
-            }
-        };
         tokio::select! {
-            news = line.next() => match news {
+            news = line.next(), if !said.is_full() => match news {
                 News::Linked => {
                     said.clear();
-                    (met, alone_since) = (true, None);
+                    company.came();
                     sender.linked();
                     progress.notice(&format!("connected to {}", line.peer().unwrap_or_default()));
                 }
@@ -93,19 +77,15 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
                     said.clear();
                     sender.unlinked();
                     if sender.results().iter().all(Option::is_some) {
-                        break outcome(&End::Done, sender.results());
+                        break taken(&End::Done, sender.results());
                     }
-                    alone_since = Some(Instant::now());
+                    company.alone(Instant::now());
                     progress.notice("the far side is gone; waiting for it");
                 }
                 News::Notice(words) => progress.notice(&words),
                 News::Over(ending, words) => break Err((ending, words)),
             },
-            Some(room) = room, if !said.is_empty() => {
-                if let Some(frame) = said.pop_front() {
-                    room.send(binary(&frame));
-                }
-            }
+            () = said.go(channel.as_ref()), if !said.is_empty() => {}
             Some(done) = reader.done() => match done {
                 ReadDone::Prefix { file, upto, sum } => sender.summed(file, upto, sum),
                 ReadDone::Block { file, offset, bytes } => sender.read(file, offset, bytes),
@@ -114,16 +94,16 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
             },
             _ = tick.tick() => {
                 let now = Instant::now();
-                if met && let Some((at, bytes)) = sender.progress() && let Some(file) = files.get(at) {
+                if company.met && let Some((at, bytes)) = sender.progress() && let Some(file) = files.get(at) {
                     progress.at(&file.name, bytes, file.size, now);
                 }
-                if let Some(late) = super::too_late(met, alone_since, now, wait, patience) {
+                if let Err(late) = company.too_late(now) {
                     break Err(late);
                 }
             }
             () = quit.asked() => {
                 said.clear();
-                said.push_back(Frame::Stop(Status::Closed, "the sender was interrupted; start it again to go on".to_owned()));
+                said.push(Frame::Stop(Status::Closed, "the sender was interrupted; start it again to go on".to_owned()));
                 break Err((Ending::Incomplete, "interrupted; the same command goes on where it was".to_owned()));
             }
         }
@@ -133,8 +113,7 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
         _ => None,
     });
     let last = said
-        .into_iter()
-        .chain(last)
+        .with(last)
         .filter(|frame| !matches!(frame, Frame::Data { .. }));
     let last = last.collect();
     line.close(last).await;
@@ -172,29 +151,11 @@ fn name_of(path: &Path) -> String {
     rtc_transfer::name::clean(&name.to_string_lossy())
 }
 
-fn outcome(end: &End, results: &[Option<Sent>]) -> Result<(), (Ending, String)> {
-    match end {
-        End::Done => {
-            let missing: Vec<_> = results
-                .iter()
-                .flatten()
-                .filter(|sent| sent.status != Status::Done)
-                .collect();
-            match missing.first() {
-                None => Ok(()),
-                Some(first) => Err((
-                    Ending::Incomplete,
-                    format!(
-                        "{} of {} files are not there: {}",
-                        missing.len(),
-                        results.len(),
-                        first.words
-                    ),
-                )),
-            }
-        }
-        End::Stopped(Status::Busy, words) => Err((Ending::Refused, words.clone())),
-        End::Stopped(_, words) => Err((Ending::Incomplete, words.clone())),
-        End::Broken(broken) => Err((Ending::Failed, broken.to_string())),
-    }
+fn taken(end: &End, results: &[Option<Sent>]) -> Result<(), (Ending, String)> {
+    let missing = results
+        .iter()
+        .flatten()
+        .filter(|sent| sent.status != Status::Done);
+    let words = missing.map(|sent| sent.words.as_str());
+    outcome(end, words, results.len(), Ending::Incomplete)
 }

@@ -10,6 +10,7 @@
 //! - `clock`: the tasks that hand frames to all peers when they are due
 //! - `peer`: one light peer
 //! - `sample`: the thread that decodes a stretch of one peer after the other
+//! - `pairs`: which connections stood, and whether anything came, pure
 //! - `figures`: what came of it
 //!
 //! Delay is from the handing of a frame to a peer that sends until its last packet is taken from the connection that receives:
@@ -19,6 +20,7 @@ pub(super) mod args;
 mod check;
 mod clock;
 mod figures;
+mod pairs;
 mod peer;
 mod prepared;
 mod sample;
@@ -38,7 +40,7 @@ use crate::exit::Ending;
 use crate::net::Impairment;
 use crate::quit::Quit;
 use args::{Calls, Plan};
-use check::Counts;
+use check::{Counts, Sent};
 use clock::Clock;
 use figures::{Crowd, Figures};
 use peer::{Light, Shared};
@@ -92,6 +94,8 @@ async fn hold(plan: Plan) -> Result<(), (Ending, String)> {
         .map_err(|error| failed(format!("the system gave no thread: {error}")))?;
     let count = (plan.rooms * plan.peers) as usize;
     let shared = Arc::new(Shared {
+        pictures_sent: std::array::from_fn(|_| Sent::new(plan.media.fps)),
+        sounds_sent: std::array::from_fn(|_| Sent::new(prepared::PACKETS)),
         prepared,
         counts: (0..count).map(|_| Counts::default()).collect(),
         sample: AtomicUsize::new(0),
@@ -137,7 +141,7 @@ async fn hold(plan: Plan) -> Result<(), (Ending, String)> {
             _ = look.tick() => {
                 crowd.look(&shared.counts, started.elapsed());
                 if bar {
-                    let _ = write!(std::io::stderr(), "\r\x1b[K{}", crowd.line(count, started.elapsed()));
+                    let _ = write!(std::io::stderr(), "\r\x1b[K{}", crowd.line(&plan, started.elapsed()));
                 }
                 if started.elapsed() >= whole {
                     break false;
@@ -150,6 +154,9 @@ async fn hold(plan: Plan) -> Result<(), (Ending, String)> {
         let _ = writeln!(std::io::stderr());
     }
     let lasted = started.elapsed();
+    while let Ok(told) = news.try_recv() {
+        crowd.hear(told, lasted);
+    }
     let (since, at_first) = steady.unwrap_or((started, before));
     let used = (since.elapsed(), at_first, usage());
     crowd.end(&shared.counts, lasted);
@@ -165,7 +172,8 @@ async fn hold(plan: Plan) -> Result<(), (Ending, String)> {
     let sampled = sampled.unwrap_or_default();
 
     let outcomes = judge(crowd.record(), &plan.verdict.expectations);
-    let figures = Figures::new(&plan, &crowd, &outcomes, (before, used), sampled, lasted);
+    let figures = Figures::new(&plan, &crowd, &outcomes, (before, used), sampled, lasted)
+        .behind(&clock.late());
     let (ending, words) = figures.ending(ended_by_person);
     let written = reports.write(&figures.report(&plan, &crowd, &outcomes, (ending, &words)));
     let text = if plan.json {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::peer_connection::StatsSelector;
@@ -40,7 +40,7 @@ const TRANSPORT: Duration = Duration::from_secs(1);
 /// More channels than these do not wait for that.
 const CHANNELS_AT_ONCE: usize = 64;
 
-/// Channels beside chat that a connection may have over its life; more are not listened to.
+/// Channels beside chat that a connection may have open at a time; more are not listened to.
 const CHANNELS: usize = 1024;
 
 /// Remote tracks that one far side may send; more are not listened to.
@@ -102,7 +102,8 @@ pub(super) struct Actor {
     /// Channels that are opened once chat shows that the transport stands, or after [`TRANSPORT`].
     to_open: Vec<(channel::ChannelInit, OpenReply)>,
     open_at: tokio::time::Instant,
-    channels: usize,
+    /// For channels beside chat; one is free again when its channel is closed.
+    places: Arc<Semaphore>,
     tracks: usize,
     prepared: bool,
     /// What the far side's description in force says, as it came, and ours, as it went.
@@ -156,7 +157,7 @@ impl Actor {
             chat_open: false,
             to_open: Vec::new(),
             open_at: tokio::time::Instant::now(),
-            channels: 0,
+            places: Arc::new(Semaphore::new(CHANNELS)),
             tracks: 0,
             prepared: false,
             heard: String::new(),
@@ -381,18 +382,26 @@ impl Actor {
 
     fn news(&mut self, news: News) {
         match news {
-            News::ChatOpen => {
-                self.relax();
-                self.open_at = tokio::time::Instant::now();
-                if !std::mem::replace(&mut self.chat_open, true) {
-                    self.tell(PeerEvent::ChatOpen);
+            News::ChatOpen => self.chat_opened(),
+            News::Chat(text) => {
+                // What comes on it may be told before its opening.
+                if !self.chat_open {
+                    self.chat_opened();
                 }
+                self.tell(PeerEvent::Chat(text));
             }
-            News::Chat(text) => self.tell(PeerEvent::Chat(text)),
             News::Channel(channel) => self.tell(PeerEvent::Channel(channel)),
             News::Track(track) => self.tell(PeerEvent::Track(track)),
             News::KeyFrameWanted => self.want_key_frame(),
             News::Trouble(text) => self.trouble(text),
+        }
+    }
+
+    fn chat_opened(&mut self) {
+        self.relax();
+        self.open_at = tokio::time::Instant::now();
+        if !std::mem::replace(&mut self.chat_open, true) {
+            self.tell(PeerEvent::ChatOpen);
         }
     }
 
@@ -424,12 +433,11 @@ impl Actor {
     }
 
     pub(super) fn add_channel(&mut self, channel: Arc<dyn DataChannel>) {
-        if self.channels >= CHANNELS {
-            self.trouble(format!("there are more than {CHANNELS} data channels"));
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            self.trouble(format!("more than {CHANNELS} data channels are open"));
             return;
-        }
-        self.channels += 1;
-        channel::carry(channel, &mut self.tasks, self.news.0.clone());
+        };
+        channel::carry(channel, place, &mut self.tasks, self.news.0.clone());
     }
 
     async fn send_chat(&self, text: &str) -> Result<(), PeerError> {

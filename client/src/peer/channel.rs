@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 use webrtc::data_channel::{
     DataChannel, DataChannelEvent, RTCDataChannelInit, RTCDataChannelState,
@@ -191,17 +191,60 @@ pub(super) async fn open(
         .await
 }
 
-/// Carries a channel's messages both ways, and tells of it when it is open.
+/// What the engine says of a channel, and what is to be done.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// It is open: whoever is to hear it is told, unless that was done before.
+    Open,
+    /// A message is handed over, on a channel that was told of.
+    Hand(ChannelMessage),
+    /// Nothing.
+    Pass,
+    /// It is over.
+    End,
+}
+
+impl Step {
+    fn of(event: DataChannelEvent) -> Self {
+        match event {
+            DataChannelEvent::OnOpen => Self::Open,
+            DataChannelEvent::OnMessage(message) => Self::Hand(ChannelMessage {
+                text: message.is_string,
+                data: message.data.freeze(),
+            }),
+            DataChannelEvent::OnClose | DataChannelEvent::OnClosing => Self::End,
+            _ => Self::Pass,
+        }
+    }
+
+    /// Who sends may do so as soon as it has opened the channel (RFC 8832 section 6), so a message may be told before the channel's
+    /// opening: it is open then.
+    const fn opens(&self) -> bool {
+        matches!(self, Self::Open | Self::Hand(_))
+    }
+}
+
+/// Carries a channel's messages both ways, and tells of it when it is open. Its `place` is free again when both ways are at their ends.
 pub(super) fn carry(
     engine: Arc<dyn DataChannel>,
+    place: OwnedSemaphorePermit,
     tasks: &mut JoinSet<()>,
     news: mpsc::Sender<News>,
 ) {
     let (outgoing, to_send) = mpsc::channel(QUEUE);
     let (came, incoming) = mpsc::channel(QUEUE);
     let waiting = Arc::new(AtomicUsize::new(0));
-    tasks.spawn(send_all(engine.clone(), to_send, waiting.clone()));
+    let place = Arc::new(place);
+    let (sending, own_place) = (
+        send_all(engine.clone(), to_send, waiting.clone()),
+        place.clone(),
+    );
     tasks.spawn(async move {
+        sending.await;
+        drop(own_place);
+    });
+    tasks.spawn(async move {
+        let _place = place;
         let (Ok(label), Ok(protocol)) = (engine.label().await, engine.protocol().await) else {
             return;
         };
@@ -226,24 +269,23 @@ pub(super) fn carry(
                     Some(DataChannelEvent::OnOpen)
                 }
             };
-            let Some(event) = event else { return };
-            let heard = match event {
-                DataChannelEvent::OnOpen => match channel.take() {
-                    Some(channel) => news.send(News::Channel(channel)).await.is_ok(),
-                    None => true,
-                },
-                DataChannelEvent::OnMessage(message) => {
-                    let message = ChannelMessage {
-                        text: message.is_string,
-                        data: message.data.freeze(),
-                    };
-                    came.send(message).await.is_ok()
-                }
-                DataChannelEvent::OnClose | DataChannelEvent::OnClosing => false,
-                _ => true,
-            };
-            if !heard {
+            let Some(step) = event.map(Step::of) else {
                 return;
+            };
+            if step.opens()
+                && let Some(channel) = channel.take()
+                && news.send(News::Channel(channel)).await.is_err()
+            {
+                return;
+            }
+            match step {
+                Step::Hand(message) => {
+                    if came.send(message).await.is_err() {
+                        return;
+                    }
+                }
+                Step::End => return,
+                Step::Open | Step::Pass => {}
             }
         }
     });
@@ -279,3 +321,26 @@ async fn send_all(
 
 /// How often a channel that is to be closed is looked at, whether all has arrived.
 const DRAIN: std::time::Duration = std::time::Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use webrtc::data_channel::RTCDataChannelMessage;
+
+    use super::*;
+
+    #[test]
+    fn a_message_opens_the_channel_it_comes_on() {
+        let message = RTCDataChannelMessage {
+            is_string: true,
+            data: BytesMut::from("hello"),
+        };
+        let step = Step::of(DataChannelEvent::OnMessage(message));
+        assert!(step.opens() && Step::of(DataChannelEvent::OnOpen).opens());
+        let message = ChannelMessage {
+            text: true,
+            data: "hello".into(),
+        };
+        assert_eq!(step, Step::Hand(message));
+        assert!(!Step::of(DataChannelEvent::OnClose).opens());
+    }
+}

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::player::Surroundings;
+use crate::exit::Ending;
 use crate::load::process::processor_of;
 use crate::media::clock::Timestamp;
 
@@ -135,11 +136,17 @@ impl NativePlayer {
         Ok(Timestamp::now())
     }
 
-    /// Hangs up, and takes in what it measured.
+    /// Leaves because a step says so: who does that early has seen enough, and is not asked what came of the call.
     pub(super) async fn leave(&mut self, began: Timestamp) -> Result<Timestamp, String> {
+        self.end(false, began).await
+    }
+
+    /// Hangs up, and takes in what it measured and, where it is `judged`, what came of the call.
+    async fn end(&mut self, judged: bool, began: Timestamp) -> Result<Timestamp, String> {
         let mut running = self.running.take().ok_or("it is not in the call")?;
         self.count(&running);
-        running.hang_up().await;
+        let by_itself = running.is_over();
+        running.hang_up(judged).await;
         let ended = timeout(GOODBYE, running.child.wait()).await;
         let at = Timestamp::now();
         let status = match ended {
@@ -147,7 +154,10 @@ impl NativePlayer {
                 if status.code().is_none() {
                     self.broke(format!("it was ended from outside ({status})"), None);
                 }
-                status.code()
+                Ended {
+                    code: status.code(),
+                    by_itself,
+                }
             }
             _ => {
                 let _ = running.child.kill().await;
@@ -155,7 +165,7 @@ impl NativePlayer {
                     format!("it did not end within {GOODBYE:?} of hanging up"),
                     None,
                 );
-                None
+                Ended::default()
             }
         };
         self.take(&running, status, began);
@@ -163,7 +173,11 @@ impl NativePlayer {
     }
 
     /// Ends it as a crash would; what it measured is lost with it.
-    pub(super) async fn crash(&mut self, _began: Timestamp) -> Result<Timestamp, String> {
+    pub(super) async fn crash(&mut self, began: Timestamp) -> Result<Timestamp, String> {
+        if self.running.as_mut().is_some_and(Running::is_over) {
+            self.end(false, began).await?;
+            return Err("it had ended by itself".into());
+        }
         let mut running = self.running.take().ok_or("it is not in the call")?;
         self.count(&running);
         running
@@ -177,7 +191,7 @@ impl NativePlayer {
 
     pub(super) async fn finish(mut self, began: Timestamp) -> Seen {
         if self.running.is_some() {
-            let _ = self.leave(began).await;
+            let _ = self.end(true, began).await;
         }
         if self.times == 0 {
             self.broke("it never joined".into(), None);
@@ -204,13 +218,11 @@ impl NativePlayer {
     }
 
     /// What a process that has ended left behind.
-    fn take(&mut self, running: &Running, status: Option<i32>, began: Timestamp) {
+    fn take(&mut self, running: &Running, ended: Ended, began: Timestamp) {
         let outcome = lock(&running.heard.outcome).take();
         let read = std::fs::read_to_string(&running.record).map_err(|error| error.to_string());
         let told = read.and_then(|text| Told::from_json(&text).map_err(|error| error.to_string()));
-        let code = status
-            .and_then(|code| u8::try_from(code).ok())
-            .filter(|code| *code != 0);
+        let crashes = self.around.setting.scenario.crashes();
         match told {
             Ok(told) => {
                 let later = told
@@ -225,9 +237,9 @@ impl NativePlayer {
                 self.seen
                     .record
                     .absorb(&format!("{}/", self.times), told.record, later);
-                match code {
-                    None => self.words.push(told.words),
-                    Some(_) => self.broke(told.words, code),
+                match ended.judged(told.words, crashes) {
+                    Ok(words) => self.words.push(words),
+                    Err((words, code)) => self.broke(words, code),
                 }
             }
             Err(error) => {
@@ -237,13 +249,41 @@ impl NativePlayer {
                 } else {
                     words
                 };
-                let told = status.map_or_else(
-                    || words.clone(),
-                    |code| format!("it ended with {code}: {words}"),
-                );
-                self.broke(told, code);
+                // Without a record nothing is known of the call: it is never a good end.
+                match ended.judged(words, false) {
+                    Ok(words) => self.broke(words, None),
+                    Err((words, code)) => self.broke(words, code),
+                }
             }
         }
+    }
+}
+
+/// How a process of ours ended.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ended {
+    /// Unknown of one that was ended from outside, which has been told by then.
+    code: Option<i32>,
+    /// Nobody had told it to.
+    by_itself: bool,
+}
+
+impl Ended {
+    /// The words for a call that came to a good end, or those for a bad one with its code. That others are lost is a part of a scenario
+    /// that `crashes` them.
+    fn judged(self, words: String, crashes: bool) -> Result<String, (String, Option<u8>)> {
+        let Some(code) = self.code.filter(|code| *code != 0) else {
+            return Ok(words);
+        };
+        let known = u8::try_from(code).ok();
+        if self.by_itself {
+            let words = format!("it ended by itself with exit code {code}: {words}");
+            return Err((words, known));
+        }
+        if crashes && known == Some(Ending::Lost.code()) {
+            return Ok(format!("{words}, in a scenario with a crash"));
+        }
+        Err((format!("exit code {code}: {words}"), known))
     }
 }
 
@@ -319,9 +359,16 @@ impl Running {
         }
     }
 
+    /// Whether it has ended, though nobody has told it to.
+    fn is_over(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// One that is gone needs no telling; the end of its input says the same.
-    async fn hang_up(&mut self) {
-        let _ = self.write(&json!({ "do": "hang-up" })).await;
+    async fn hang_up(&mut self, judged: bool) {
+        let _ = self
+            .write(&json!({ "do": "hang-up", "judged": judged }))
+            .await;
     }
 
     async fn write(&mut self, command: &Value) -> std::io::Result<()> {
@@ -378,4 +425,44 @@ fn last_words(file: &Path) -> String {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn judged(
+        code: Option<i32>,
+        by_itself: bool,
+        crashes: bool,
+    ) -> Result<String, (String, Option<u8>)> {
+        Ended { code, by_itself }.judged("so it was".into(), crashes)
+    }
+
+    #[test]
+    fn a_call_fails_with_the_exit_code_it_came_to() {
+        assert_eq!(judged(Some(0), false, false), Ok("so it was".into()));
+        let (words, code) = judged(Some(6), false, true).unwrap_err();
+        assert_eq!((words.as_str(), code), ("exit code 6: so it was", Some(6)));
+        // One of nobody's has no place among ours, and is told all the same.
+        let (words, code) = judged(Some(-7), false, false).unwrap_err();
+        assert!(words.contains("-7") && code.is_none(), "{words}");
+    }
+
+    #[test]
+    fn who_ended_before_being_told_to_fails_whatever_was_asked_for() {
+        let (words, code) = judged(Some(8), true, true).unwrap_err();
+        assert!(
+            words.starts_with("it ended by itself with exit code 8"),
+            "{words}"
+        );
+        assert_eq!(code, Some(8));
+    }
+
+    #[test]
+    fn who_lost_somebody_to_a_crash_of_the_scenario_is_not_blamed() {
+        assert!(judged(Some(8), false, true).is_ok());
+        assert!(judged(Some(8), false, false).is_err());
+    }
 }

@@ -76,7 +76,7 @@
     take() {
       const entries = kept;
       kept = [];
-      return JSON.stringify(entries);
+      return JSON.stringify({ origin: performance.timeOrigin, entries }); // which document tells
     },
   };
 })();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rtc_verdict::figures::Totals;
 use rtc_verdict::record::{PeerRecord, Record};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// A picture that stands still for longer than that at the end of a connection is a freeze without an end, which no statistic tells.
@@ -24,11 +25,23 @@ pub(super) struct Observed {
     far: Option<String>,
     /// The scenario's beginning, milliseconds since the Unix epoch.
     began_ms: f64,
-    /// How often the page was loaded.
+    /// How many documents told something.
     loads: u32,
+    /// Which one does (its time origin, HR-TIME section 4), and which one did before.
+    document: Option<f64>,
+    before: Option<f64>,
     connections: BTreeMap<u64, Connection>,
     /// Connections so far.
     count: u64,
+}
+
+/// What `rtcObserved.take()` gives; a page that is just loading gives nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Told {
+    /// `performance.timeOrigin`: no two documents of a page have one.
+    origin: Option<f64>,
+    entries: Vec<Value>,
 }
 
 #[derive(Debug, Default)]
@@ -58,10 +71,15 @@ impl Observed {
         }
     }
 
-    /// The page is loaded anew: its connections are gone, and numbers begin again.
-    pub(super) fn loaded(&mut self, at: Duration) {
-        self.gone(at);
+    /// Another document tells: the connections of the one before are gone, and numbers begin again.
+    fn loaded(&mut self, origin: f64) {
+        self.gone(self.since_began(origin));
         self.loads += 1;
+        self.before = self.document.replace(origin);
+    }
+
+    fn since_began(&self, at_ms: f64) -> Duration {
+        Duration::try_from_secs_f64((at_ms - self.began_ms) / 1e3).unwrap_or_default()
     }
 
     /// The page is gone.
@@ -77,7 +95,14 @@ impl Observed {
     /// # Errors
     /// When it is none of that.
     pub(super) fn take(&mut self, told: &str) -> Result<(), serde_json::Error> {
-        let entries: Vec<Value> = serde_json::from_str(told)?;
+        let Told { origin, entries } = serde_json::from_str(told)?;
+        match origin {
+            Some(_) if origin == self.document => {}
+            // What was asked of it before it went, and is heard after its successor.
+            Some(_) if origin == self.before => return Ok(()),
+            Some(origin) => self.loaded(origin),
+            None => return Ok(()),
+        }
         for entry in &entries {
             self.entry(entry);
         }
@@ -88,7 +113,7 @@ impl Observed {
         let (Some(number), Some(at)) = (entry["id"].as_u64(), entry["at"].as_f64()) else {
             return;
         };
-        let at = Duration::try_from_secs_f64((at - self.began_ms) / 1e3).unwrap_or_default();
+        let at = self.since_began(at);
         let connection = self.connections.entry(number).or_insert_with(|| {
             self.count += 1;
             Connection {
@@ -358,7 +383,7 @@ mod tests {
     fn judged(told: &[Value], end: u64, texts: &[&str]) -> Vec<(String, bool)> {
         let mut observed = Observed::new(Duration::from_secs(1_000), Some("ann".into()));
         observed
-            .take(&Value::from(told.to_vec()).to_string())
+            .take(&json!({ "origin": 999_000.5, "entries": told }).to_string())
             .unwrap();
         let record = observed.end(Duration::from_secs(end));
         let texts: Vec<Expectation> = texts.iter().map(|text| text.parse().unwrap()).collect();
@@ -405,13 +430,25 @@ mod tests {
     #[test]
     fn a_page_that_is_loaded_again_has_other_connections() {
         let mut observed = Observed::new(Duration::from_secs(1_000), None);
-        let text = Value::from(told()).to_string();
-        observed.take(&text).unwrap();
-        observed.loaded(Duration::from_secs(10));
-        observed.take(&text.replace("10000", "10120")).unwrap();
+        let old = json!({ "origin": 999_000.5, "entries": told() }).to_string();
+        observed.take(&old).unwrap();
+        observed.take("{}").unwrap();
+        let new = old
+            .replace("10000", "10120")
+            .replace("999000.5", "1010500.25");
+        observed.take(&new).unwrap();
+        // The old document's last words are heard after the new one's first.
+        observed.take(&old).unwrap();
         let record = observed.end(Duration::from_secs(25));
-        let names: Vec<&str> = record.peers().map(|peer| peer.name.as_str()).collect();
-        assert_eq!(names, ["connection 1", "connection 3"]);
+        let peers: Vec<_> = record
+            .peers()
+            .map(|peer| (peer.name.as_str(), record.end_of(peer)))
+            .collect();
+        let ends = [10_500_250, 25_000_000].map(Duration::from_micros);
+        assert_eq!(
+            peers,
+            [("connection 1", ends[0]), ("connection 3", ends[1])]
+        );
     }
 
     proptest! {
@@ -429,7 +466,7 @@ mod tests {
                 { "id": 1, "at": at, "what": "state", "state": "closed" },
             ]);
             let mut observed = Observed::default();
-            observed.take(&told.to_string()).unwrap();
+            observed.take(&json!({ "origin": at, "entries": told }).to_string()).unwrap();
             let _ = observed.end(Duration::from_secs(1));
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rtc_browser::{Browser, ChromeOptions, FirefoxOptions, MARKS_JS, Page};
+use rtc_browser::{Browser, BrowserError, ChromeOptions, FirefoxOptions, MARKS_JS, Page};
 use rtc_scenario::action::PageAction;
 use rtc_scenario::template::fill;
 use rtc_scenario::{Engine, Seen};
@@ -137,7 +137,7 @@ impl PagePlayer {
         };
         let browser = started.map_err(|error| {
             let name = self.asked.engine.name();
-            format!("{error:#} (or with --browser {name}=PATH)")
+            format!("{error} (or with --browser {name}=PATH)")
         })?;
         self.browser = Some((browser, Instant::now()));
         Ok(())
@@ -164,21 +164,17 @@ impl PagePlayer {
             .as_ref()
             .map(|(browser, _)| browser)
             .ok_or("there is no browser")?;
-        let page = browser
-            .blank()
-            .await
-            .map_err(|error| format!("{error:#}"))?;
+        let page = browser.blank().await.map_err(|error| format!("{error}"))?;
         let scripts = [MARKS_JS, OBSERVE_JS];
         for script in scripts.into_iter().skip(usize::from(!self.marks)) {
             page.before_load(script)
                 .await
-                .map_err(|error| format!("{error:#}"))?;
+                .map_err(|error| format!("{error}"))?;
         }
         let observed = self.observed.get_or_insert_with(|| {
             let epoch = Duration::from_micros(began.as_micros());
             Arc::new(Mutex::new(Observed::new(epoch, self.far.clone())))
         });
-        lock(observed).loaded(at.since(began));
         let page = Arc::new(page);
         let looking = look_on(Arc::clone(&page), Arc::clone(observed));
         self.page = Some(Open {
@@ -187,7 +183,7 @@ impl PagePlayer {
         });
         page.goto(&url)
             .await
-            .map_err(|error| self.broke(format!("{error:#}")))?;
+            .map_err(|error| self.broke(format!("{error}")))?;
         self.ready(&page).await?;
         Ok(at)
     }
@@ -200,18 +196,17 @@ impl PagePlayer {
         let ready = page.wait_for(&ready, READY).await;
         ready
             .map(drop)
-            .map_err(|error| self.broke(format!("the page was not ready: {error:#}")))
+            .map_err(|error| self.broke(format!("the page was not ready: {error}")))
     }
 
     pub(super) async fn act(
         &mut self,
         action: &PageAction,
         patience: Option<Duration>,
-        began: Timestamp,
     ) -> Result<Timestamp, String> {
         let open = self.page.as_ref().ok_or("its page is not open")?;
         let page = Arc::clone(&open.page);
-        let told = |error: anyhow::Error| format!("{error:#}");
+        let told = |error: BrowserError| error.to_string();
         match action {
             PageAction::Click(selector) => {
                 let find = format!("document.querySelector({})", Value::from(selector.as_str()));
@@ -249,12 +244,8 @@ impl PagePlayer {
                     .map_err(told)?;
             }
             PageAction::Reload => {
-                let observed = self.observed.clone();
-                fetch(&page, observed.as_ref()).await;
-                page.reload().await.map_err(told)?;
-                if let Some(observed) = observed {
-                    lock(&observed).loaded(Timestamp::now().since(began));
-                }
+                fetch(&page, self.observed.as_ref()).await;
+                page.reload(READY).await.map_err(told)?;
                 self.ready(&page).await?;
             }
         }
@@ -275,7 +266,7 @@ impl PagePlayer {
         let left = timeout(GOODBYE, open.page.goto("about:blank")).await;
         match left {
             Ok(Ok(())) => Ok(at),
-            Ok(Err(error)) => Err(format!("{error:#}")),
+            Ok(Err(error)) => Err(format!("{error}")),
             Err(_) => Err(format!(
                 "the browser did not leave the page within {GOODBYE:?}"
             )),
@@ -388,7 +379,7 @@ async fn look_on(page: Arc<Page>, observed: Arc<Mutex<Observed>>) {
 
 /// A page that is just loading has nothing to tell.
 async fn fetch(page: &Page, observed: Option<&Arc<Mutex<Observed>>>) {
-    let told = timeout(GOODBYE, page.eval("globalThis.rtcObserved?.take() ?? '[]'")).await;
+    let told = timeout(GOODBYE, page.eval("globalThis.rtcObserved?.take() ?? '{}'")).await;
     if let (Ok(Ok(Value::String(told))), Some(observed)) = (told, observed)
         && let Err(error) = lock(observed).take(&told)
     {

@@ -63,7 +63,7 @@ impl Player {
                 Action::Page(_) => Err("only a page can do that".into()),
             },
             Self::Page(player) => match &deed.action {
-                Action::Page(action) => player.act(action, deed.patience, began).await,
+                Action::Page(action) => player.act(action, deed.patience).await,
                 Action::Leave => player.leave(began).await,
                 Action::Crash => player.crash(began).await,
                 Action::Rejoin => player.join(began).await,

@@ -31,12 +31,13 @@ pub(super) struct Setting {
     /// Which folder the started one serves.
     pub(super) root: Option<PathBuf>,
     pub(super) browsers: Vec<(Engine, PathBuf)>,
-    /// Where what peers say goes.
+    /// Where what peers say goes: a folder of its own beside those of the other scenarios.
     pub(super) keep: Option<PathBuf>,
 }
 
 impl Setting {
-    pub(super) fn read(file: &Path, plan: &Plan) -> Result<Self, Vec<String>> {
+    /// Reads a file; `others` are those that were read before.
+    pub(super) fn read(file: &Path, plan: &Plan, others: &[Self]) -> Result<Self, Vec<String>> {
         let name = file.display();
         let text =
             std::fs::read_to_string(file).map_err(|error| vec![format!("{name}: {error}")])?;
@@ -76,7 +77,10 @@ impl Setting {
             server,
             root,
             browsers: plan.browsers.clone(),
-            keep: plan.keep.as_ref().map(|keep| keep.join(&*stem)),
+            keep: plan
+                .keep
+                .as_ref()
+                .map(|keep| own_folder(keep, &stem, others)),
             scenario,
         };
         let faults = setting.faults();
@@ -211,6 +215,21 @@ impl Setting {
     }
 }
 
+/// A folder by the file's name that none of the others has: two files may have one name, in two places.
+fn own_folder(keep: &Path, stem: &str, others: &[Setting]) -> PathBuf {
+    // Some systems take two names for one where only the letters' case differs.
+    let is_taken = |folder: &PathBuf| {
+        let lower = |path: &Path| path.to_string_lossy().to_lowercase();
+        let mut kept = others.iter().filter_map(|other| other.keep.as_deref());
+        kept.any(|kept| lower(kept) == lower(folder))
+    };
+    let numbered = (2..).map(|number: u32| keep.join(format!("{stem}-{number}")));
+    std::iter::once(keep.join(stem))
+        .chain(numbered)
+        .find(|folder| !is_taken(folder))
+        .unwrap_or_else(|| keep.join(stem))
+}
+
 fn words(scenario: &Scenario, seed: u64, run: &str) -> Words {
     [
         ("run", run),
@@ -249,7 +268,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("call.toml");
         std::fs::write(&file, text).unwrap();
-        Setting::read(&file, &plan()).map_err(|lines| lines.join("\n"))
+        Setting::read(&file, &plan(), &[]).map_err(|lines| lines.join("\n"))
+    }
+
+    #[test]
+    fn files_of_one_name_keep_what_they_say_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = Plan {
+            keep: Some("kept".into()),
+            ..plan()
+        };
+        let mut settings = Vec::new();
+        for file in ["a/call.toml", "b/call.toml", "b/call-2.toml", "c/Call.toml"] {
+            let file = folder.path().join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, "[[peer]]\nname = \"ann\"\n").unwrap();
+            let setting = Setting::read(&file, &plan, &settings).unwrap();
+            settings.push(setting);
+        }
+        let kept: Vec<_> = settings.into_iter().filter_map(|one| one.keep).collect();
+        let told = ["kept/call", "kept/call-2", "kept/call-2-2", "kept/Call-3"];
+        assert_eq!(kept, told.map(PathBuf::from));
     }
 
     #[test]

@@ -30,7 +30,6 @@ use super::signals;
 use super::sinks::Sinks;
 use super::verdict::{KeptPictures, Measured};
 use super::{Action, StartError};
-use crate::control::Command;
 use crate::event::{Event, Kind, PeerRef, Summary};
 use crate::exit::Ending;
 use crate::measure::vmaf::Vmaf;
@@ -240,11 +239,16 @@ impl Call {
                 () = time_up => break How::TimeUp,
                 action = actions.recv() => match action {
                     Some(Action::HangUp) | None => break How::HungUp,
-                    Some(Action::Control(line)) if line.command == Command::HangUp => {
-                        self.control(line).await;
-                        break How::HungUp;
+                    Some(action) => {
+                        let over = match &action {
+                            Action::Control(line) => How::of_command(&line.command),
+                            _ => None,
+                        };
+                        self.act(action).await;
+                        if let Some(how) = over {
+                            break how;
+                        }
                     }
-                    Some(action) => self.act(action).await,
                 },
                 Some(event) = self.server_news.recv() => {
                     if let Some(how) = self.server(event).await {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rtc_protocol::RefuseCode;
 
+use crate::control::Command;
 use crate::event::Undecryptable;
 use crate::exit::Ending;
 
@@ -32,6 +33,18 @@ pub enum How {
     Unprotected(String),
     /// The signaling was lost for good, and no call stood without it.
     SignalingLost(String),
+}
+
+impl How {
+    /// The end that a command asks for: one that wants a judgement gets that of a call whose time is up.
+    #[must_use]
+    pub const fn of_command(command: &Command) -> Option<Self> {
+        match command {
+            Command::HangUp { judged: true } => Some(Self::TimeUp),
+            Command::HangUp { judged: false } => Some(Self::HungUp),
+            _ => None,
+        }
+    }
 }
 
 /// What is known of one far peer at the end.
@@ -226,6 +239,15 @@ mod tests {
                 "a person who hangs up has seen it"
             );
         }
+    }
+
+    #[test]
+    fn who_hangs_up_by_command_may_ask_for_a_judgement() {
+        let ended =
+            |judged| How::of_command(&Command::HangUp { judged }).map(|how| ending(how, true, &[]));
+        assert_eq!(ended(false), Some(Ending::Done));
+        assert_eq!(ended(true), Some(Ending::NeverConnected));
+        assert_eq!(How::of_command(&Command::Hold), None);
     }
 
     #[test]

@@ -31,6 +31,17 @@ pub type Id = [u8; 16];
 /// A SHA-256.
 pub type Sum = [u8; 32];
 
+/// How the sending or receiving of files ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Something became of every file.
+    Done,
+    /// The far side gave up.
+    Stopped(frame::Status, String),
+    /// It breaks the rules.
+    Broken(Broken),
+}
+
 /// The far side breaks the rules; nothing can be made of what it says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {

@@ -15,6 +15,9 @@ use crate::{ACKNOWLEDGE, BLOCK, Broken, Id, WINDOW};
 /// Who knows that all is done waits for so long for the far side to know it, too.
 pub const LINGER: Duration = Duration::from_secs(3);
 
+/// Pieces of our stream that are kept at most, however small: what is said anew on another channel is no more messages than these.
+pub const PIECES: usize = 4096;
+
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -124,7 +127,7 @@ impl Pipe {
     /// How many bytes may be read of our stream now.
     #[must_use]
     pub fn room(&self) -> usize {
-        if self.out.ended {
+        if self.out.ended || self.out.kept.len() >= PIECES {
             return 0;
         }
         let kept = self.out.read - self.out.base;
@@ -190,6 +193,10 @@ impl Pipe {
             taken,
         } = frame
         {
+            // A second one would have all that is kept said once more.
+            if self.agreed {
+                return Err(Broken::OutOfTurn("HELLO"));
+            }
             return self.greeted(role, me, partner, taken);
         }
         if let Frame::Stop(status, words) = frame {

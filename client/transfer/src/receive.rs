@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::frame::{Frame, Role, Status};
 use crate::name::clean;
-use crate::{ACKNOWLEDGE, Broken, Id, Sum, WINDOW};
+use crate::{ACKNOWLEDGE, Broken, End, Id, Sum, WINDOW};
 
 /// Files that one sender may send.
 const MOST: u32 = 100_000;
@@ -64,17 +64,6 @@ pub struct Received {
     pub status: Status,
     /// In words, where it is not there.
     pub words: String,
-}
-
-/// How it ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Something became of every file.
-    Done,
-    /// The far side gave up.
-    Stopped(Status, String),
-    /// It breaks the rules.
-    Broken(Broken),
 }
 
 /// The file in hand.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::frame::{Frame, Role, Status};
-use crate::{BLOCK, Broken, Id, Sum, WINDOW};
+use crate::{BLOCK, Broken, End, Id, Sum, WINDOW};
 
 /// Read at a time.
 const READ: usize = 4 * BLOCK;
@@ -59,17 +59,6 @@ pub struct Sent {
     pub status: Status,
     /// In words, where it is not there.
     pub words: String,
-}
-
-/// How it ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Something became of every file.
-    Done,
-    /// The far side gave up.
-    Stopped(Status, String),
-    /// It breaks the rules.
-    Broken(Broken),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::frame::{Frame, Status};
 use crate::pipe::{self, Pipe};
 use crate::receive::{self, Receiver};
 use crate::send::{self, File, Sender};
-use crate::{Sum, WINDOW};
+use crate::{End, Sum, WINDOW};
 
 /// A stand-in for SHA-256 that tells these tests' bytes apart.
 fn sum(bytes: &[u8]) -> Sum {
@@ -207,8 +207,8 @@ proptest! {
                 world.step(kind);
             }
         }
-        prop_assert_eq!(world.sender.end(), Some(&send::End::Done));
-        prop_assert_eq!(world.receiver.end(), Some(&receive::End::Done));
+        prop_assert_eq!(world.sender.end(), Some(&End::Done));
+        prop_assert_eq!(world.receiver.end(), Some(&End::Done));
         for result in world.sender.results() {
             prop_assert_eq!(result.as_ref().map(|one| one.status), Some(Status::Done));
         }
@@ -424,6 +424,40 @@ fn a_far_side_that_does_not_read_stops_who_writes() {
 }
 
 #[test]
+fn neither_crumbs_nor_greetings_make_endless_words() {
+    let now = Instant::now();
+    let mut sides = [
+        Side::new(1, bytes(3, 100_000), now),
+        Side::new(2, Vec::new(), now),
+    ];
+    link(&mut sides, true, now);
+    deliver(&mut sides, 1, now);
+    let pipe = &mut sides[0].pipe;
+    while pipe.room() > 0 {
+        pipe.read(Bytes::from_static(b"."));
+    }
+    let said = std::iter::from_fn(|| pipe.todo()).count();
+    assert!(said <= pipe::PIECES, "{said}");
+    let again = Frame::Hello {
+        role: crate::frame::Role::Pipe,
+        me: [2; 16],
+        partner: [1; 16],
+        taken: 0,
+    };
+    pipe.heard(again, now);
+    assert!(
+        matches!(pipe.end(), Some(pipe::End::Broken(_))),
+        "{:?}",
+        pipe.end()
+    );
+    assert_eq!(
+        std::iter::from_fn(|| pipe.todo()).count(),
+        1,
+        "why, and no more"
+    );
+}
+
+#[test]
 fn a_far_side_that_is_another_is_refused_and_one_that_stays_away_is_lost() {
     let now = Instant::now();
     let mut sides = [
@@ -478,5 +512,5 @@ fn a_file_that_cannot_be_read_or_taken_stops_no_other() {
         .collect();
     assert_eq!(results.len(), 3);
     assert_eq!((results[0], results[1]), (Status::Done, Status::Failed));
-    assert_eq!(world.sender.end(), Some(&send::End::Done));
+    assert_eq!(world.sender.end(), Some(&End::Done));
 }

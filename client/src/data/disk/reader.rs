@@ -159,7 +159,9 @@ impl Hands {
 
     fn failed(&self, file: u32, error: &io::Error) -> Read {
         let path = self.files.get(file as usize).cloned().unwrap_or_default();
-        let words = format!("{} cannot be read: {error}", path.display());
+        // The far side is told, too: where it lies here is not its business.
+        let name = path.file_name().unwrap_or_default();
+        let words = format!("{} cannot be read: {error}", name.display());
         Read::Failed { file, words }
     }
 }

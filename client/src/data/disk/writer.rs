@@ -1,7 +1,7 @@
 //! Files that are received: under the name `NAME.part` until all is there and its sum is right.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use rtc_transfer::frame::Status;
 use rtc_transfer::name::PART;
 use tokio::sync::mpsc;
 
-use super::{Running, status_of};
+use super::{Running, part, status_of};
 
 /// Blocks that wait to be written: as many as may be on their way, and a job or two beside them.
 const JOBS: usize = 128;
@@ -133,7 +133,7 @@ impl Hands {
                 let open = self.open.get_mut(&file)?;
                 let wrote = open.write(&bytes);
                 let bytes = bytes.len();
-                let refused = |error| refused(&self.folder.join(&open.name), &error);
+                let refused = |error| refused(&open.name, &error);
                 (
                     file,
                     wrote
@@ -162,10 +162,6 @@ impl Hands {
         }))
     }
 
-    fn part_of(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}{PART}"))
-    }
-
     fn find(&mut self, file: u32, name: String, size: u64) -> Result<(u64, Sum), Refused> {
         let path = self.folder.join(&name);
         let mut open = Open {
@@ -178,28 +174,24 @@ impl Hands {
         if let Some(there) = &there {
             if there.is_file() && there.len() == size {
                 // Perhaps it is the same: its sum tells.
-                let mut same = File::open(&path).map_err(|error| refused(&path, &error))?;
+                let mut same = File::open(&path).map_err(|error| refused(&open.name, &error))?;
                 open.running =
-                    Running::of(&mut same, size).map_err(|error| refused(&path, &error))?;
+                    Running::of(&mut same, size).map_err(|error| refused(&open.name, &error))?;
                 let sum = open.running.sum();
                 self.open.insert(file, open);
                 return Ok((size, sum));
             }
             if !self.overwrite || !there.is_file() {
-                return Err(exists(&path));
+                return Err(exists(&open.name));
             }
         }
-        let part = self.part_of(&open.name);
-        let have = open
-            .take_up(&part)
-            .map_err(|error| refused(&part, &error))?;
+        let have = open.take_up(&self.folder)?;
         let sum = open.running.sum();
         self.open.insert(file, open);
         Ok((have, sum))
     }
 
     fn begin(&mut self, file: u32, offset: u64) -> Result<(), Refused> {
-        let path = |open: &Open| self.folder.join(&open.name);
         let Some(open) = self.open.get_mut(&file) else {
             return Ok(());
         };
@@ -209,11 +201,9 @@ impl Hands {
             }
             // It is another of that name and length.
             if !self.overwrite {
-                return Err(exists(&path(open)));
+                return Err(exists(&open.name));
             }
-            let part = self.folder.join(format!("{}{PART}", open.name));
-            open.take_up(&part)
-                .map_err(|error| refused(&part, &error))?;
+            open.take_up(&self.folder)?;
         }
         if offset == 0 {
             open.running = Running::new();
@@ -221,7 +211,7 @@ impl Hands {
                 part.set_len(0)?;
                 part.rewind()
             });
-            anew.map_err(|error| refused(&self.folder.join(&open.name), &error))?;
+            anew.map_err(|error| refused(&open.name, &error))?;
         }
         Ok(())
     }
@@ -230,21 +220,23 @@ impl Hands {
         let Some(open) = self.open.get(&file) else {
             return Err((Status::Failed, "it is not open".to_owned()));
         };
-        let (path, part) = (self.folder.join(&open.name), self.part_of(&open.name));
+        let path = self.folder.join(&open.name);
         if open.running.sum() != sum {
             if open.part.is_some() {
                 // None of it can be told to be right.
-                let _ = fs::remove_file(&part);
+                part::remove(&self.folder, &open.name);
             }
             let words = "what arrived is not what was sent: its SHA-256 is another";
             return Err((Status::Mismatch, words.to_owned()));
         }
         if let Some(written) = &open.part {
             if !self.overwrite && fs::symlink_metadata(&path).is_ok() {
-                return Err(exists(&path));
+                return Err(exists(&open.name));
             }
-            let named = written.sync_all().and_then(|()| fs::rename(&part, &path));
-            named.map_err(|error| refused(&path, &error))?;
+            let named = written
+                .sync_all()
+                .and_then(|()| part::name(&self.folder, &open.name));
+            named.map_err(|error| refused(&open.name, &error))?;
         }
         self.open.remove(&file);
         Ok(())
@@ -255,25 +247,20 @@ impl Hands {
             && let Some(part) = &open.part
             && part.metadata().is_ok_and(|part| part.len() == 0)
         {
-            let _ = fs::remove_file(self.part_of(&open.name));
+            part::remove(&self.folder, &open.name);
         }
     }
 }
 
 impl Open {
     /// Opens the partial file, or makes it, and takes the sum of what is in it.
-    fn take_up(&mut self, path: &Path) -> io::Result<u64> {
-        if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
-            let words = "it is there and is no plain file; remove it";
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, words));
-        }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut part = options.open(path)?;
-        if part.try_lock().is_err() {
-            let words = "another program is writing it; wait for it, or use another folder";
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, words));
-        }
+    fn take_up(&mut self, folder: &Path) -> Result<u64, Refused> {
+        let taken = self.sum_up(folder);
+        taken.map_err(|error| refused(&format!("{}{PART}", self.name), &error))
+    }
+
+    fn sum_up(&mut self, folder: &Path) -> io::Result<u64> {
+        let mut part = part::open(folder, &self.name)?;
         let length = part.metadata()?.len();
         // More than there will be cannot be the beginning of it.
         let have = if length <= self.size { length } else { 0 };
@@ -291,22 +278,21 @@ impl Open {
     }
 }
 
-fn refused(path: &Path, error: &io::Error) -> Refused {
+/// The far side is told, too: by the name that it gave, as where it lies here is not its business.
+fn refused(name: &str, error: &io::Error) -> Refused {
     let status = status_of(error);
     let words = match status {
         Status::DiskFull => format!(
-            "{} has no room on its disk: make some, and receive again; what is there is not sent twice",
-            path.display()
+            "{name} has no room on its disk: make some, and receive again; what is there is not sent twice"
         ),
-        _ => format!("{} cannot be written: {error}", path.display()),
+        _ => format!("{name} cannot be written: {error}"),
     };
     (status, words)
 }
 
-fn exists(path: &Path) -> Refused {
+fn exists(name: &str) -> Refused {
     let words = format!(
-        "{} is there already and is another file; --overwrite puts the new one in its place",
-        path.display()
+        "{name} is there already and is another file; --overwrite puts the new one in its place"
     );
     (Status::Exists, words)
 }
@@ -344,7 +330,12 @@ mod tests {
     #[test]
     fn what_is_there_of_a_file_is_gone_on_with() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("a.part"), b"hel").unwrap();
+        let mut before = hands(folder.path(), false);
+        find(&mut before, 5);
+        before.work(Job::Begin { file: 0, offset: 0 });
+        let bytes = Bytes::from_static(b"hel");
+        before.work(Job::Write { file: 0, bytes });
+        drop(before);
         let mut hands = hands(folder.path(), false);
         let Written::Found {
             offset, sum: told, ..
@@ -365,7 +356,24 @@ mod tests {
         };
         assert!(matches!(hands.work(finish), Some(Written::Finished { .. })));
         assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"hello");
-        assert!(!folder.path().join("a.part").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_partial_file_of_somebody_else_stays_and_its_place_is_nobodys_business() {
+        let folder = tempfile::tempdir().unwrap();
+        let theirs = folder.path().join("a.part");
+        fs::write(&theirs, b"hel").unwrap();
+        for overwrite in [false, true] {
+            let refused = find(&mut hands(folder.path(), overwrite), 5);
+            let Written::Failed { status, words, .. } = refused else {
+                panic!("{refused:?}")
+            };
+            assert_eq!(status, Status::Failed);
+            assert!(words.starts_with("a.part cannot be written: "), "{words}");
+            assert!(!words.contains(folder.path().to_str().unwrap()), "{words}");
+        }
+        assert_eq!(fs::read(&theirs).unwrap(), b"hel");
     }
 
     #[test]
@@ -439,7 +447,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_as_one() {
         // A device that has no room for anything.
-        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let full = File::options().write(true).open("/dev/full").unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut hands = hands(folder.path(), false);
         find(&mut hands, 2);

@@ -21,7 +21,7 @@ Examples:
 
 Every peer receives the same frames, encoded once; they are compared byte by byte. Docs: docs/crowds.md
 
-Exit codes: 0 all calls stood, 6 some never did, 12 an expectation does not hold, 1 something failed, 2 usage, 3 no server";
+Exit codes: 0 all calls stood, 6 some never did, 7 some brought nothing, 12 an expectation does not hold, 1 something failed, 2 usage, 3 no server";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -185,6 +185,11 @@ impl Plan {
             quiet: asked.quiet || asked.json,
             verdict: VerdictOption::parse(asked.verdict, &asked.impair).map_err(told)?,
         })
+    }
+
+    /// Connections that are to stand.
+    pub(super) fn pairs(&self) -> u64 {
+        u64::from(self.rooms) * u64::from(self.peers) * u64::from(self.peers - 1) / 2
     }
 
     pub(super) fn impairment_is_empty(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Whether what was sent is what comes, without decoding it. Pure.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,6 +35,8 @@ pub(super) struct Heard {
     pub(super) missing: u64,
     /// Delays since the last look, milliseconds.
     pub(super) delays: Vec<f64>,
+    /// Frames that came so late that nobody knows any more when they were sent: their delay counts as [`REMEMBERED`].
+    pub(super) late: u64,
 }
 
 /// What one peer received.
@@ -42,34 +44,74 @@ pub(super) struct Heard {
 pub(super) struct Counts {
     pub(super) video: Mutex<Heard>,
     pub(super) audio: Mutex<Heard>,
-    /// When each of the prepared frames was handed out last, microseconds.
-    pub(super) pictures_sent: Sent,
-    pub(super) sounds_sent: Sent,
 }
 
-/// When each frame of a row was sent last.
+/// Of frames of the last so many seconds it is known when they were sent.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(30);
+
+/// When the frames of one phase were handed out: rows of them, one after the other, counted from the first.
+#[derive(Debug)]
+pub(super) struct Sent {
+    most: usize,
+    log: Mutex<Log>,
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Sent(Mutex<Vec<Timestamp>>);
+struct Log {
+    times: VecDeque<Timestamp>,
+    /// How many there ever were.
+    count: u64,
+}
+
+/// How long one took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Took {
+    Time(Duration),
+    /// It was sent too long ago.
+    Long,
+    /// It has not been sent yet.
+    Never,
+}
 
 impl Sent {
-    pub(super) fn note(&self, number: usize, at: Timestamp) {
-        let mut all = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if all.len() <= number {
-            all.resize(number + 1, Timestamp::default());
+    /// For a phase that sends at this rate.
+    pub(super) fn new(rate: u32) -> Self {
+        Self {
+            most: REMEMBERED.as_secs() as usize * rate as usize,
+            log: Mutex::default(),
         }
-        all[number] = at;
     }
 
-    fn since(&self, number: usize, now: Timestamp) -> Option<Duration> {
-        let all = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let at = all.get(number).filter(|at| **at != Timestamp::default())?;
-        Some(now.since(*at))
+    /// The next one is handed out.
+    pub(super) fn note(&self, at: Timestamp) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.times.len() == self.most {
+            log.times.pop_front();
+        }
+        log.times.push_back(at);
+        log.count += 1;
+    }
+
+    /// The newest one that stands there in its row.
+    fn newest(&self, number: usize, row: usize) -> Option<u64> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, row) = (log.count.checked_sub(1)?, row.max(1) as u64);
+        let back = (last % row + row - number as u64 % row) % row;
+        last.checked_sub(back)
+    }
+
+    fn took(&self, count: u64, arrived: Timestamp) -> Took {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if count >= log.count {
+            return Took::Never;
+        }
+        let place = (count + log.times.len() as u64).checked_sub(log.count);
+        let at = place.and_then(|place| log.times.get(usize::try_from(place).ok()?));
+        match at {
+            None => Took::Long,
+            Some(at) if *at > arrived => Took::Never,
+            Some(at) => Took::Time(arrived.since(*at)),
+        }
     }
 }
 
@@ -150,8 +192,8 @@ pub(super) struct Check {
     video: bool,
     sequence: Sequence,
     waiting: BTreeMap<u32, Parts>,
-    /// The newest frame that came: its place in the row, and its time stamp.
-    last: Option<(usize, u32)>,
+    /// The newest frame that came: which of all that were ever sent, and its time stamp.
+    last: Option<(u64, u32)>,
 }
 
 #[derive(Debug, Default)]
@@ -197,24 +239,34 @@ impl Check {
         } else {
             packet.payload.to_vec()
         };
-        let likely = self
-            .last
-            .map_or(0, |(last, _)| (last + 1) % row.len().max(1));
+        let likely = self.last.map_or(0, |(last, _)| {
+            (place(last, row.len()) + 1) % row.len().max(1)
+        });
         let found = row.find(&data, likely);
         match found {
             None => heard.wrong += 1,
             Some(found) => {
                 heard.exact += 1;
-                if let Some(delay) = sent.since(found, arrived) {
-                    heard.delays.push(delay.as_secs_f64() * 1e3);
+                let distance = self.distance(found, timestamp, row.len());
+                let (count, took) = self.which(found, distance, row.len(), sent, arrived);
+                match took {
+                    Took::Time(delay) => heard.delays.push(delay.as_secs_f64() * 1e3),
+                    Took::Long => {
+                        heard.late += 1;
+                        heard.delays.push(REMEMBERED.as_secs_f64() * 1e3);
+                    }
+                    Took::Never => {}
                 }
                 // One that comes late was counted as missing.
-                match self.ahead(found, timestamp, row.len()) {
-                    Some(passed) => {
-                        heard.missing += passed;
-                        self.last = Some((found, timestamp));
+                match (distance, self.last) {
+                    (Some(distance), _) if distance <= 0 => {
+                        heard.missing = heard.missing.saturating_sub(1);
                     }
-                    None => heard.missing = heard.missing.saturating_sub(1),
+                    (_, last) => {
+                        let last = last.map_or(count, |(last, _)| last);
+                        heard.missing += count.saturating_sub(last).saturating_sub(1);
+                        self.last = Some((count, timestamp));
+                    }
                 }
             }
         }
@@ -224,25 +276,42 @@ impl Check {
         })
     }
 
-    /// How many were passed over between the last one and this; nothing where this is before it. Where it is in the row tells
-    /// it but for whole rows, and those the time tells.
+    /// How many frames behind the last one this was sent; none, or fewer, where it was sent before that. Where it is in the row tells
+    /// it but for whole rows, and those the time tells: only roughly, as who is behind sends many at one time.
     #[allow(clippy::cast_possible_wrap)]
-    fn ahead(&self, number: usize, timestamp: u32, all: usize) -> Option<u64> {
-        let Some((last, then)) = self.last else {
-            return Some(0);
+    fn distance(&self, number: usize, timestamp: u32, all: usize) -> Option<i64> {
+        let (last, then) = self.last?;
+        let all = all.max(1);
+        let passed = i64::from(timestamp.wrapping_sub(then) as i32);
+        let step = ((number + all - place(last, all)) % all) as i64;
+        let row = i64::from(SECONDS) * if self.video { 90_000 } else { 48_000 };
+        let rows = (passed - step * row / all as i64 + row / 2).div_euclid(row);
+        Some(step + rows * all as i64)
+    }
+
+    /// Which of all that were sent one is, and how long it took. The rows look alike, so it is counted on from the one before; the
+    /// first is taken for the newest that can be it, and where that was a row too new, which shows by what comes before it is sent,
+    /// all are counted from a row before.
+    fn which(
+        &self,
+        found: usize,
+        distance: Option<i64>,
+        row: usize,
+        sent: &Sent,
+        arrived: Timestamp,
+    ) -> (u64, Took) {
+        let all = row.max(1);
+        let mut count = match (self.last, distance) {
+            (Some((last, _)), Some(distance)) => last.saturating_add_signed(distance),
+            _ => sent.newest(found, all).unwrap_or(0),
         };
-        let passed = u64::try_from(timestamp.wrapping_sub(then) as i32).unwrap_or(0);
-        if passed == 0 || all == 0 {
-            return None;
+        loop {
+            let took = sent.took(count, arrived);
+            match count.checked_sub(all as u64) {
+                Some(before) if took == Took::Never => count = before,
+                _ => return (count, took),
+            }
         }
-        let step = match (number + all - last) % all {
-            0 => all,
-            step => step,
-        } as u64;
-        let all = all as u64;
-        let row = u64::from(SECONDS) * if self.video { 90_000 } else { 48_000 };
-        let rows = (passed + row / 2).saturating_sub(step * row / all) / row;
-        Some(step - 1 + rows * all)
     }
 
     fn piece(&mut self, number: u64, packet: Packet) -> Option<Vec<u8>> {
@@ -284,9 +353,93 @@ impl Check {
     }
 }
 
+/// Where one stands in its row.
+fn place(count: u64, row: usize) -> usize {
+    usize::try_from(count % row.max(1) as u64).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    /// A second of sounds sent every 20 ms in a row of ten, `taken` after so long each; gives the delays and how many came late.
+    fn delays(taken: &[(u64, Duration)]) -> (Vec<f64>, u64) {
+        let mut row = Row::default();
+        for number in 0..10_u8 {
+            row.push(Bytes::from(vec![number]), true);
+        }
+        let (sent, start) = (Sent::new(50), Timestamp::from_micros(1 << 50));
+        let mut heard = Heard::default();
+        let mut check = Check::new(false);
+        let at = |count: u64| start + MS(20) * u32::try_from(count).unwrap_or(0);
+        let mut noted = 0;
+        for (count, delay) in taken {
+            let arrived = at(*count) + *delay;
+            while at(noted) <= arrived {
+                sent.note(at(noted));
+                noted += 1;
+            }
+            let packet = Packet {
+                sequence: *count as u16,
+                // A row lasts two seconds for who counts by time.
+                timestamp: (*count * 9_600) as u32,
+                marker: false,
+                payload: Bytes::from(vec![(*count % 10) as u8]),
+                arrived,
+            };
+            check.take(packet, &row, &sent, &mut heard);
+        }
+        (heard.delays, heard.late)
+    }
+
+    #[test]
+    fn a_delay_of_more_than_a_row_is_told_as_what_it_is() {
+        let (told, late) = delays(&[(0, MS(50)), (1, MS(150)), (2, MS(450)), (3, MS(7_000))]);
+        assert_eq!((told, late), (vec![50.0, 150.0, 450.0, 7_000.0], 0));
+    }
+
+    #[test]
+    fn sounds_that_are_handed_out_together_are_neither_missing_nor_late() {
+        let mut row = Row::default();
+        for number in 0..10_u8 {
+            row.push(Bytes::from(vec![number]), true);
+        }
+        let (sent, mut heard) = (Sent::new(50), Heard::default());
+        let (mut check, at) = (Check::new(false), Timestamp::from_micros(1 << 50));
+        for number in 0..25_u8 {
+            // The first of them in time, and the rest after a pause of most of a row.
+            let (at, ticks) = match number {
+                0 => (at, 0),
+                _ => (at + MS(1_600), 76_800),
+            };
+            sent.note(at);
+            let packet = Packet {
+                sequence: u16::from(number),
+                timestamp: ticks,
+                marker: false,
+                payload: Bytes::from(vec![number % 10]),
+                arrived: at + MS(1),
+            };
+            check.take(packet, &row, &sent, &mut heard);
+        }
+        assert_eq!((heard.missing, heard.late), (0, 0));
+        assert_eq!(heard.delays, [1.0; 25]);
+    }
+
+    #[test]
+    fn what_comes_after_all_memory_counts_as_late() {
+        let (told, late) = delays(&[(0, MS(50)), (1, MS(40_000))]);
+        assert_eq!((told, late), (vec![50.0, 30_000.0], 1));
+    }
+
+    #[test]
+    fn a_first_one_that_was_late_is_found_out_by_what_is_sooner() {
+        // A row lasts 200 ms here: 250 ms are taken for 50 ms, until 20 ms could be none.
+        let (told, _) = delays(&[(0, MS(250)), (1, MS(230)), (2, MS(20)), (3, MS(250))]);
+        assert_eq!(told[2..], [20.0, 250.0]);
+    }
 
     #[test]
     fn what_is_passed_over_is_lost_and_repaired_where_it_comes() {
@@ -314,14 +467,17 @@ mod tests {
         let mut check = Check::new(false);
         // A row of two seconds in ten frames.
         const TICKS: u32 = 9_600;
-        check.last = Some((8, 80 * TICKS));
-        let ahead = |number: usize, frames: u32| check.ahead(number, frames * TICKS, 10);
-        assert_eq!(ahead(9, 81), Some(0));
-        assert_eq!(ahead(1, 83), Some(2));
-        assert_eq!(ahead(7, 89), Some(8), "nearly a whole row");
-        assert_eq!(ahead(8, 90), Some(9), "a whole row");
-        assert_eq!(ahead(1, 113), Some(32), "and more");
-        assert_eq!(ahead(7, 79), None);
-        assert_eq!(ahead(8, 80), None);
+        check.last = Some((38, 80 * TICKS));
+        let distance = |number: usize, frames: u32| check.distance(number, frames * TICKS, 10);
+        assert_eq!(distance(9, 81), Some(1));
+        assert_eq!(distance(1, 83), Some(3));
+        assert_eq!(distance(7, 89), Some(9), "nearly a whole row");
+        assert_eq!(distance(8, 90), Some(10), "a whole row");
+        assert_eq!(distance(1, 113), Some(33), "and more");
+        assert_eq!(distance(7, 79), Some(-1));
+        assert_eq!(distance(8, 80), Some(0));
+        // Who is behind hands out several at one time.
+        assert_eq!(distance(9, 80), Some(1));
+        assert_eq!(distance(1, 80), Some(3));
     }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::peer::Shared;
+use crate::measure::histogram::Histogram;
 use crate::media::clock::Timestamp;
 use crate::media::frame::{EncodedPicture, EncodedSound, VideoCodec};
 use crate::peer::{LocalAudio, LocalVideo};
 
 /// Peers are spread over so many phases of a frame, so that not all send at one moment.
-const PHASES: usize = 10;
+pub(super) const PHASES: usize = 10;
 
 /// Who is sent to, and as whom.
 #[derive(Clone)]
@@ -23,8 +24,6 @@ enum Target {
 
 /// One connection that is fed.
 struct Fed {
-    /// The peer that sends.
-    from: usize,
     /// The connection, of all that there ever were.
     link: u64,
     target: Target,
@@ -41,6 +40,8 @@ struct Phase {
 pub(super) struct Clock {
     phases: Arc<Vec<Mutex<Phase>>>,
     stopped: Arc<AtomicBool>,
+    /// How long after their time frames were handed out: what this program itself is behind.
+    late: Arc<Mutex<Histogram>>,
 }
 
 impl Clock {
@@ -49,6 +50,7 @@ impl Clock {
         let clock = Self {
             phases: Arc::new((0..PHASES).map(|_| Mutex::default()).collect()),
             stopped: Arc::default(),
+            late: Arc::default(),
         };
         let start = Instant::now();
         for phase in 0..PHASES {
@@ -64,6 +66,14 @@ impl Clock {
             }
         }
         clock
+    }
+
+    /// How late frames were handed out.
+    pub(super) fn late(&self) -> Histogram {
+        self.late
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// No more frames.
@@ -82,11 +92,11 @@ impl Clock {
         self.with(from, |phase| {
             if let Some(video) = video {
                 let target = Target::Picture(video);
-                phase.pictures.push(Fed { from, link, target });
+                phase.pictures.push(Fed { link, target });
             }
             if let Some(audio) = audio {
                 let target = Target::Sound(audio);
-                phase.sounds.push(Fed { from, link, target });
+                phase.sounds.push(Fed { link, target });
             }
         });
     }
@@ -116,7 +126,8 @@ impl Clock {
         let mut number = 0_usize;
         for count in 0_u32.. {
             // From the count, so that nothing adds up.
-            sleep_until(first + Duration::from_secs(u64::from(count)) / rate).await;
+            let due = first + Duration::from_secs(u64::from(count)) / rate;
+            sleep_until(due).await;
             if self.stopped.load(Ordering::Relaxed) {
                 return;
             }
@@ -124,6 +135,11 @@ impl Clock {
                 return;
             };
             let at = Timestamp::now();
+            shared.sent(phase, pictures).note(at);
+            self.late
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .add(due.elapsed());
             self.with(phase, |phase| {
                 let all = if pictures {
                     &phase.pictures
@@ -131,10 +147,8 @@ impl Clock {
                     &phase.sounds
                 };
                 for fed in all {
-                    let counts = &shared.counts[fed.from];
                     match &fed.target {
                         Target::Picture(to) => {
-                            counts.pictures_sent.note(number, at);
                             to.send(EncodedPicture {
                                 codec: VideoCodec::Vp8,
                                 data: data.clone(),
@@ -144,7 +158,6 @@ impl Clock {
                             });
                         }
                         Target::Sound(to) => {
-                            counts.sounds_sent.note(number, at);
                             to.send(EncodedSound {
                                 data: data.clone(),
                                 duration: every,

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::super::process::Usage;
 use super::args::Plan;
-use super::check::{Counts, Delays, Heard};
+use super::check::{Counts, Delays, Heard, REMEMBERED};
+use super::pairs::{Pairs, Sense};
 use super::peer::Told;
 use super::sample::Sampled;
 use crate::event::ExpectationSummary;
@@ -23,7 +24,7 @@ pub(super) struct Crowd {
     record: Record,
     /// What each had received when it was looked at last.
     before: Vec<[Heard; 2]>,
-    connected: Vec<u32>,
+    pairs: Pairs,
     lost: u64,
     failures: BTreeMap<String, u64>,
     connect: Delays,
@@ -38,7 +39,7 @@ impl Crowd {
         Self {
             record: Record::default(),
             before: vec![Default::default(); count],
-            connected: vec![0; count],
+            pairs: Pairs::default(),
             lost: 0,
             failures: BTreeMap::new(),
             connect: Delays::default(),
@@ -55,15 +56,14 @@ impl Crowd {
     /// A peer tells something.
     pub(super) fn hear(&mut self, told: Told, now: Duration) {
         match told {
-            Told::Connected(number, after) => {
-                if let Some(connected) = self.connected.get_mut(number) {
-                    *connected += 1;
-                }
+            Told::Connected(number, far, after) => {
+                self.pairs.stands(number, far, now);
                 self.connect.add(after);
                 let peer = self.record.peer(&id(number), &id(number), now);
                 peer.once("connect", now, after);
                 peer.connected(now);
             }
+            Told::Came(number, far, sense) => self.pairs.came(number, far, sense),
             Told::Lost(number, state) => {
                 self.lost += 1;
                 let peer = self.record.peer(&id(number), &id(number), now);
@@ -121,7 +121,7 @@ impl Crowd {
                 }
             }
             if packets + lost > 0 {
-                peer.add("network.loss", now, lost as f64 / (packets + lost) as f64);
+                peer.add("network.loss", now, share(lost, packets));
             }
         }
         self.rate = bytes as f64 * 8.0 / seconds;
@@ -133,12 +133,13 @@ impl Crowd {
     }
 
     /// How it is now, for people.
-    pub(super) fn line(&self, count: usize, now: Duration) -> String {
+    pub(super) fn line(&self, plan: &Plan, now: Duration) -> String {
         let all = self.sum();
-        let standing = self.connected.iter().filter(|links| **links > 0).count();
         format!(
-            "{:.0} s: {standing} of {count} peers connected, {:.1} Mbit/s, {} frames exact, {} wrong, {} missing, {:.2} % lost",
+            "{:.0} s: {} of {} connections stand, {:.1} Mbit/s, {} frames exact, {} wrong, {} missing, {:.2} % lost",
             now.as_secs_f64(),
+            self.pairs.standing(),
+            plan.pairs(),
             self.rate / 1e6,
             all.exact,
             all.wrong,
@@ -157,6 +158,7 @@ impl Crowd {
             sum.exact += heard.exact;
             sum.wrong += heard.wrong;
             sum.missing += heard.missing;
+            sum.late += heard.late;
         }
         sum
     }
@@ -187,6 +189,9 @@ pub(super) struct Figures {
     picture_delay_ms: Option<Quantiles>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sound_delay_ms: Option<Quantiles>,
+    /// How long after its time a frame was handed out: what this program itself is behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behind_ms: Option<Quantiles>,
     /// Of media, that all received together, over the whole time.
     received_bits_per_second: f64,
     sampled: Sampled,
@@ -199,10 +204,14 @@ pub(super) struct Figures {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Calls {
-    /// Connections between two peers, counted at both.
+    /// Connections between two peers; one stood where both saw it.
     attempted: u64,
     connected: u64,
     peers: u64,
+    /// Streams of connections that stood which brought no frame as it was sent, and what of the first.
+    silent: u64,
+    #[serde(skip)]
+    first_silent: Option<(usize, usize, Sense)>,
     /// How often one that stood did not.
     lost: u64,
 }
@@ -224,6 +233,8 @@ struct Frames {
     exact: u64,
     wrong: u64,
     missing: u64,
+    /// Of the exact ones, those that took longer than is remembered: their delay counts as 30 s.
+    late: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -273,13 +284,21 @@ impl Figures {
         let seconds = steady.as_secs_f64();
         let cpu = last.processor.saturating_sub(first.processor).as_secs_f64();
         let grown = last.resident.saturating_sub(before.resident);
+        let senses = &plan.media.senses;
+        let senses: Vec<Sense> = [senses.video().then_some(0), senses.audio().then_some(1)]
+            .into_iter()
+            .flatten()
+            .collect();
+        let (silent, first_silent) = crowd.pairs.silent(&senses, lasted);
         Self {
             media: plan.media.senses.as_str(),
             seconds: lasted.as_secs_f64(),
             calls: Calls {
-                attempted: peers * u64::from(plan.peers - 1),
-                connected: crowd.connected.iter().map(|links| u64::from(*links)).sum(),
+                attempted: plan.pairs(),
+                connected: crowd.pairs.standing(),
                 peers,
+                silent,
+                first_silent,
                 lost: crowd.lost,
             },
             connect_ms: Quantiles::of(&crowd.connect),
@@ -293,9 +312,11 @@ impl Figures {
                 exact: all.exact,
                 wrong: all.wrong,
                 missing: all.missing,
+                late: all.late,
             },
             picture_delay_ms: Quantiles::of(&crowd.delays[0]),
             sound_delay_ms: Quantiles::of(&crowd.delays[1]),
+            behind_ms: None,
             received_bits_per_second: all.bytes as f64 * 8.0 / lasted.as_secs_f64(),
             sampled,
             cost: Cost {
@@ -310,11 +331,19 @@ impl Figures {
         }
     }
 
+    /// With how late frames were handed out.
+    pub(super) fn behind(mut self, late: &Delays) -> Self {
+        self.behind_ms = Quantiles::of(late);
+        self
+    }
+
     /// How it ended, and why.
     pub(super) fn ending(&self, by_person: bool) -> (Ending, String) {
         let Calls {
             attempted,
             connected,
+            silent,
+            first_silent,
             ..
         } = self.calls;
         let broken: Vec<_> = self.expectations.iter().filter(|one| !one.held).collect();
@@ -331,6 +360,13 @@ impl Figures {
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             let words = format!("{connected} of {attempted} connections ever stood{why}");
             return (Ending::NeverConnected, words);
+        }
+        if let Some((own, far, sense)) = first_silent.filter(|_| !by_person) {
+            let what = ["picture", "sound"][sense];
+            let words = format!(
+                "{silent} streams brought nothing, or nothing as it was sent: no {what} of p{far} came to p{own}"
+            );
+            return (Ending::NoMedia, words);
         }
         (Ending::Done, format!("all {attempted} connections stood"))
     }
@@ -383,16 +419,19 @@ impl Figures {
             connected,
             peers,
             lost,
+            silent,
+            ..
         } = self.calls;
         writeln!(
             text,
-            "connections {connected} of {attempted} stood, {lost} times one broke off; {peers} peers, {}, {:.1} s",
+            "connections {connected} of {attempted} stood, {lost} times one broke off, {silent} streams brought nothing; {peers} peers, {}, {:.1} s",
             self.media, self.seconds
         )?;
         for (name, quantiles) in [
             ("connect", &self.connect_ms),
             ("picture", &self.picture_delay_ms),
             ("sound", &self.sound_delay_ms),
+            ("behind", &self.behind_ms),
         ] {
             if let Some(Quantiles { p50, p95, p99 }) = quantiles {
                 writeln!(
@@ -417,10 +456,12 @@ impl Figures {
             exact,
             wrong,
             missing,
+            late,
         } = self.frames;
         writeln!(
             text,
-            "frames      {exact} exact, {wrong} wrong, {missing} missing"
+            "frames      {exact} exact, {wrong} wrong, {missing} missing, {late} later than {} s",
+            REMEMBERED.as_secs()
         )?;
         let sampled = &self.sampled;
         let psnr = sampled.psnr_db.zip(sampled.psnr_db_min);

@@ -12,8 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::args::Plan;
-use super::check::{Check, Counts, Packet};
-use super::clock::Clock;
+use super::check::{Check, Counts, Packet, Sent};
+use super::clock::{Clock, PHASES};
+use super::pairs::Sense;
 use super::prepared::Prepared;
 use super::sample::{Collect, Stretch};
 use crate::event::Kind;
@@ -34,6 +35,9 @@ pub(super) struct Shared {
     pub(super) plan: Plan,
     pub(super) prepared: Arc<Prepared>,
     pub(super) counts: Vec<Counts>,
+    /// When the frames of each phase were handed out: pictures, and sounds.
+    pub(super) pictures_sent: [Sent; PHASES],
+    pub(super) sounds_sent: [Sent; PHASES],
     /// Whose pictures are looked at next.
     pub(super) sample: AtomicUsize,
     pub(super) judged: mpsc::Sender<Stretch>,
@@ -46,11 +50,23 @@ pub(super) struct Shared {
     pub(super) links: AtomicU64,
 }
 
+impl Shared {
+    /// When what a peer sends was handed out; each belongs to a phase by its number.
+    pub(super) const fn sent(&self, number: usize, pictures: bool) -> &Sent {
+        match pictures {
+            true => &self.pictures_sent[number % PHASES],
+            false => &self.sounds_sent[number % PHASES],
+        }
+    }
+}
+
 /// What a peer tells.
 #[derive(Debug)]
 pub(super) enum Told {
-    /// A connection stands, after so long.
-    Connected(usize, Duration),
+    /// A peer's connection to another stands, after so long.
+    Connected(usize, usize, Duration),
+    /// The first frame of another came as it was sent: to whom, from whom, a picture (0) or a sound (1).
+    Came(usize, usize, Sense),
     /// One that stood does not.
     Lost(usize, &'static str),
     /// It is not where it should be.
@@ -273,15 +289,17 @@ impl Light {
                 let audio = media.audio().then(|| link.peer.audio().clone());
                 clock.feed(self.number, number, video, audio);
                 let after = link.since.elapsed();
-                self.tell(Told::Connected(self.number, after)).await;
+                let far = link.far;
+                self.tell(Told::Connected(self.number, far, after)).await;
             }
             PeerEvent::State(state @ (ConnectionState::Disconnected | ConnectionState::Failed)) => {
                 self.tell(Told::Lost(self.number, state.name())).await;
             }
             PeerEvent::Track(track) => {
                 let shared = Arc::clone(&self.shared);
+                let tell = self.tell.clone();
                 stay.tasks
-                    .spawn(listen(track, link.far, self.number, shared));
+                    .spawn(listen(track, link.far, self.number, shared, tell));
             }
             _ => {}
         }
@@ -303,21 +321,25 @@ fn network(server: &str) -> Choice {
 }
 
 /// Compares what comes with what was sent.
-async fn listen(mut track: RemoteTrack, far: usize, own: usize, shared: Arc<Shared>) {
+async fn listen(
+    mut track: RemoteTrack,
+    far: usize,
+    own: usize,
+    shared: Arc<Shared>,
+    tell: mpsc::Sender<Told>,
+) {
     let video = track.kind == Kind::Video;
-    let (Some(counts), Some(sender)) = (shared.counts.get(own), shared.counts.get(far)) else {
+    let Some(counts) = shared.counts.get(own) else {
         return;
     };
-    let (row, heard, sent) = match video {
-        true => (
-            &shared.prepared.pictures,
-            &counts.video,
-            &sender.pictures_sent,
-        ),
-        false => (&shared.prepared.sounds, &counts.audio, &sender.sounds_sent),
+    let (row, heard) = match video {
+        true => (&shared.prepared.pictures, &counts.video),
+        false => (&shared.prepared.sounds, &counts.audio),
     };
+    let sent = shared.sent(far, video);
     let mut check = Check::new(video);
     let mut collect = Collect::default();
+    let mut came = false;
     while let Some(packet) = track.rtp.recv().await {
         let packet = Packet {
             sequence: packet.sequence,
@@ -330,6 +352,10 @@ async fn listen(mut track: RemoteTrack, far: usize, own: usize, shared: Arc<Shar
             let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
             check.take(packet, row, sent, &mut heard)
         };
+        if !came && frame.as_ref().is_some_and(|frame| frame.number.is_some()) {
+            came = true;
+            let _ = tell.send(Told::Came(own, far, usize::from(!video))).await;
+        }
         if let Some(frame) = frame
             && shared.sample.load(Ordering::Relaxed) % shared.counts.len() == own
         {

@@ -82,7 +82,7 @@ impl Call {
             Command::Impair { spec } => self.impair(&spec),
             Command::Check { expect } => self.check(&expect),
             // Both are the reader's.
-            Command::Wait { .. } | Command::HangUp => Ok(Value::Null),
+            Command::Wait { .. } | Command::HangUp { .. } => Ok(Value::Null),
         };
         self.answer_to(line.id, done);
     }
