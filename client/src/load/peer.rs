@@ -280,10 +280,14 @@ impl Peer {
     /// The next thing that matters.
     pub(super) async fn hear(&mut self) -> Result<Heard, Trouble> {
         loop {
+            // Nothing large lives while it waits: there may be a million of these.
             let message = self.socket.next().await;
-            match self.take(message).await? {
-                Heard::Nothing => {}
-                heard => return Ok(heard),
+            let heard = self.take(message)?;
+            if !self.out.is_empty() {
+                self.send().await?;
+            }
+            if heard != Heard::Nothing {
+                return Ok(heard);
             }
         }
     }
@@ -291,15 +295,19 @@ impl Peer {
     /// What is there already, without waiting.
     pub(super) async fn hear_now(&mut self) -> Result<Option<Heard>, Trouble> {
         while let Some(message) = self.socket.next().now_or_never() {
-            match self.take(message).await? {
-                Heard::Nothing => {}
-                heard => return Ok(Some(heard)),
+            let heard = self.take(message)?;
+            if !self.out.is_empty() {
+                self.send().await?;
+            }
+            if heard != Heard::Nothing {
+                return Ok(Some(heard));
             }
         }
         Ok(None)
     }
 
-    async fn take(&mut self, message: Option<Result<Message, WsError>>) -> Result<Heard, Trouble> {
+    /// What a message means; what it asks for waits to be sent.
+    fn take(&mut self, message: Option<Result<Message, WsError>>) -> Result<Heard, Trouble> {
         let text: Utf8Bytes = match message {
             Some(Ok(Message::Text(text))) => text,
             Some(Ok(Message::Close(frame))) => {
@@ -314,9 +322,6 @@ impl Peer {
         let heard = self.speech.hear(&text, &mut self.out);
         if let Heard::Refused(why) = &heard {
             self.refused = Some(why.clone());
-        }
-        if !self.out.is_empty() {
-            self.send().await?;
         }
         Ok(heard)
     }
@@ -356,7 +361,7 @@ impl Peer {
     }
 
     async fn send(&mut self) -> Result<(), Trouble> {
-        for text in self.out.drain(..) {
+        for text in std::mem::take(&mut self.out) {
             self.socket
                 .feed(Message::text(text))
                 .await

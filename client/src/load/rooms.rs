@@ -80,7 +80,7 @@ async fn fill(floor: &Arc<Floor>) -> (Vec<Arc<Bell>>, JoinSet<()>) {
             // Boxed: a handshake is ten times as large as what stays.
             let pair = Box::pin(Pair::open(&floor, number, at)).await;
             drop(door);
-            if let Some(pair) = pair {
+            if let Some(mut pair) = pair {
                 bell.there.store(true, Ordering::Relaxed);
                 pair.live(&floor, &bell).await;
             }
@@ -177,7 +177,7 @@ struct Pair {
 
 impl Pair {
     /// Both, in their room; or nobody, which is counted.
-    async fn open(floor: &Floor, number: u32, due: Instant) -> Option<Self> {
+    async fn open(floor: &Floor, number: u32, due: Instant) -> Option<Box<Self>> {
         let run = &floor.run;
         floor.tally().rooms += 1;
         let room = run.room(&number.to_string());
@@ -201,17 +201,17 @@ impl Pair {
         };
         let first = join(Side::First, due).await?;
         let second = join(Side::Second, Instant::now()).await?;
-        Some(Self {
+        Some(Box::new(Self {
             first,
             second,
             said: [0; 2],
             heard: [0; 2],
             order: Default::default(),
-        })
+        }))
     }
 
     /// Until all is over and counted.
-    async fn live(mut self, floor: &Floor, bell: &Bell) {
+    async fn live(&mut self, floor: &Floor, bell: &Bell) {
         let mut over = floor.over.clone();
         let stayed = self.stay(floor, bell, &mut over).await;
         bell.there.store(false, Ordering::Relaxed);
