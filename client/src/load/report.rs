@@ -532,3 +532,96 @@ impl Process {
         line
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::{Duration, Instant};
+
+    use clap::Parser;
+
+    use super::super::args::Signaling;
+    use super::super::tally::Tally;
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        signaling: Signaling,
+    }
+
+    /// Of a run of rooms by three looks.
+    fn report(tally: Tally) -> Report {
+        let line = Line::try_parse_from(["load", "rooms", "--json"]).unwrap();
+        let plan = Plan::new(line.signaling).unwrap();
+        let start = Instant::now();
+        let look = |seconds, processor, resident, own| Look {
+            at: start + Duration::from_secs(seconds),
+            server: Some(Usage {
+                processor: Duration::from_secs(processor),
+                resident,
+            }),
+            own,
+        };
+        let outcome = Outcome {
+            tally,
+            lasted: Duration::from_secs(12),
+            looks: vec![
+                look(0, 1, 1000, 0),
+                look(2, 2, 9000, 5000),
+                look(12, 7, 11_000, 5000),
+            ],
+        };
+        Report::new(&plan, &outcome)
+    }
+
+    fn whole() -> Tally {
+        let mut tally = Tally {
+            begun: 10,
+            done: 10,
+            sent: 20,
+            heard: 20,
+            rooms: 5,
+            exact: 5,
+            ..Tally::default()
+        };
+        for _ in 0..10 {
+            tally.whole.add(Duration::from_millis(3));
+        }
+        tally
+    }
+
+    #[test]
+    fn what_was_proved_is_no_complaint_and_what_it_cost_is_told() {
+        let report = report(whole());
+        assert_eq!(report.complaint(), None);
+        assert!(report.proofs().iter().all(|(held, _)| *held));
+        let all: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+        assert_eq!(all["rooms"]["joinsPerSecond"], 5.0);
+        assert_eq!(all["serverProcess"]["cpuMicrosPerJoin"], 100_000.0);
+        assert_eq!(all["serverProcess"]["coresStaying"], 0.5);
+        assert_eq!(all["serverProcess"]["residentBytesPerPeer"], 1000.0);
+        assert_eq!(all["ownResidentBytesPerPeer"], 500.0);
+    }
+
+    #[test]
+    fn whatever_is_not_as_it_should_be_is_a_complaint_and_on_the_page() {
+        let spoilt: [(&str, fn(&mut Tally)); 5] = [
+            ("1 lost", |tally| tally.heard -= 1),
+            ("2 repeated", |tally| tally.again = 2),
+            ("3 out of order", |tally| tally.late = 3),
+            ("1 of 5 rooms", |tally| tally.exact = 4),
+            ("1 of 10 peers failed", |tally| tally.done = 9),
+        ];
+        for (words, spoil) in spoilt {
+            let mut tally = whole();
+            spoil(&mut tally);
+            let report = report(tally);
+            let complaint = report.complaint().unwrap();
+            assert!(complaint.contains(words), "{complaint}");
+            let page = super::super::page::page(&report);
+            assert!(page.contains("failed: rtc-client"), "{page}");
+            assert!(page.contains(&complaint), "{page}");
+        }
+    }
+}
