@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Request};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
@@ -223,7 +223,13 @@ impl Peer {
             .read_buffer_size(door.buffer)
             .write_buffer_size(door.buffer);
         let opened = client_async_with_config(request, link, Some(config)).await;
-        let (socket, _) = opened.map_err(|error| Trouble::Handshake(error.to_string()))?;
+        let (mut socket, _) = opened.map_err(|error| Trouble::Handshake(error.to_string()))?;
+        if door.buffer == WAITING && speech.speaks_first() {
+            // The library goes on with the 4 KiB that it read the handshake's answer into. There is nothing in them, as the
+            // server does not speak first; only a reason to close at once, where there is one, is lost with them.
+            let link = socket.into_inner();
+            socket = WebSocketStream::from_raw_socket(link, Role::Client, Some(config)).await;
+        }
         Ok(Self {
             socket,
             speech,

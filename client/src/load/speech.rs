@@ -130,6 +130,11 @@ pub(super) trait Speech: Send {
         None
     }
 
+    /// Whether the server says nothing before this peer has.
+    fn speaks_first(&self) -> bool {
+        false
+    }
+
     /// The first words on a link; whether a [`Heard::Welcome`] must have come before anything else is said.
     fn greet(&mut self, out: &mut Vec<String>) -> bool;
 

@@ -42,6 +42,10 @@ impl Speech for Native {
         true
     }
 
+    fn speaks_first(&self) -> bool {
+        true
+    }
+
     fn own(&self) -> Option<PeerId> {
         Some(self.token.peer_id())
     }
