@@ -140,10 +140,10 @@ fn compose_leaves_a_node_the_time_and_the_files_it_needs() {
     let files = node["ulimits"]["nofile"].as_u64().unwrap();
     let peers: u64 = flag(&flags, "--max-connections").parse().unwrap();
     assert!(files > peers + 1_000);
-    let proxied = flags.iter().filter(|flag| flag.starts_with("--exempt="));
+    let mut proxied = flags.iter().filter(|flag| flag.starts_with("--exempt="));
     let subnet = &compose["networks"]["inside"]["ipam"]["config"][0]["subnet"];
     let subnet = subnet.as_str().unwrap();
-    assert!(proxied.into_iter().any(|flag| flag.ends_with(subnet)));
+    assert!(proxied.any(|flag| flag.ends_with(subnet)));
 }
 
 #[test]
