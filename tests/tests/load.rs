@@ -1,5 +1,5 @@
 //! The load tool against the real server: every message accounted for, and clear words where it cannot work.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::SocketAddr;
 use std::process::{Output, Stdio};
@@ -122,6 +122,172 @@ async fn idle_peers_are_there_all_the_time_and_the_server_is_measured() {
     assert_eq!(all["calls"]["done"], 20);
     assert!(all["serverProcess"]["residentBytes"].as_u64().unwrap() > 0);
     drop(server);
+}
+
+/// Of a run of `rooms`: all were full of their members, and all that was said came once and in order.
+fn proved(all: &Value, rooms: u64) {
+    assert_eq!(all["rooms"]["counted"], rooms, "{all}");
+    assert_eq!(all["rooms"]["exact"], rooms, "{all}");
+    assert_eq!(all["calls"]["done"], rooms * 2, "{all}");
+    assert_eq!(all["messages"]["heard"], all["messages"]["sent"], "{all}");
+    assert_eq!(all["messages"]["repeated"], 0, "{all}");
+    assert_eq!(all["messages"]["outOfOrder"], 0, "{all}");
+}
+
+#[tokio::test]
+async fn rooms_fill_talk_and_are_counted_in_the_end() {
+    let (server, address) = testing::start(testing::config()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("load.html");
+    let arguments = [
+        "rooms", "--rooms", "20", "--ramp", "100", "--every", "200ms",
+    ];
+    let more = ["--duration", "1s", "--report", page.to_str().unwrap()];
+    let all = figures(address, &[&arguments[..], &more].concat()).await;
+    proved(&all, 20);
+    // Forty peers, every 200 ms for a second.
+    assert_eq!(all["messages"]["sent"], 200);
+    assert!(all["wholeMs"]["p99"].is_number() && all["messageMs"]["p99"].is_number());
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(
+        page.contains("20 of 20 rooms had just their members"),
+        "{page}"
+    );
+    assert!(page.contains("200 of 200 messages arrived"), "{page}");
+    drop(server);
+}
+
+#[tokio::test]
+async fn several_processes_are_added_up() {
+    let (server, address) = testing::start(testing::config()).await.unwrap();
+    let three = ["--processes", "3"];
+    let rooms = [
+        "rooms",
+        "--rooms",
+        "10",
+        "--every",
+        "100ms",
+        "--duration",
+        "1s",
+    ];
+    let all = figures(address, &[&rooms[..], &three].concat()).await;
+    proved(&all, 10);
+    assert_eq!(all["processes"], 3);
+    assert_eq!(all["messages"]["sent"], 200);
+    let calls = ["call", "--rooms", "4", "--calls", "20"];
+    let all = figures(address, &[&calls[..], &three].concat()).await;
+    assert_eq!(all["calls"]["done"], 20);
+    assert_eq!(all["messages"]["heard"], 20 * 22);
+    let idle = ["idle", "--peers", "21", "--duration", "1s"];
+    let all = figures(address, &[&idle[..], &three].concat()).await;
+    assert_eq!(all["calls"]["done"], 21);
+    drop(server);
+}
+
+#[tokio::test]
+async fn what_goes_wrong_in_one_of_several_processes_is_told() {
+    let narrow = Config {
+        default_capacity: 1,
+        ..testing::config()
+    };
+    let (server, address) = testing::start(narrow).await.unwrap();
+    let arguments = [
+        "rooms",
+        "--rooms",
+        "6",
+        "--processes",
+        "2",
+        "--duration",
+        "1s",
+    ];
+    let output = load(&format!("http://{address}"), &arguments).await;
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("room-full"), "{stderr}");
+    assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("0 of 6 rooms"), "{stdout}");
+    drop(server);
+}
+
+/// A broker of the test's own, on a port that the system gives. Keeps nothing.
+struct Broker {
+    child: tokio::process::Child,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Broker {
+    /// Tries ports until one is its own: between finding a free one and taking it, another may.
+    async fn start() -> Self {
+        loop {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = free.local_addr().unwrap().port();
+            drop(free);
+            let folder = tempfile::tempdir().unwrap();
+            let mut child = Command::new("redis-server")
+                .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+                .args(["--port", &port.to_string()])
+                .arg("--dir")
+                .arg(folder.path())
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .kill_on_drop(true)
+                .spawn()
+                .expect("redis-server is needed: scripts/setup test installs it");
+            while child.try_wait().unwrap().is_none() {
+                if tokio::net::TcpStream::connect(("127.0.0.1", port))
+                    .await
+                    .is_ok()
+                {
+                    return Self {
+                        child,
+                        port,
+                        _folder: folder,
+                    };
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn node(&self) -> Config {
+        let url = format!("redis://127.0.0.1:{}", self.port);
+        Config {
+            cluster: Some(rtc_server::cluster::ClusterConfig {
+                broker: vec![url.parse().unwrap()],
+                lease: std::time::Duration::from_secs(4),
+            }),
+            ..testing::config()
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_peers_of_a_room_meet_at_different_nodes() {
+    let mut broker = Broker::start().await;
+    let (one, at_one) = testing::start(broker.node()).await.unwrap();
+    let (two, at_two) = testing::start(broker.node()).await.unwrap();
+    let nodes = format!("ws://{at_one},ws://{at_two}");
+    let all = ["--nodes", &nodes, "--rooms", "12", "--every", "200ms"];
+    let all = figures(at_one, &[&all[..], &["--duration", "1s"]].concat()).await;
+    proved(&all, 12);
+    assert_eq!(all["messages"]["sent"], 120);
+    // Half of all peers are at each.
+    assert_eq!(all["nodes"].as_array().unwrap().len(), 2);
+    for workload in [
+        &["call", "--calls", "10"][..],
+        &["relay", "--duration", "1s"],
+    ] {
+        for same in [&[][..], &["--same-node"]] {
+            let arguments = [workload, same, &["--nodes", &nodes, "--rooms", "4"]].concat();
+            let all = figures(at_one, &arguments).await;
+            assert_eq!(all["messages"]["heard"], all["messages"]["sent"]);
+            assert_eq!(all["messages"]["outOfOrder"], 0);
+        }
+    }
+    drop((one, two));
+    broker.child.kill().await.unwrap();
 }
 
 #[tokio::test]

@@ -7,12 +7,13 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::order::Order;
 use super::pacer::pace;
 use super::peer::{Peer, Trouble, within};
 use super::schedule::Schedule;
 use super::speech::{Heard, Side, Stamp, What};
 use super::tally::Tally;
-use super::{Outcome, Run, usage_between};
+use super::{Outcome, Run};
 
 /// Candidates of each peer.
 const CANDIDATES: u64 = 10;
@@ -21,7 +22,7 @@ const CANDIDATES: u64 = 10;
 const EACH: u64 = 1 + CANDIDATES;
 
 pub(super) async fn run(run: &Run) -> Result<Outcome, Trouble> {
-    let before = run.usage()?;
+    let before = run.look().await?;
     let start = Instant::now();
     let tally = Arc::new(Mutex::new(Tally::default()));
     match run.plan.rate {
@@ -29,12 +30,12 @@ pub(super) async fn run(run: &Run) -> Result<Outcome, Trouble> {
         None => closed_loop(run, start, &tally).await,
     }
     let lasted = start.elapsed();
-    let usage = usage_between(before, run.usage()?);
+    let looks = vec![before, run.look().await?];
     let tally = tally.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok(Outcome {
         tally,
         lasted,
-        usage,
+        looks,
     })
 }
 
@@ -60,7 +61,8 @@ async fn closed_loop(run: &Run, start: Instant, tally: &Arc<Mutex<Tally>>) {
                 }
                 // A name of its own for each call: nothing of the last one can be in its way.
                 let name = run.room(&format!("{room}-{number}"));
-                one(&run, &name, Instant::now(), &tally).await;
+                let turn = u64::from(room) + number;
+                one(&run, &name, turn, Instant::now(), &tally).await;
             }
         });
     }
@@ -83,7 +85,8 @@ async fn open_loop(run: &Run, start: Instant, rate: f64, tally: &Arc<Mutex<Tally
         let (run, tally) = (run.clone(), Arc::clone(tally));
         number += 1;
         calls.spawn(async move {
-            one(&run, &run.room(&number.to_string()), at, &tally).await;
+            let name = run.room(&number.to_string());
+            one(&run, &name, number, at, &tally).await;
             drop(room);
         });
         while calls.try_join_next().is_some() {}
@@ -92,40 +95,46 @@ async fn open_loop(run: &Run, start: Instant, rate: f64, tally: &Arc<Mutex<Tally
 }
 
 /// One call, counted.
-async fn one(run: &Run, room: &str, due: Instant, all: &Mutex<Tally>) {
+async fn one(run: &Run, room: &str, turn: u64, due: Instant, all: &Mutex<Tally>) {
+    run.live.begun(1);
     let mut tally = Tally {
         begun: 1,
         ..Tally::default()
     };
     tally.own_delay.record(due, Instant::now());
-    let call = call(run, room, &mut tally);
+    let call = call(run, room, turn, &mut tally);
     match within(run.plan.patience, "a whole call", call).await {
         Ok(()) => {
             tally.done = 1;
+            run.live.done(1);
             tally.whole.record(due, Instant::now());
         }
-        Err(trouble) => tally.fail(&trouble.to_string()),
+        Err(trouble) => {
+            run.live.failed(1);
+            tally.fail(&trouble.to_string());
+        }
     }
     all.lock()
         .unwrap_or_else(PoisonError::into_inner)
         .merge(&tally);
 }
 
-async fn call(run: &Run, room: &str, tally: &mut Tally) -> Result<(), Trouble> {
-    let mut caller = Peer::open(&run.door, room, Side::First).await?;
-    let mut callee = Peer::open(&run.door, room, Side::Second).await?;
+async fn call(run: &Run, room: &str, turn: u64, tally: &mut Tally) -> Result<(), Trouble> {
+    let mut caller = Peer::open(&run.door, room, turn, Side::First).await?;
+    let mut callee = Peer::open(&run.door, room, turn, Side::Second).await?;
     if caller.announces() {
         caller.until(|heard| *heard == Heard::Came).await?;
     }
     describe(run, &mut caller, What::Offer, tally).await?;
     let (mut at_caller, mut at_callee) = (0, 0);
+    let (mut from_callee, mut from_caller) = (Order::default(), Order::default());
     while at_caller < EACH || at_callee < EACH {
         tokio::select! {
             heard = caller.hear() => {
-                at_caller += listen(run, heard?, tally)?;
+                at_caller += listen(run, heard?, &mut from_callee, tally)?;
             }
             heard = callee.hear() => {
-                let news = listen(run, heard?, tally)?;
+                let news = listen(run, heard?, &mut from_caller, tally)?;
                 if at_callee == 0 && news == 1 {
                     // The offer, as it was said first.
                     describe(run, &mut callee, What::Answer, tally).await?;
@@ -145,19 +154,20 @@ async fn describe(
     what: What,
     tally: &mut Tally,
 ) -> Result<(), Trouble> {
-    for what in std::iter::once(what).chain((0..CANDIDATES).map(|_| What::Candidate)) {
-        let now = Stamp(run.micros(Instant::now()));
-        peer.say(what, now).await?;
+    let all = std::iter::once(what).chain((0..CANDIDATES).map(|_| What::Candidate));
+    for (what, number) in all.zip(0..) {
+        let due = run.micros(Instant::now());
+        peer.say(what, Stamp { due, number }).await?;
         tally.sent += 1;
     }
     Ok(())
 }
 
-fn listen(run: &Run, heard: Heard, tally: &mut Tally) -> Result<u64, Trouble> {
+fn listen(run: &Run, heard: Heard, order: &mut Order, tally: &mut Tally) -> Result<u64, Trouble> {
     match heard {
         Heard::Said(stamp) => {
-            tally.heard += 1;
-            tally.message.record(run.time_of(stamp.0), Instant::now());
+            tally.came(order.take(stamp.number));
+            tally.message.record(run.time_of(stamp.due), Instant::now());
             Ok(1)
         }
         Heard::Refused(why) => Err(Trouble::Refused(why)),

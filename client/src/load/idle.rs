@@ -9,13 +9,13 @@ use tokio::time::sleep;
 use super::peer::{Peer, Trouble, within};
 use super::speech::Side;
 use super::tally::Tally;
-use super::{Outcome, Run, usage_between};
+use super::{Outcome, Run};
 
 /// Peers that connect at a time: few enough for any server's queue of new connections.
-const AT_A_TIME: usize = 64;
+pub(super) const AT_A_TIME: usize = 64;
 
 pub(super) async fn run(run: &Run) -> Result<Outcome, Trouble> {
-    let before = run.usage()?;
+    let before = run.look().await?;
     let mut tally = Tally::default();
     let peers = gather(run, &mut tally).await;
     let start = Instant::now();
@@ -42,11 +42,11 @@ pub(super) async fn run(run: &Run) -> Result<Outcome, Trouble> {
         }
     }
     // Looked at while they all are still there.
-    let usage = usage_between(before, run.usage()?);
+    let lasted = start.elapsed();
     Ok(Outcome {
         tally,
-        lasted: start.elapsed(),
-        usage,
+        lasted,
+        looks: vec![before, run.look().await?],
     })
 }
 
@@ -58,7 +58,7 @@ pub(super) async fn gather(run: &Run, tally: &mut Tally) -> Vec<(String, Peer)> 
         let left = run.plan.peers - number * 2;
         for side in [Side::First, Side::Second].into_iter().take(left as usize) {
             let due = Instant::now();
-            let peer = Peer::open(&run.door, &room, side);
+            let peer = Peer::open(&run.door, &room, number.into(), side);
             let peer = within(run.plan.patience, "a place in a room", peer).await;
             both.push((room.clone(), due, Instant::now(), peer));
         }
@@ -69,13 +69,18 @@ pub(super) async fn gather(run: &Run, tally: &mut Tally) -> Vec<(String, Peer)> 
     while let Some(both) = rooms.next().await {
         for (room, due, done, peer) in both {
             tally.begun += 1;
+            run.live.begun(1);
             match peer {
                 Ok(peer) => {
                     tally.done += 1;
+                    run.live.done(1);
                     tally.whole.record(due, done);
                     peers.push((room, peer));
                 }
-                Err(trouble) => tally.fail(&trouble.to_string()),
+                Err(trouble) => {
+                    run.live.failed(1);
+                    tally.fail(&trouble.to_string());
+                }
             }
         }
     }

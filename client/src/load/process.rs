@@ -34,6 +34,17 @@ impl Usage {
     }
 }
 
+impl std::ops::Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            processor: self.processor + other.processor,
+            resident: self.resident + other.resident,
+        }
+    }
+}
+
 /// Processor time that a process has used, where the system tells.
 pub(crate) fn processor_of(pid: u32) -> Option<Duration> {
     Usage::of(pid).ok().map(|usage| usage.processor)
@@ -74,6 +85,20 @@ fn resident(status: &str) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
+/// Sockets that one process may have open at a time, where there is such a limit.
+#[cfg(unix)]
+pub(super) fn sockets_allowed() -> Option<u64> {
+    use rustix::process::{Resource, getrlimit};
+    let most = getrlimit(Resource::Nofile).maximum;
+    most.map(|most| most.saturating_sub(OTHER_FILES))
+}
+
+/// Other systems have no such limit.
+#[cfg(not(unix))]
+pub(super) fn sockets_allowed() -> Option<u64> {
+    None
+}
+
 /// Sees to it that so many sockets can be open at a time, or says how many can.
 #[cfg(unix)]
 pub(super) fn allow_files(sockets: u64) -> Result<(), String> {
@@ -94,7 +119,7 @@ pub(super) fn allow_files(sockets: u64) -> Result<(), String> {
     let most = limit.maximum.unwrap_or(u64::MAX);
     Err(format!(
         "{sockets} sockets at a time need {needed} open files, and this system allows a process {most} (ulimit -Hn); \
-         ask for at most {} peers, or run several of these",
+         ask for at most {} peers, or spread them with --processes",
         most.saturating_sub(OTHER_FILES)
     ))
 }

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::idle::gather;
 use super::peer::{Trouble, within};
 use super::tally::Tally;
-use super::{Outcome, Run, usage_between};
+use super::{Outcome, Run};
 
 pub(super) async fn run(run: &Run) -> Result<Outcome, Trouble> {
     let mut tally = Tally::default();
@@ -15,7 +15,7 @@ pub(super) async fn run(run: &Run) -> Result<Outcome, Trouble> {
     // From here on it counts who is back and when, not who came.
     tally.done = 0;
     tally.whole = Default::default();
-    let before = run.usage()?;
+    let before = run.look().await?;
     let absent: Vec<_> = peers
         .into_iter()
         .map(|(room, peer)| (room, peer.cut()))
@@ -48,6 +48,6 @@ pub(super) async fn run(run: &Run) -> Result<Outcome, Trouble> {
     Ok(Outcome {
         tally,
         lasted: last - start,
-        usage: usage_between(before, run.usage()?),
+        looks: vec![before, run.look().await?],
     })
 }

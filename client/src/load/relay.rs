@@ -8,12 +8,13 @@ use tokio::sync::{Barrier, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::order::Order;
 use super::pacer::pace;
 use super::peer::{Peer, Trouble, within};
 use super::schedule::Schedule;
 use super::speech::{Heard, Side, Stamp, What};
 use super::tally::Tally;
-use super::{Outcome, Run, usage_between};
+use super::{Outcome, Run};
 
 /// Messages of one room that are due and not yet sent; the rooms' common pacer waits when there are more.
 const DUE: usize = 1024;
@@ -22,6 +23,7 @@ const DUE: usize = 1024;
 struct Pair {
     from: Peer,
     to: Peer,
+    order: Order,
     tally: Tally,
 }
 
@@ -29,24 +31,26 @@ pub(super) async fn run(run: &Run) -> Result<Outcome, Trouble> {
     let rooms = (0..run.plan.rooms).map(|number| pair(run, number));
     let pairs: Result<Vec<Pair>, Trouble> = join_all(rooms).await.into_iter().collect();
     let pairs = pairs?;
-    let before = run.usage()?;
+    let before = run.look().await?;
     let start = Instant::now();
     let tally = match run.plan.rate {
         Some(rate) => paced(run, pairs, start, rate).await,
         None => saturated(run, pairs, start).await,
     };
+    let lasted = start.elapsed();
     Ok(Outcome {
         tally,
-        lasted: start.elapsed(),
-        usage: usage_between(before, run.usage()?),
+        lasted,
+        looks: vec![before, run.look().await?],
     })
 }
 
 async fn pair(run: &Run, number: u32) -> Result<Pair, Trouble> {
     let room = run.room(&number.to_string());
     let both = async {
-        let mut to = Peer::open(&run.door, &room, Side::First).await?;
-        let mut from = Peer::open(&run.door, &room, Side::Second).await?;
+        let turn = u64::from(number);
+        let mut to = Peer::open(&run.door, &room, turn, Side::First).await?;
+        let mut from = Peer::open(&run.door, &room, turn, Side::Second).await?;
         let called = from.call().await?;
         if to.announces() || called {
             to.until(|heard| *heard == Heard::Came).await?;
@@ -54,9 +58,11 @@ async fn pair(run: &Run, number: u32) -> Result<Pair, Trouble> {
         if called {
             from.until(|heard| *heard == Heard::Came).await?;
         }
+        run.live.begun(1);
         Ok(Pair {
             from,
             to,
+            order: Order::default(),
             tally: Tally {
                 begun: 1,
                 ..Tally::default()
@@ -125,10 +131,12 @@ impl Pair {
                 return Ok(());
             }
             if !over {
-                let now = Stamp(run.micros(Instant::now()));
+                let now = run.micros(Instant::now());
                 while self.tally.sent - self.tally.heard < window {
-                    self.from.feed(What::Small, now).await?;
+                    let stamp = self.stamp(now);
+                    self.from.feed(What::Small, stamp).await?;
                     self.tally.sent += 1;
+                    run.live.sent(1);
                 }
                 self.from.flush().await?;
             }
@@ -146,8 +154,10 @@ impl Pair {
                 at = due.recv() => match at {
                     Some(at) => {
                         self.tally.own_delay.record(at, Instant::now());
-                        self.from.say(What::Small, Stamp(run.micros(at))).await?;
+                        let stamp = self.stamp(run.micros(at));
+                        self.from.say(What::Small, stamp).await?;
                         self.tally.sent += 1;
+                        run.live.sent(1);
                     }
                     None => break,
                 },
@@ -175,11 +185,19 @@ impl Pair {
         Ok(())
     }
 
+    /// Of the next message.
+    fn stamp(&self, due: u64) -> Stamp {
+        // A wrong number after 2^32 messages of one room is seen.
+        let number = u32::try_from(self.tally.sent).unwrap_or(u32::MAX);
+        Stamp { due, number }
+    }
+
     fn take(&mut self, run: &Run, heard: Heard) -> Result<(), Trouble> {
         match heard {
             Heard::Said(stamp) => {
-                self.tally.heard += 1;
-                let due = run.time_of(stamp.0);
+                self.tally.came(self.order.take(stamp.number));
+                run.live.heard(1);
+                let due = run.time_of(stamp.due);
                 self.tally.message.record(due, Instant::now());
                 Ok(())
             }

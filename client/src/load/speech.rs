@@ -13,6 +13,8 @@ mod socketio;
 mod tests;
 mod words;
 
+use rtc_protocol::PeerId;
+
 use super::args::Dialect;
 
 /// Bytes of an offer's and an answer's SDP.
@@ -50,20 +52,26 @@ pub(super) enum Side {
     Second,
 }
 
-/// When something was due, in microseconds since the start of the run.
+/// What is known of a message by whoever hears it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp(pub(super) u64);
+pub(super) struct Stamp {
+    /// When it was due, in microseconds since the start of the run.
+    pub(super) due: u64,
+    /// Which of all that its sender says in this room it is, counted from 0.
+    pub(super) number: u32,
+}
 
-/// What comes before the number; in nothing else that servers say.
+/// What comes before the numbers; in nothing else that servers say.
 const MARK: &str = "load-stamp:";
-const DIGITS: usize = 16;
+const DUE: usize = 16;
+const NUMBER: usize = 8;
 
 impl Stamp {
     /// The text of something, as long as such a thing is.
     fn text(self, what: What) -> String {
         let mut text = String::with_capacity(what.bytes());
         text.push_str(MARK);
-        text.push_str(&format!("{:0DIGITS$x}", self.0));
+        text.push_str(&format!("{:0DUE$x}{:0NUMBER$x}", self.due, self.number));
         let filler = what.bytes().saturating_sub(text.len());
         text.extend(std::iter::repeat_n('x', filler));
         text
@@ -71,8 +79,12 @@ impl Stamp {
 
     /// Looks for the mark anywhere in a message.
     fn find(text: &str) -> Option<Self> {
-        let digits = text.get(text.find(MARK)? + MARK.len()..)?.get(..DIGITS)?;
-        u64::from_str_radix(digits, 16).ok().map(Self)
+        let digits = text.get(text.find(MARK)? + MARK.len()..)?;
+        let (due, rest) = digits.split_at_checked(DUE)?;
+        Some(Self {
+            due: u64::from_str_radix(due, 16).ok()?,
+            number: u32::from_str_radix(rest.get(..NUMBER)?, 16).ok()?,
+        })
     }
 }
 
@@ -105,6 +117,21 @@ pub(super) trait Speech: Send {
 
     /// Whether the session outlives its link: then greeting on a second link is enough to be back in the room.
     fn resumes(&self) -> bool {
+        false
+    }
+
+    /// Who this peer is to the others, where the dialect tells.
+    fn own(&self) -> Option<PeerId> {
+        None
+    }
+
+    /// Who else is in the room, by all that this peer was told; where the dialect tells.
+    fn others(&self) -> Option<&[PeerId]> {
+        None
+    }
+
+    /// Whether the server says nothing before this peer has.
+    fn speaks_first(&self) -> bool {
         false
     }
 

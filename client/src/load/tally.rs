@@ -4,13 +4,37 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use super::order::Came;
 
 /// Digits of each duration that are kept.
 const DIGITS: u8 = 3;
 
 /// Durations in microseconds; made with the first one, as many a tally has none.
-#[derive(Clone, Debug, Default)]
+///
+/// Between processes: each value that was there, and how often.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]
 pub(super) struct Latency(Option<Histogram<u64>>);
+
+impl From<Vec<(u64, u64)>> for Latency {
+    fn from(all: Vec<(u64, u64)>) -> Self {
+        let mut latency = Self::default();
+        for (micros, times) in all {
+            latency.note(micros, times);
+        }
+        latency
+    }
+}
+
+impl From<Latency> for Vec<(u64, u64)> {
+    fn from(latency: Latency) -> Self {
+        let all = latency.0.iter().flat_map(Histogram::iter_recorded);
+        all.map(|one| (one.value_iterated_to(), one.count_at_value()))
+            .collect()
+    }
+}
 
 impl Latency {
     /// From when it was due, however late it was begun.
@@ -19,13 +43,16 @@ impl Latency {
     }
 
     pub(super) fn add(&mut self, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.note(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), 1);
+    }
+
+    fn note(&mut self, micros: u64, times: u64) {
         if self.0.is_none() {
             self.0 = Histogram::new(DIGITS).ok();
         }
         if let Some(histogram) = &mut self.0 {
             // It grows by itself, to more than any run can last.
-            let _ = histogram.record(micros.max(1));
+            let _ = histogram.record_n(micros.max(1), times);
         }
     }
 
@@ -60,7 +87,7 @@ fn millis(micros: u64) -> f64 {
 }
 
 /// What one part of the load, or all of it, came to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Tally {
     /// Calls, or peers where there are none, that were begun.
     pub(super) begun: u64,
@@ -72,6 +99,14 @@ pub(super) struct Tally {
     pub(super) sent: u64,
     /// Of them, those that arrived.
     pub(super) heard: u64,
+    /// Of these, those that did after one that was said later.
+    pub(super) late: u64,
+    /// What arrived once more.
+    pub(super) again: u64,
+    /// Rooms that were counted: who is in them.
+    pub(super) rooms: u64,
+    /// Of them, those with just their members, as each of these was told.
+    pub(super) exact: u64,
     /// Calls, or returns of cut peers.
     pub(super) whole: Latency,
     /// Single messages.
@@ -86,11 +121,27 @@ impl Tally {
         *self.failures.entry(why.to_owned()).or_default() += 1;
     }
 
+    /// Counts one that was heard.
+    pub(super) fn came(&mut self, came: Came) {
+        match came {
+            Came::InTurn => self.heard += 1,
+            Came::Late => {
+                self.heard += 1;
+                self.late += 1;
+            }
+            Came::Again => self.again += 1,
+        }
+    }
+
     pub(super) fn merge(&mut self, other: &Self) {
         self.begun += other.begun;
         self.done += other.done;
         self.sent += other.sent;
         self.heard += other.heard;
+        self.late += other.late;
+        self.again += other.again;
+        self.rooms += other.rooms;
+        self.exact += other.exact;
         for (why, count) in &other.failures {
             *self.failures.entry(why.clone()).or_default() += count;
         }
@@ -102,6 +153,7 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -144,6 +196,28 @@ mod tests {
         assert_eq!((whole.sent, whole.heard), (30, 27));
         assert_eq!(whole.failures["slow"], 2);
         assert_eq!(whole.message.count(), 3);
+    }
+
+    #[test]
+    fn nothing_is_lost_between_processes() {
+        let mut tally = Tally::default();
+        tally.fail("slow");
+        for came in [Came::InTurn, Came::Late, Came::Again] {
+            tally.came(came);
+        }
+        for millis in [1, 1, 20, 3_000, 7_200_000] {
+            tally.whole.add(Duration::from_millis(millis));
+        }
+        let text = serde_json::to_string(&tally).unwrap();
+        let read: Tally = serde_json::from_str(&text).unwrap();
+        assert_eq!((read.heard, read.late, read.again), (2, 1, 1));
+        assert_eq!(read.failures, tally.failures);
+        assert_eq!(read.whole.count(), 5);
+        assert_eq!(read.message.count(), 0);
+        for share in [0.0, 0.3, 0.5, 0.9, 1.0] {
+            let (read, own) = (read.whole.at(share), tally.whole.at(share));
+            assert!((read / own - 1.0).abs() < 0.002, "{share}: {read} of {own}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! rtc.v1.
 
 use rtc_protocol::{
-    Candidate, ClientFrame, ClientMessage, Description, Raw, RoomId, SUBPROTOCOL, SdpType,
+    Candidate, ClientFrame, ClientMessage, Description, PeerId, Raw, RoomId, SUBPROTOCOL, SdpType,
     ServerFrame, ServerMessage, Signal, Token, WEBSOCKET_PATH,
 };
 
@@ -14,6 +14,7 @@ pub(super) struct Native {
     last_seq: Option<u64>,
     greeted: bool,
     room: Option<RoomId>,
+    others: Vec<PeerId>,
 }
 
 impl Native {
@@ -23,6 +24,7 @@ impl Native {
             last_seq: None,
             greeted: false,
             room: None,
+            others: Vec::new(),
         }
     }
 }
@@ -38,6 +40,18 @@ impl Speech for Native {
 
     fn resumes(&self) -> bool {
         true
+    }
+
+    fn speaks_first(&self) -> bool {
+        true
+    }
+
+    fn own(&self) -> Option<PeerId> {
+        Some(self.token.peer_id())
+    }
+
+    fn others(&self) -> Option<&[PeerId]> {
+        Some(&self.others)
     }
 
     fn greet(&mut self, out: &mut Vec<String>) -> bool {
@@ -112,8 +126,20 @@ impl Speech for Native {
         self.last_seq = frame.seq.or(self.last_seq);
         match frame.message {
             ServerMessage::Welcome { resumed, .. } => Heard::Welcome { resumed },
-            ServerMessage::Joined { .. } => Heard::Joined,
-            ServerMessage::PeerJoined { .. } => Heard::Came,
+            ServerMessage::Joined { members, .. } => {
+                self.others = members.into_iter().map(|member| member.peer).collect();
+                Heard::Joined
+            }
+            ServerMessage::PeerJoined { member, .. } => {
+                // One that comes twice is in there twice, which is wrong and shall be seen.
+                self.others.push(member.peer);
+                Heard::Came
+            }
+            ServerMessage::PeerLeft { peer, .. } => {
+                self.others.retain(|other| *other != peer);
+                Heard::Nothing
+            }
+            ServerMessage::Kicked { .. } => Heard::Refused("kicked".to_owned()),
             ServerMessage::Ping { t, .. } => {
                 out.push(text(ClientMessage::Pong { t }));
                 Heard::Nothing

@@ -8,9 +8,14 @@ use rtc_protocol::{ClientFrame, ClientMessage};
 use super::native::Native;
 use super::*;
 
+const STAMP: Stamp = Stamp { due: 1, number: 0 };
+
 #[test]
 fn a_stamp_is_found_wherever_a_server_puts_the_text() {
-    let stamp = Stamp(123_456_789);
+    let stamp = Stamp {
+        due: 123_456_789,
+        number: 4_000_000_000,
+    };
     for what in [What::Offer, What::Answer, What::Candidate, What::Small] {
         let text = stamp.text(what);
         assert_eq!(text.len(), what.bytes());
@@ -25,6 +30,8 @@ fn a_stamp_is_found_wherever_a_server_puts_the_text() {
         "load-stamp:",
         "load-stamp:12",
         "load-stamp:000000000000000é",
+        "load-stamp:0000000000000000",
+        "load-stamp:0000000000000000000000é",
     ] {
         assert_eq!(Stamp::find(none), None, "{none}");
     }
@@ -37,7 +44,7 @@ fn native_words_are_valid_and_a_second_link_resumes() {
     native.greet(&mut out);
     native.join("foo", &mut out);
     for what in [What::Offer, What::Answer, What::Candidate, What::Small] {
-        native.say(what, Stamp(1), &mut out);
+        native.say(what, STAMP, &mut out);
     }
     assert_eq!(out.len(), 6);
     for text in &out {
@@ -71,6 +78,25 @@ fn native_peers_keep_their_link_alive() {
 }
 
 #[test]
+fn native_peers_know_who_is_in_their_room() {
+    let (mut native, other) = (Native::new([7; 32]), Native::new([8; 32]).own().unwrap());
+    let mut hear = |line: String| {
+        native.hear(&line, &mut Vec::new());
+        native.others().unwrap().to_vec()
+    };
+    let member = format!(r#"{{"peer":"{other}","name":"Bob","role":"member","muted":[]}}"#);
+    let joined = r#"{"seq":1,"type":"joined","room":"foo","peer":"yq4ezfkqv7ccu4xlv4xa","role":"moderator","capacity":6,"members":[]}"#;
+    assert!(hear(joined.to_owned()).is_empty());
+    let came = format!(r#"{{"seq":2,"type":"peer-joined","room":"foo","member":{member}}}"#);
+    assert_eq!(hear(came), [other]);
+    let went =
+        format!(r#"{{"seq":3,"type":"peer-left","room":"foo","peer":"{other}","reason":"lost"}}"#);
+    assert!(hear(went).is_empty());
+    let again = joined.replace("[]", &format!("[{member}]"));
+    assert_eq!(hear(again), [other]);
+}
+
+#[test]
 fn refusals_are_heard() {
     let mut native = Native::new([7; 32]);
     let refusal = r#"{"type":"error","code":"room-full","message":"x"}"#;
@@ -89,7 +115,7 @@ fn conversation(dialect: Dialect) -> Vec<String> {
     peer.greet(&mut out);
     peer.join("load-1", &mut out);
     for what in [What::Offer, What::Answer, What::Candidate, What::Small] {
-        peer.say(what, Stamp(1), &mut out);
+        peer.say(what, STAMP, &mut out);
     }
     peer.leave(&mut out);
     out
