@@ -21,6 +21,7 @@ mod link;
 mod outbox;
 pub mod probe;
 mod socket;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ pub use address::{AddressError, ServerAddress, ServerChoice, Target};
 pub use error::{ErrorKind, SignalingError};
 pub use event::SignalingEvent;
 pub use rtc_protocol::Member;
+pub use terms::Terms;
 
 use conversation::{Conversation, Identity};
 use host::Door;
@@ -105,6 +107,7 @@ impl SignalingOptions {
 pub struct Signaling {
     id: PeerId,
     room: RoomId,
+    terms: Terms,
     commands: mpsc::Sender<Command>,
     /// Ends the task when the handle goes.
     _task: AbortOnDropHandle<()>,
@@ -147,6 +150,7 @@ impl Signaling {
         Ok(Self {
             id,
             room,
+            terms: Terms::ROOM,
             commands,
             _task: task,
         })
@@ -160,6 +164,11 @@ impl Signaling {
     /// Where we are.
     pub fn room(&self) -> &RoomId {
         &self.room
+    }
+
+    /// What can be agreed on this way.
+    pub const fn terms(&self) -> Terms {
+        self.terms
     }
 
     /// Tells a peer how to connect.

@@ -337,7 +337,9 @@ impl Call {
 
     /// Whether the call is over when the others have left: always, where it is one between two.
     const fn until_alone(&self) -> bool {
-        self.options.until_alone || !matches!(self.options.purpose, Purpose::Room(_))
+        self.options.until_alone
+            || self.signaling.terms().pair
+            || !matches!(self.options.purpose, Purpose::Room(_))
     }
 
     /// Gives how many get it.

@@ -144,7 +144,7 @@ impl Call {
             self.measured.came(&who);
             let mut far = Far::new(who.clone(), media);
             far.by_http = signals::is_by_http(member.dialect);
-            far.fixed = member.dialect.is_some();
+            far.fixed = member.dialect.is_some() || !self.signaling.terms().renegotiates;
             self.far.insert(who.id.clone(), far);
             // A member that the server translates for offers by itself, or has us asked for an offer; we give way.
             let foreign = member.dialect.is_some();
