@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use serde_json::Value;
 
 use super::quality::Quality;
-use super::text::{clean, name};
+use super::text::{clean, name, whole};
 use super::{OutputError, View};
 use crate::event::{Event, Kind, PeerRef, PeerSummary, Preview, Summary};
 
@@ -130,11 +130,20 @@ pub fn words(event: &Event) -> String {
                     peers.iter().map(who).collect::<Vec<_>>().join(", ")
                 ),
             };
+            let mut words = format!("joined {} as {}; {others}", clean(room), who(me));
+            if !url.is_empty() {
+                let _ = write!(words, "; browsers join at {}", clean(url));
+            }
+            words
+        }
+        Event::Copy { kind, text } if kind == "offer" => format!(
+            "copy the next line to the other side, and paste here the line that it gives back:\n{}",
+            whole(text)
+        ),
+        Event::Copy { text, .. } => {
             format!(
-                "joined {} as {}; {others}; browsers join at {}",
-                clean(room),
-                who(me),
-                clean(url)
+                "copy the next line back to the other side:\n{}",
+                whole(text)
             )
         }
         Event::Waiting { name } => format!("waiting to be called: rtc-client call {}", clean(name)),
