@@ -105,7 +105,7 @@ fn read(text: &str) -> Option<Result<Description, TextError>> {
         match decoded.filter(|json| json.starts_with('{')) {
             Some(json) => json,
             // A base64 line that was cut may end between two characters of a byte: eyJ is {" in it.
-            None if text.starts_with("eyJ") => return None,
+            None if text.starts_with("eyJ") || "eyJ".starts_with(text) => return None,
             None => {
                 return Some(Err(TextError::Form(
                     "it is neither JSON nor base64".to_owned(),
