@@ -135,7 +135,7 @@ pub(crate) mod testing {
             },
             Event::Copy {
                 kind: "offer".into(),
-                text: text.clone(),
+                text: format!("{{{text}}}"),
             },
             Event::Waiting { name: text.clone() },
             Event::Rung { peer: who.clone() },
