@@ -50,6 +50,10 @@ Examples:
   rtc-client preview                         how you look and sound, without a call
   rtc-client devices                         what there is to see, hear and show with
   rtc-client join foo --video screen         show a screen
+  rtc-client publish https://HOST/whip/foo   to somebody's WHIP service; --token where it wants one
+  rtc-client play https://HOST/whep/foo      from somebody's WHEP service
+  rtc-client join --signaling stdio          without a server: an offer to copy, an answer to paste
+  rtc-client join --signaling 'exec:./relay' signals by a program of yours, as JSON lines
   rtc-client doctor                          what works between here and the server, and what to do
   tar c folder | rtc-client pipe foo         a pipe to rtc-client pipe foo of another machine
   rtc-client send foo film.mkv               to rtc-client receive foo
@@ -69,6 +73,10 @@ pub(crate) enum Command {
     Join(Box<Join>),
     /// Call somebody by name.
     Call(Box<Call>),
+    /// Send picture and sound to a WHIP service (RFC 9725): a media server, a platform, rtc-server.
+    Publish(Box<Publish>),
+    /// Play what a WHEP service sends.
+    Play(Box<Play>),
     /// Show what camera and microphone give, without a call.
     Preview(Box<Preview>),
     /// List cameras, microphones, loudspeakers and screens.
@@ -112,6 +120,54 @@ pub(crate) struct Join {
     /// Take a call without being asked; otherwise a takes it and r refuses it.
     #[arg(long, conflicts_with = "room", help_heading = "Calls")]
     pub(crate) auto_answer: bool,
+
+    /// How the two sides come to know of each other: server; stdio (copied text: an offer is printed, the other side's answer is
+    /// pasted), stdio:answer (the other way round); or exec:COMMAND, a program that carries JSON lines (docs/signaling.md).
+    #[arg(long, value_name = "HOW", help_heading = "Calls")]
+    pub(crate) signaling: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) media: Media,
+}
+
+const PUBLISH_EXAMPLES: &str = "\
+Examples:
+  rtc-client publish https://example.org/whip/stream --token TOKEN
+  rtc-client publish http://localhost:8080/whip/foo --video file:clip.webm --audio file:clip.webm
+  rtc-client publish https://example.org/whip/stream --headless --duration 30s --codec h264 \
+      --expect 'connect<2s' --expect 'rtt<200ms' --junit out.xml
+
+Exit codes:
+  3 nobody there, or no WHIP endpoint   5 refused: token, codecs, too busy   6 never connected   8 lost   12 not as expected";
+
+#[derive(Debug, Args)]
+#[command(after_help = PUBLISH_EXAMPLES)]
+pub(crate) struct Publish {
+    /// The WHIP endpoint: https://HOST/whip/STREAM.
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+
+    #[command(flatten)]
+    pub(crate) media: Media,
+}
+
+const PLAY_EXAMPLES: &str = "\
+Examples:
+  rtc-client play https://example.org/whep/stream
+  rtc-client play https://example.org/whep/stream --record stream.mkv --duration 1m
+  rtc-client play http://localhost:8080/whep/foo --headless --duration 20s \
+      --expect 'video.fps>=25 after 2s' --expect 'audio.gaps==0' --junit out.xml
+
+Exit codes:
+  3 nobody there, or no WHEP endpoint   5 refused: token, codecs, nothing on air   6 never connected   7 nothing came
+  8 lost   12 not as expected";
+
+#[derive(Debug, Args)]
+#[command(after_help = PLAY_EXAMPLES)]
+pub(crate) struct Play {
+    /// The WHEP endpoint: https://HOST/whep/STREAM.
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
 
     #[command(flatten)]
     pub(crate) media: Media,

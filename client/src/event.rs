@@ -82,6 +82,13 @@ pub enum Event {
         /// The name that we call.
         name: String,
     },
+    /// An offer or an answer that somebody has to carry to the far side: `--signaling stdio`.
+    Copy {
+        /// `offer` or `answer`.
+        kind: String,
+        /// One line, whose form is that of `RTCSessionDescriptionInit` in JSON.
+        text: String,
+    },
     /// The signaling link was lost; calls in progress go on.
     SignalingLost {
         /// Why.

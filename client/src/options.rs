@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rtc_fec::protect::When;
+use rtc_protocol::dialect::whip::Flow;
 use rtc_protocol::{AuthToken, Name};
 use tokio::sync::mpsc;
 
 mod network;
 mod record;
+mod signaling;
 
 use crate::cli::{self, Display, Graphics, Media};
 use crate::e2ee::{Medium, RoomSecret};
@@ -26,11 +28,12 @@ use crate::media::voice::VoiceSettings;
 use crate::net::impair::Spec;
 use crate::net::interfaces::Choice;
 use crate::peer::{Channel, ChannelInit};
-use crate::signaling::ServerAddress;
+use crate::signaling::{DIRECT, ServerAddress};
 use crate::trust::Trust;
 pub use network::IceServerOption;
 pub(crate) use network::ice_server;
 pub use record::{RecordLayout, RecordOption, RecordTo};
+pub use signaling::SignalingOption;
 use verdict::VerdictOption;
 
 pub(crate) mod pipes;
@@ -163,6 +166,8 @@ pub struct DataOption {
 pub struct CallOptions {
     /// What it is for.
     pub purpose: Purpose,
+    /// How the two sides come to know of each other.
+    pub signaling: SignalingOption,
     /// `--server`.
     pub server: Option<String>,
     /// `--tls-ca`, `--tls-fingerprint`.
@@ -294,8 +299,10 @@ impl OptionError {
 impl CallOptions {
     /// What `rtc-client join` means.
     pub(crate) fn join(typed: cli::Join) -> Result<Self, OptionError> {
+        let signaling = signaling::parse(typed.signaling.as_deref())?;
         let purpose = match (typed.room, &typed.media.name) {
             (Some(room), _) => Purpose::Room(room),
+            (None, _) if signaling != SignalingOption::Server => Purpose::Room(DIRECT.to_owned()),
             (None, Some(name)) => Purpose::Wait {
                 name: checked_name("--as", name)?,
                 auto_answer: typed.auto_answer,
@@ -308,13 +315,46 @@ impl CallOptions {
                 ));
             }
         };
-        Self::from_cli(purpose, typed.media)
+        Self::from_cli(purpose, signaling, typed.media)
     }
 
     /// What `rtc-client call` means.
     pub(crate) fn call(typed: cli::Call) -> Result<Self, OptionError> {
         let name = checked_name("NAME", &typed.callee)?;
-        Self::from_cli(Purpose::Call(name), typed.media)
+        Self::from_cli(Purpose::Call(name), SignalingOption::Server, typed.media)
+    }
+
+    /// What `rtc-client publish` means.
+    pub(crate) fn publish(typed: cli::Publish) -> Result<Self, OptionError> {
+        let endpoint = signaling::endpoint(Flow::Publish, &typed.url)?;
+        let options = Self::from_cli(Purpose::Room(typed.url), endpoint, typed.media)?;
+        if (&options.video, &options.audio) == (&VideoFrom::None, &AudioFrom::None) {
+            return Err(OptionError::new(
+                "--video, --audio",
+                "none",
+                "there is nothing to publish; leave one of the two a source",
+            ));
+        }
+        Ok(options)
+    }
+
+    /// What `rtc-client play` means.
+    pub(crate) fn play(mut typed: cli::Play) -> Result<Self, OptionError> {
+        let endpoint = signaling::endpoint(Flow::Play, &typed.url)?;
+        let media = &mut typed.media;
+        for (flag, source) in [("--video", &mut media.video), ("--audio", &mut media.audio)] {
+            match source.replace("none".to_owned()) {
+                Some(asked) if asked != "none" => {
+                    return Err(OptionError::new(
+                        flag,
+                        &asked,
+                        "a player sends nothing; leave it away, or use `rtc-client publish`",
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Self::from_cli(Purpose::Room(typed.url), endpoint, typed.media)
     }
 
     /// What of it is captured.
@@ -330,12 +370,17 @@ impl CallOptions {
         }
     }
 
-    fn from_cli(purpose: Purpose, join: Media) -> Result<Self, OptionError> {
+    fn from_cli(
+        purpose: Purpose,
+        signaling: SignalingOption,
+        join: Media,
+    ) -> Result<Self, OptionError> {
+        let copied = matches!(signaling, SignalingOption::Copied(_));
         let on_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
         let headless = join.headless;
         let view = if join.json {
             View::Json
-        } else if headless || join.plain || !on_terminal {
+        } else if headless || join.plain || copied || !on_terminal {
             View::Lines
         } else {
             View::Screen
@@ -357,7 +402,19 @@ impl CallOptions {
             None if headless => AudioFrom::Tone(TONE_HZ),
             None => AudioFrom::Microphone(None),
         };
-        check_pipes(&purpose, join.commands || join.control, &video, &audio)?;
+        check_pipes(
+            &purpose,
+            join.commands || join.control || copied,
+            &video,
+            &audio,
+        )?;
+        if copied && (join.commands || join.control) {
+            return Err(OptionError::new(
+                "--signaling",
+                "stdio",
+                "standard input is where the other side's text is pasted; leave --commands and --control away, or use --signaling exec:COMMAND",
+            ));
+        }
         if join.commands && view == View::Screen {
             return Err(OptionError::new(
                 "--commands",
@@ -402,6 +459,7 @@ impl CallOptions {
                 None => default_name(),
             },
             purpose,
+            signaling,
             server: join.server,
             trust,
             token: join.token,

@@ -13,6 +13,7 @@ pub mod board;
 pub mod command;
 pub mod json;
 pub mod lines;
+pub mod paste;
 pub(crate) mod progress;
 pub mod prompt;
 pub mod quality;
@@ -52,6 +53,8 @@ pub enum Action {
     Unshare,
     /// Hold the call, or take it up again; without a word, the other way round.
     Hold(Option<bool>),
+    /// Take a line that the far side gave out.
+    Paste(String),
     /// Take the call that rings.
     Answer,
     /// Do not take it.
@@ -129,6 +132,10 @@ pub(crate) mod testing {
                 me: peer("me", &text),
                 peers: vec![who.clone(), peer("other", &text)],
                 url: text.clone(),
+            },
+            Event::Copy {
+                kind: "offer".into(),
+                text: format!("{{{text}}}"),
             },
             Event::Waiting { name: text.clone() },
             Event::Rung { peer: who.clone() },

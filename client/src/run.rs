@@ -22,9 +22,10 @@ use crate::media::devices::inventory::Inventory;
 use crate::media::sink::window;
 use crate::media::sink::window::Window;
 use crate::options::preview::PreviewOptions;
-use crate::options::{CallOptions, OptionError, Purpose, RecordTo, View as Style};
+use crate::options::{CallOptions, OptionError, Purpose, RecordTo, SignalingOption, View as Style};
 use crate::output::json::Json;
 use crate::output::lines::Lines;
+use crate::output::paste::Pasting;
 use crate::output::{self, OutputError, PictureBoard, Screen, ScreenOptions, View};
 use crate::preview;
 use crate::quit::Quit;
@@ -41,6 +42,8 @@ pub fn run(cli: Cli) -> Ending {
     let result = match cli.command {
         cli::Command::Join(join) => return hold_call(CallOptions::join(*join)),
         cli::Command::Call(call) => return hold_call(CallOptions::call(*call)),
+        cli::Command::Publish(typed) => return hold_call(CallOptions::publish(*typed)),
+        cli::Command::Play(typed) => return hold_call(CallOptions::play(*typed)),
         cli::Command::Preview(typed) => return hold_preview(PreviewOptions::new(*typed)),
         cli::Command::Devices { json } => devices(json),
         cli::Command::Doctor(typed) => return doctor::run(*typed),
@@ -158,6 +161,7 @@ fn hold_preview(options: Result<PreviewOptions, OptionError>) -> Ending {
             commands: false,
             recorded: false,
             controlled: false,
+            pasted: false,
         };
         let task = |board: PictureBoard, open: Open| async move {
             let ended = preview::run(options, board, open).await;
@@ -265,6 +269,8 @@ struct Wish {
     recorded: bool,
     /// Whether standard input is for commands.
     controlled: bool,
+    /// Whether text of the far side is pasted into it.
+    pasted: bool,
 }
 
 impl Wish {
@@ -283,6 +289,7 @@ impl Wish {
             commands: options.commands,
             recorded: records_to_stdout(options),
             controlled: options.control,
+            pasted: matches!(options.signaling, SignalingOption::Copied(_)),
         }
     }
 }
@@ -309,7 +316,10 @@ fn open_views(wish: Wish, board: &PictureBoard) -> anyhow::Result<Opened> {
             )?));
         }
     }
-    if wish.controlled {
+    if wish.pasted {
+        let view = views.pop().context("there is no view to paste beside")?;
+        views.push(Box::new(Pasting::beside(view, actions.clone())?));
+    } else if wish.controlled {
         control::reader::listen(actions.clone())?;
     } else if wish.commands {
         output::prompt::listen(actions.clone(), output::prompt::anything)?;
@@ -396,6 +406,7 @@ async fn show(
                 output::Action::Hold(on) => session.act(Action::Hold(on)).await,
                 output::Action::ToggleMute => session.act(Action::ToggleMuted(Kind::Audio)).await,
                 output::Action::ToggleCamera => session.act(Action::ToggleMuted(Kind::Video)).await,
+                output::Action::Paste(text) => session.act(Action::Paste(text)).await,
                 output::Action::Answer => session.act(Action::Answer).await,
                 output::Action::Decline => session.act(Action::Decline).await,
                 output::Action::Control(line) if matches!(line.command, Command::HangUp { .. }) => {

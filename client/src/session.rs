@@ -64,6 +64,8 @@ pub enum Action {
     SetMuted(Kind, bool),
     /// The other way round.
     ToggleMuted(Kind),
+    /// Take a line that the far side gave out.
+    Paste(String),
     /// Take the call that rings.
     Answer,
     /// Do not take it.

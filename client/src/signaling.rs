@@ -1,8 +1,10 @@
-//! How a client reaches its server, and starts one where there is none.
+//! How two peers come to know of each other: by a server, which a client starts where there is none, or by other [ways](Via).
 //!
 //! [`Signaling`] is a handle to one task that holds the link. The rules are pure and lie apart: [`address`] reads what
 //! was typed, `conversation` knows what is said when, `outbox` keeps what cannot be said now, `backoff` draws the
-//! waits. `socket` opens one link, `host` runs the server of this machine, `link` brings them together.
+//! waits. `socket` opens one link, `host` runs the server of this machine, `link` brings them together. The ways without a room are
+//! doors of their own behind the same handle and the same events: `whip` by HTTP, `copied` by text that people carry, `program` by
+//! a program of the user's; what the three have in common is in `pair`, and [`Terms`] says what each allows.
 //!
 //! - A lost link is mended by the task itself, for as long as the handle lives; whether a call without signaling is
 //!   still worth holding is its owner's judgement. Ids stay, since they are derived from a secret that stays.
@@ -14,15 +16,23 @@
 pub mod address;
 mod backoff;
 mod conversation;
+pub(crate) mod copied;
 mod error;
 mod event;
+mod gather;
 mod host;
+pub(crate) mod http;
 mod link;
 mod outbox;
+mod pair;
 pub mod probe;
+pub(crate) mod program;
 mod socket;
+mod terms;
 #[cfg(test)]
 mod tests;
+mod via;
+pub(crate) mod whip;
 
 use std::time::Duration;
 
@@ -33,7 +43,13 @@ use tokio_util::task::AbortOnDropHandle;
 pub use address::{AddressError, ServerAddress, ServerChoice, Target};
 pub use error::{ErrorKind, SignalingError};
 pub use event::SignalingEvent;
+pub use http::HttpError;
+pub use program::ProgramError;
 pub use rtc_protocol::Member;
+pub use terms::Terms;
+pub use via::{Begins, DIRECT, Via};
+pub use whip::WhipOptions;
+pub use whip::refusal::Refusal;
 
 use conversation::{Conversation, Identity};
 use host::Door;
@@ -105,12 +121,60 @@ impl SignalingOptions {
 pub struct Signaling {
     id: PeerId,
     room: RoomId,
+    terms: Terms,
     commands: mpsc::Sender<Command>,
     /// Ends the task when the handle goes.
     _task: AbortOnDropHandle<()>,
 }
 
 impl Signaling {
+    /// Opens a way to the far side, whichever it is; `events` gets all that happens.
+    ///
+    /// # Errors
+    /// When there is no such way.
+    pub async fn open(
+        via: Via,
+        events: mpsc::Sender<SignalingEvent>,
+    ) -> Result<Self, SignalingError> {
+        let (commands, taken) = mpsc::channel(COMMANDS);
+        let (pair, terms, task) = match via {
+            Via::Server(options) => return Self::connect(*options, events).await,
+            Via::Whip(options) => {
+                let terms = options.terms();
+                let door = whip::Door::open(*options, taken, events).await?;
+                (
+                    (door.pair().me(), door.pair().room().clone()),
+                    terms,
+                    tokio::spawn(door.run()),
+                )
+            }
+            Via::Copied { begins, room } => {
+                let door = copied::Door::open(begins, &room, taken, events)?;
+                (
+                    (door.pair().me(), room),
+                    copied::TERMS,
+                    tokio::spawn(door.run()),
+                )
+            }
+            Via::Program { command, room } => {
+                let door = program::Door::open(command, &room, taken, events)?;
+                (
+                    (door.pair().me(), room),
+                    program::TERMS,
+                    tokio::spawn(door.run()),
+                )
+            }
+        };
+        let (id, room) = pair;
+        Ok(Self {
+            id,
+            room,
+            terms,
+            commands,
+            _task: AbortOnDropHandle::new(task),
+        })
+    }
+
     /// Connects, joins the room, and stays there; or waits to be called. `events` gets all that happens,
     /// [`SignalingEvent::Joined`] included.
     pub async fn connect(
@@ -147,6 +211,7 @@ impl Signaling {
         Ok(Self {
             id,
             room,
+            terms: Terms::ROOM,
             commands,
             _task: task,
         })
@@ -160,6 +225,11 @@ impl Signaling {
     /// Where we are.
     pub fn room(&self) -> &RoomId {
         &self.room
+    }
+
+    /// What can be agreed on this way.
+    pub const fn terms(&self) -> Terms {
+        self.terms
     }
 
     /// Tells a peer how to connect.
@@ -180,6 +250,11 @@ impl Signaling {
     /// Puts a peer out of the room; only as moderator.
     pub async fn kick(&self, peer: PeerId, reason: Option<String>) -> Result<(), SignalingError> {
         self.command(Command::Kick(peer, reason)).await
+    }
+
+    /// Takes a line that the far side gave out, where signals are [copied](Via::Copied); elsewhere nothing happens.
+    pub async fn paste(&self, text: String) -> Result<(), SignalingError> {
+        self.command(Command::Paste(text)).await
     }
 
     /// Takes a call that rings here; its room is joined next.

@@ -21,13 +21,19 @@ use crate::net::shared::demux::{Demux, Way, is_for_relay};
 use crate::net::turn::framing::{Incoming, put};
 use crate::peer::directions::{self, Flow};
 use crate::peer::sdp;
+use crate::signaling::copied::text::{self, Pasted};
+use crate::signaling::http::link;
+use crate::signaling::program::line;
+use crate::signaling::whip::generation;
+use rtc_protocol::dialect::whip::Fragment;
 
 /// The name of a corpus, and what is done with each of its inputs.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("description", description),
+    ("doors", doors),
     ("pictures", pictures),
     ("red", red),
     ("sframe", sframe),
@@ -36,6 +42,56 @@ pub const TARGETS: [Target; 8] = [
     ("tones", tones),
     ("turn_stream", turn_stream),
 ];
+
+/// What comes through doors that are no server's: a `Link` header, a pasted text, a program's line, a fragment about an answer. The
+/// first byte says which; what is read is written as it was read.
+pub fn doors(data: &[u8]) {
+    let Some((door, rest)) = data.split_first() else {
+        return;
+    };
+    let Ok(text) = std::str::from_utf8(rest) else {
+        return;
+    };
+    match door % 4 {
+        0 => {
+            let servers = link::ice_servers([text]);
+            assert!(servers.len() <= text.matches('<').count());
+        }
+        1 => {
+            let mut pasted = Pasted::new();
+            for line in text.lines() {
+                if let Some(Ok(read)) = pasted.line(line) {
+                    let again = Pasted::new().line(&text::write(&read));
+                    assert_eq!(again, Some(Ok(read)));
+                }
+            }
+        }
+        2 => {
+            if let Ok(Some(word)) = line::read(text) {
+                let written = line::write(&word).expect("what was read can be written");
+                assert!(!written.contains('\n'));
+                assert_eq!(line::read(&written), Ok(Some(word)));
+            }
+        }
+        _ => {
+            let (fragment, answer) = text.split_once('\u{c}').unwrap_or((text, text));
+            let Ok(fragment) = Fragment::read(fragment) else {
+                return;
+            };
+            if let Some(renewed) = generation::renewed(answer, &fragment) {
+                let lines = renewed
+                    .lines()
+                    .filter(|line| line.starts_with("m="))
+                    .count();
+                assert_eq!(
+                    lines,
+                    answer.lines().filter(|line| line.starts_with("m=")).count()
+                );
+                assert!(renewed.is_empty() || renewed.ends_with("\r\n"));
+            }
+        }
+    }
+}
 
 /// A far description: what is taken goes on from itself, and its codecs have names.
 pub fn description(data: &[u8]) {

@@ -18,6 +18,8 @@ mod media;
 mod net;
 #[allow(dead_code, reason = "some of it is for the client alone")]
 mod peer;
+#[allow(dead_code, reason = "some of it is for the client alone")]
+mod signaling;
 pub mod fec;
 pub mod server;
 pub mod transfer;

@@ -181,3 +181,66 @@ fn wrong_values_are_refused_with_the_flag_and_what_to_write() {
         assert!(error.starts_with(args[0]), "{error}");
     }
 }
+
+#[test]
+fn a_publisher_has_something_to_send_and_a_player_sends_nothing() {
+    let typed = |words: &[&str]| {
+        let line = ["rtc-client"].iter().chain(words).copied();
+        match crate::cli::Cli::try_parse_from(line).unwrap().command {
+            crate::cli::Command::Publish(typed) => CallOptions::publish(*typed),
+            crate::cli::Command::Play(typed) => CallOptions::play(*typed),
+            _ => unreachable!("one of the two was typed"),
+        }
+    };
+    let url = "https://example.org/whip/a";
+    let options = typed(&["publish", url, "--headless"]).unwrap();
+    assert_eq!(options.video, VideoFrom::Test);
+    assert!(matches!(options.signaling, SignalingOption::Whip(..)));
+    let none = ["publish", url, "--video", "none", "--audio", "none"];
+    let error = typed(&none).unwrap_err().to_string();
+    assert!(error.contains("nothing to publish"), "{error}");
+    let options = typed(&["play", url, "--headless"]).unwrap();
+    assert_eq!(
+        (options.video, options.audio),
+        (VideoFrom::None, AudioFrom::None)
+    );
+    let error = typed(&["play", url, "--video", "test"])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("sends nothing"), "{error}");
+    let plain = "http://example.org/whip/a";
+    let print = format!("sha256:{}", ["AB"; 32].join(":"));
+    let error = typed(&["play", plain, "--tls-fingerprint", &print])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("shows no certificate"), "{error}");
+}
+
+#[test]
+fn standard_input_is_for_one_thing_alone() {
+    let options = parse_join(&["--signaling", "stdio"]).unwrap();
+    assert_eq!(options.purpose, Purpose::Room("direct".to_owned()));
+    assert_eq!(
+        options.view,
+        View::Lines,
+        "a screen takes keys, and no text"
+    );
+    for more in [
+        &["--plain", "--commands"][..],
+        &["--json", "--control"],
+        &["--video", "-"],
+    ] {
+        let typed = [&["--signaling", "stdio"], more].concat();
+        let error = parse_join(&typed).unwrap_err().to_string();
+        assert!(error.contains("standard input is where"), "{error}");
+    }
+    assert!(parse_join(&["--signaling", "exec:relay", "--json", "--control"]).is_ok());
+}
+
+fn parse_join(words: &[&str]) -> Result<CallOptions, OptionError> {
+    let line = ["rtc-client", "join"].iter().chain(words).copied();
+    match crate::cli::Cli::try_parse_from(line).unwrap().command {
+        crate::cli::Command::Join(typed) => CallOptions::join(*typed),
+        _ => unreachable!("join was typed"),
+    }
+}

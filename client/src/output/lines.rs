@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use serde_json::Value;
 
 use super::quality::Quality;
-use super::text::{clean, name};
+use super::text::{clean, name, whole};
 use super::{OutputError, View};
 use crate::event::{Event, Kind, PeerRef, PeerSummary, Preview, Summary};
 
@@ -130,11 +130,20 @@ pub fn words(event: &Event) -> String {
                     peers.iter().map(who).collect::<Vec<_>>().join(", ")
                 ),
             };
+            let mut words = format!("joined {} as {}; {others}", clean(room), who(me));
+            if !url.is_empty() {
+                let _ = write!(words, "; browsers join at {}", clean(url));
+            }
+            words
+        }
+        Event::Copy { kind, text } if kind == "offer" => format!(
+            "copy the next line to the other side, and paste here the line that it gives back:\n{}",
+            whole(text)
+        ),
+        Event::Copy { text, .. } => {
             format!(
-                "joined {} as {}; {others}; browsers join at {}",
-                clean(room),
-                who(me),
-                clean(url)
+                "copy the next line back to the other side:\n{}",
+                whole(text)
             )
         }
         Event::Waiting { name } => format!("waiting to be called: rtc-client call {}", clean(name)),
@@ -385,6 +394,8 @@ mod tests {
             "no server was running: serving one at Bob
 note: Bob
 joined Bob as Bob; here: Bob, Bob; browsers join at Bob
+copy the next line to the other side, and paste here the line that it gives back:
+{Bob}
 waiting to be called: rtc-client call Bob
 Bob is calling: a takes the call, r refuses it
 Bob calls no more
@@ -493,7 +504,7 @@ marks: 300 read, 0 missing, 0.0 ms late, PSNR 38.5 dB; tone: 440 Hz, 0 gaps; sou
         fn no_control_of_a_far_peer_gets_through(text in any::<String>()) {
             let text = shown(&every_event(&text), false);
             prop_assert!(!text.chars().any(|c| c != '\n' && is_unsafe(c)), "{text:?}");
-            prop_assert_eq!(text.lines().count(), every_event("x").len() + 3);
+            prop_assert_eq!(text.lines().count(), every_event("x").len() + 4);
         }
     }
 }

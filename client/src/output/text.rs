@@ -55,6 +55,12 @@ pub fn clean(text: &str) -> String {
     out
 }
 
+/// Gives a text on one line, without control characters, however long it is: for what is to be copied.
+#[must_use]
+pub fn whole(text: &str) -> String {
+    text.chars().map(harmless).collect()
+}
+
 fn push(out: &mut String, c: char, left: &mut usize) {
     out.push(c);
     *left = left.saturating_sub(1);

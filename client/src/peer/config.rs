@@ -50,6 +50,10 @@ pub struct PeerConfig {
     pub send_audio: bool,
     /// We have pictures to send.
     pub send_video: bool,
+    /// We take what the far side sends; without, our offer says that we only send.
+    pub receive: bool,
+    /// Our offer has a channel for chat.
+    pub chat: bool,
     /// When repair packets are sent along with pictures; without, none are agreed on.
     pub fec: When,
     /// What our description says of the sound that we take and send.
@@ -82,6 +86,8 @@ impl Default for PeerConfig {
             polite: false,
             send_audio: true,
             send_video: true,
+            receive: true,
+            chat: true,
             fec: When::default(),
             sound: SoundOffer::default(),
             network: Choice::default(),

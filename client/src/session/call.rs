@@ -45,7 +45,7 @@ use crate::net::shared::SharedUdp;
 use crate::options::{CallOptions, Purpose};
 use crate::output::PictureBoard;
 use crate::peer::{IceServer, Peer};
-use crate::signaling::{Signaling, SignalingError, SignalingEvent};
+use crate::signaling::{Signaling, SignalingEvent};
 use phone::Phone;
 use rtc_protocol::CallId;
 use source::Switched;
@@ -167,18 +167,17 @@ impl Call {
         };
         measured.sends(&options.audio);
         let (server_sender, server_news) = mpsc::channel(QUEUE);
-        let connect = signals::options(&options).map_err(SignalingError::from)?;
-        let page = connect.target.page_url();
+        let via = signals::via(&options)?;
         let shown = options.video.to_string();
         let phone = Phone::new(&options.purpose);
-        let signaling = Signaling::connect(connect, server_sender).await?;
+        let signaling = Signaling::open(via, server_sender).await?;
         Ok(Self {
             me: PeerRef {
                 id: signaling.id().to_string(),
                 name: options.name.clone(),
             },
             room: signaling.room().to_string(),
-            page,
+            page: String::new(),
             // A path that may be impaired later has to be ours from the beginning.
             impairment: options
                 .impairment
@@ -327,6 +326,7 @@ impl Call {
             Action::Hold(on) => self.hold(on).await,
             Action::SetMuted(kind, muted) => self.mute(kind, muted).await,
             Action::ToggleMuted(kind) => self.mute(kind, !self.silent(kind)).await,
+            Action::Paste(text) => self.paste(text).await,
             Action::Answer => self.answer().await,
             Action::Decline => self.decline().await,
             Action::Control(line) => self.control(line).await,
@@ -341,7 +341,9 @@ impl Call {
 
     /// Whether the call is over when the others have left: always, where it is one between two.
     const fn until_alone(&self) -> bool {
-        self.options.until_alone || !matches!(self.options.purpose, Purpose::Room(_))
+        self.options.until_alone
+            || self.signaling.terms().pair
+            || !matches!(self.options.purpose, Purpose::Room(_))
     }
 
     /// Gives how many get it.
@@ -368,6 +370,12 @@ impl Call {
             own: true,
         });
         told
+    }
+
+    async fn paste(&mut self, text: String) {
+        if let Err(error) = self.signaling.paste(text).await {
+            self.notice(error.to_string());
+        }
     }
 
     async fn mute(&mut self, kind: Kind, muted: bool) {

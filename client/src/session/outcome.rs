@@ -31,6 +31,8 @@ pub enum How {
     Kicked(String),
     /// No key could be made of what `--e2ee` says.
     Unprotected(String),
+    /// The two sides never got to hear of each other: how that ends, and why.
+    NotSignaled(Ending, String),
     /// The signaling was lost for good, and no call stood without it.
     SignalingLost(String),
 }
@@ -85,6 +87,7 @@ pub fn judge(how: &How, strict: bool, peers: &[PeerFacts]) -> (Ending, String) {
         How::SignalingLost(reason) => {
             return (Ending::Lost, format!("the server was lost: {reason}"));
         }
+        How::NotSignaled(ending, why) => return (*ending, why.clone()),
         How::NotTaken(code, words) => {
             let ending = match code {
                 RefuseCode::Busy => Ending::Busy,

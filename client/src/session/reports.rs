@@ -4,13 +4,14 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use rtc_protocol::dialect::whip::Flow;
 use rtc_verdict::report::Report;
 use rtc_verdict::{Outcome, Record};
 use tempfile::NamedTempFile;
 
 use crate::event::ExpectationSummary;
 use crate::options::verdict::ReportForm;
-use crate::options::{CallOptions, Purpose};
+use crate::options::{CallOptions, Purpose, SignalingOption};
 
 /// Why a report cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -114,10 +115,16 @@ pub(super) fn report<'a>(
     outcomes: &'a [Outcome],
     call: (bool, String),
 ) -> Report<'a> {
-    let what = match &options.purpose {
-        Purpose::Room(room) => format!("rtc-client join {room}"),
-        Purpose::Call(name) => format!("rtc-client call {name}"),
-        Purpose::Wait { name, .. } => format!("rtc-client join --as {name}"),
+    let what = match (&options.purpose, &options.signaling) {
+        (Purpose::Room(url), SignalingOption::Whip(Flow::Publish, _)) => {
+            format!("rtc-client publish {url}")
+        }
+        (Purpose::Room(url), SignalingOption::Whip(Flow::Play, _)) => {
+            format!("rtc-client play {url}")
+        }
+        (Purpose::Room(room), _) => format!("rtc-client join {room}"),
+        (Purpose::Call(name), _) => format!("rtc-client call {name}"),
+        (Purpose::Wait { name, .. }, _) => format!("rtc-client join --as {name}"),
     };
     let mut facts = vec![
         ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),

@@ -1,14 +1,59 @@
 //! Between the session's own words and the signaling's.
 
-use rtc_protocol::{Dialect, IceServer as WireIceServer, LeaveReason, Member, Name, Token};
+use rtc_protocol::{
+    Dialect, IceServer as WireIceServer, LeaveReason, Member, Name, RoomId, SdpType, Token,
+};
 
 use crate::event::{Kind, PeerRef};
 use crate::exit::Ending;
-use crate::options::{CallOptions, IceServerOption, Purpose};
+use crate::options::{CallOptions, IceServerOption, Purpose, SignalingOption};
 use crate::peer::IceServer;
-use crate::signaling::{AddressError, Errand, ErrorKind, SignalingError, SignalingOptions, Target};
+use crate::signaling::{
+    AddressError, DIRECT, Errand, ErrorKind, SignalingError, SignalingOptions, Target, Via,
+    WhipOptions,
+};
 
-pub(super) fn options(options: &CallOptions) -> Result<SignalingOptions, AddressError> {
+/// How the call is signaled.
+pub(super) fn via(options: &CallOptions) -> Result<Via, SignalingError> {
+    Ok(match &options.signaling {
+        SignalingOption::Server => Via::Server(Box::new(self::options(options)?)),
+        SignalingOption::Copied(begins) => Via::Copied {
+            begins: *begins,
+            room: direct(options)?,
+        },
+        SignalingOption::Program(command) => Via::Program {
+            command: command.clone(),
+            room: direct(options)?,
+        },
+        SignalingOption::Whip(flow, endpoint) => {
+            let mut whip = WhipOptions::new(*flow, endpoint.clone());
+            whip.token.clone_from(&options.token);
+            whip.trust.clone_from(&options.trust);
+            Via::Whip(Box::new(whip))
+        }
+    })
+}
+
+/// What both sides call a call that no server knows of.
+fn direct(options: &CallOptions) -> Result<RoomId, AddressError> {
+    let typed = match &options.purpose {
+        Purpose::Room(room) => room.as_str(),
+        Purpose::Call(_) | Purpose::Wait { .. } => DIRECT,
+    };
+    Ok(Target::parse(typed, None)?.room)
+}
+
+/// As webrtc-pc calls it.
+pub(super) const fn description(kind: SdpType) -> &'static str {
+    match kind {
+        SdpType::Offer => "offer",
+        SdpType::Pranswer => "pranswer",
+        SdpType::Answer => "answer",
+        SdpType::Rollback => "rollback",
+    }
+}
+
+fn options(options: &CallOptions) -> Result<SignalingOptions, AddressError> {
     let server = options.server.as_deref();
     let mut signaling = match &options.purpose {
         Purpose::Room(room) => SignalingOptions::new(Target::parse(room, server)?),

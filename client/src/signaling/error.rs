@@ -3,6 +3,9 @@
 use rtc_protocol::{ErrorCode, Name, RoomId};
 
 use super::address::AddressError;
+use super::http::HttpError;
+use super::program::ProgramError;
+use super::whip::refusal::Refusal;
 
 /// What went wrong, sorted by what a person or a script does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,12 +114,29 @@ pub enum SignalingError {
         "another connection took over this peer's place; run only one client for each identity"
     )]
     TakenOver,
+    /// An HTTP service does not answer.
+    #[error(transparent)]
+    Http(HttpError),
+    /// A WHIP or WHEP service does not take our offer.
+    #[error(transparent)]
+    Refusal(#[from] Refusal),
+    /// The program of the user's cannot carry signals.
+    #[error(transparent)]
+    Program(ProgramError),
     /// The signaling has ended; nothing can be sent any more.
     #[error("the signaling has ended; join again")]
     Ended,
 }
 
 impl SignalingError {
+    /// Whether it is about what never was, though the handle to it stood: the words say all of it then.
+    pub const fn is_of_a_first_exchange(&self) -> bool {
+        matches!(
+            self,
+            Self::Http(_) | Self::Refusal(_) | Self::Program(_) | Self::Untrusted { .. }
+        )
+    }
+
     /// Sorts the error by what to do next.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -125,6 +145,10 @@ impl SignalingError {
             | Self::Untrusted { .. }
             | Self::Nonsense { .. }
             | Self::CannotHost { .. } => ErrorKind::NoServer,
+            Self::Http(_) => ErrorKind::NoServer,
+            Self::Refusal(refusal) => refusal.kind,
+            Self::Program(ProgramError::Says { .. }) => ErrorKind::Refused,
+            Self::Program(_) => ErrorKind::NoServer,
             Self::RoomFull { .. } => ErrorKind::RoomFull,
             Self::NoSuchPeer { .. } => ErrorKind::NoSuchPeer,
             Self::Busy { .. } => ErrorKind::Busy,

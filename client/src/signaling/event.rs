@@ -2,7 +2,7 @@
 
 use rtc_protocol::{
     CallId, ErrorCode, IceServer, Kind, LeaveReason, Limits, Member, Name, PeerId, Raw, RefuseCode,
-    Role, RoomId, Signal,
+    Role, RoomId, SdpType, Signal,
 };
 
 use super::error::SignalingError;
@@ -148,6 +148,18 @@ pub enum SignalingEvent {
     Dropped {
         /// How many.
         messages: u64,
+    },
+    /// Somebody has to carry this to the far side.
+    Copy {
+        /// An offer or an answer.
+        kind: SdpType,
+        /// One line.
+        text: String,
+    },
+    /// Something was not done, and that ends nothing.
+    Notice {
+        /// What, and what to do.
+        text: String,
     },
     /// The server is about to close; the link comes back by itself.
     GoAway {

@@ -50,6 +50,8 @@ pub(super) enum Command {
     Kick(PeerId, Option<String>),
     Accept(CallId),
     Refuse(CallId, RefuseCode),
+    /// What somebody carried here.
+    Paste(String),
     /// The network is another: what this link goes by may be gone without a word.
     Anew,
     Leave(oneshot::Sender<()>),
@@ -329,7 +331,8 @@ fn obey(conversation: &mut Conversation, command: Command) {
         Command::Kick(peer, reason) => conversation.kick(peer, reason),
         Command::Accept(call) => conversation.accept(Instant::now(), &call),
         Command::Refuse(call, code) => conversation.refuse(&call, code),
-        Command::Anew | Command::Leave(_) => {}
+        // Nothing is carried by hand where there is a server.
+        Command::Anew | Command::Paste(_) | Command::Leave(_) => {}
     }
 }
 

@@ -198,6 +198,7 @@ impl ScreenModel {
             | Event::SourceChanged { .. }
             | Event::Doctor(_)
             | Event::ToneReceived { .. }
+            | Event::Copy { .. }
             | Event::Waiting { .. }
             | Event::Ringing { .. }
             | Event::Accepted { .. }

@@ -132,7 +132,10 @@ fn alone(
     let text = if model.room.is_none() {
         "joining…".to_owned()
     } else {
-        format!("waiting for others at {}", model.url)
+        match model.url.as_str() {
+            "" => "waiting for the other side".to_owned(),
+            url => format!("waiting for others at {url}"),
+        }
     };
     if let Some(picture) = board.picture(SELF) {
         let (picture_area, line) = layout::split_bottom(area, 1);

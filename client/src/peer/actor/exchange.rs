@@ -254,18 +254,21 @@ impl Actor {
                 .connection
                 .add_transceiver_from_kind(kind, Some(init))
         };
-        if self.audio_sender.is_none() {
+        if self.audio_sender.is_none() && self.config.receive {
             receive(RtpCodecKind::Audio).await?;
         }
-        if self.video_sender.is_none() && !self.config.video_codecs.is_empty() {
+        let pictures = self.config.receive && !self.config.video_codecs.is_empty();
+        if self.video_sender.is_none() && pictures {
             receive(RtpCodecKind::Video).await?;
         }
-        let channel = self
-            .engine
-            .connection
-            .create_data_channel(CHAT_LABEL, None)
-            .await?;
-        self.add_chat(channel);
+        if self.config.chat {
+            let channel = self
+                .engine
+                .connection
+                .create_data_channel(CHAT_LABEL, None)
+                .await?;
+            self.add_chat(channel);
+        }
         for init in self.config.channels.clone() {
             let channel = channel::open(&self.engine.connection, &init).await?;
             self.add_channel(channel);

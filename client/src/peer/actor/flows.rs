@@ -25,7 +25,7 @@ impl Actor {
     pub(super) fn wanted(&self, kind: Kind) -> Flow {
         Flow {
             send: self.sends[kind as usize] && !self.held,
-            receive: !self.held,
+            receive: !self.held && self.config.receive,
         }
     }
 

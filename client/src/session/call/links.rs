@@ -21,6 +21,7 @@ impl Call {
                 "the room has more than {LINKS} others; no connection is opened to the rest"
             ));
         }
+        let terms = self.signaling.terms();
         let config = PeerConfig {
             ice_servers: self.ice_servers.clone(),
             trust: self.options.trust.clone(),
@@ -33,6 +34,8 @@ impl Call {
             polite,
             send_audio: self.audio.is_some(),
             send_video: self.video.is_some(),
+            receive: terms.receives,
+            chat: terms.channels,
             sound: SoundOffer {
                 stereo: self.options.stereo,
                 dtx: self.options.dtx,
@@ -289,7 +292,7 @@ impl Call {
     pub(super) async fn look_after_connections(&mut self) {
         let now = Instant::now();
         // Without a network a restart would find no address to offer.
-        let away = self.networks.is_away();
+        let may_restart = self.signaling.terms().restarts && !self.networks.is_away();
         let mut restart = Vec::new();
         let mut lost = Vec::new();
         let patience = self
@@ -307,7 +310,7 @@ impl Call {
                 lost.push(id.clone());
             } else if far.present
                 && !far.by_http
-                && !away
+                && may_restart
                 && unwell >= RESTART_AFTER * (far.restarts + 1)
             {
                 far.restarts += 1;

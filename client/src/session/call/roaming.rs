@@ -27,6 +27,9 @@ impl Call {
             // The way of restarts goes first.
             self.signaling.anew().await;
         }
+        if !self.signaling.terms().restarts {
+            return;
+        }
         let (mut names, mut restart) = (Vec::new(), Vec::new());
         for far in self.far.values() {
             let Some(link) = far.link.as_ref().filter(|_| far.present && !far.by_http) else {

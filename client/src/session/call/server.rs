@@ -70,7 +70,15 @@ impl Call {
                 self.signaling_lost = None;
                 self.tell(Event::SignalingBack { resumed });
             }
+            SignalingEvent::Fatal(error) if error.is_of_a_first_exchange() => {
+                return Some(How::NotSignaled(signals::ending(&error), error.to_string()));
+            }
             SignalingEvent::Fatal(error) => return Some(How::SignalingLost(error.to_string())),
+            SignalingEvent::Copy { kind, text } => {
+                let kind = signals::description(kind).to_owned();
+                self.tell(Event::Copy { kind, text });
+            }
+            SignalingEvent::Notice { text } => self.notice(text),
             SignalingEvent::BadSignal { from, why } => {
                 let name = self.name(from.as_str());
                 self.notice(format!("{name} sent a signal that makes no sense: {why}"));
@@ -111,6 +119,11 @@ impl Call {
             far.present = members.iter().any(|m| m.peer.as_str() == far.who.id);
         }
         for member in members {
+            // Who came while we were away is news; who was there at first is in `joined`.
+            if !first && !self.far.contains_key(member.peer.as_str()) {
+                let peer = signals::peer_ref(&member);
+                self.tell(Event::PeerJoined { peer });
+            }
             self.came(member, true).await;
         }
     }
@@ -144,7 +157,7 @@ impl Call {
             self.measured.came(&who);
             let mut far = Far::new(who.clone(), media);
             far.by_http = signals::is_by_http(member.dialect);
-            far.fixed = member.dialect.is_some();
+            far.fixed = member.dialect.is_some() || !self.signaling.terms().renegotiates;
             self.far.insert(who.id.clone(), far);
             // A member that the server translates for offers by itself, or has us asked for an offer; we give way.
             let foreign = member.dialect.is_some();
