@@ -38,7 +38,7 @@ use crate::turn::Handout;
 use agenda::Agenda;
 use call::Calls;
 use cluster::NewMember;
-use names::Names;
+use names::{Answered, Names};
 use room::{Room, Standing};
 use session::{Keep, Session, Terms};
 
@@ -332,7 +332,10 @@ impl Hub {
                     done => done.map(drop),
                 }
             }
-            ClientMessage::Register { name } => self.register(peer, name),
+            ClientMessage::Register { name } => match self.register(peer, id, name) {
+                Ok(Answered::Later) => return,
+                done => done.map(drop),
+            },
             ClientMessage::Ring { whom, room } => return self.ring(peer, id, whom, room, out),
             ClientMessage::Accept { call } => self.accept(peer, &call, out),
             ClientMessage::Refuse { call, code, reason } => {
@@ -411,6 +414,7 @@ impl Hub {
     pub fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {
         self.now = now;
         self.end_unanswered(out);
+        self.end_seeking(out);
         while let Some((when, peer)) = self.agenda.due(now) {
             let terms = self.terms();
             let Some(session) = self.sessions.get_mut(&peer) else {
@@ -754,7 +758,7 @@ impl Hub {
         self.end_calls(peer, out);
         let session = self.sessions.remove(&peer);
         if let Some(name) = session.as_ref().and_then(|one| one.registered()) {
-            self.names.give_back(name, peer);
+            self.give_name_back(name.clone(), peer);
         }
         self.metrics.sessions_ended.inc(reason);
     }

@@ -9,17 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rtc_protocol::{ClientFrame, PeerId, Raw, RoomId};
-use tokio::sync::{mpsc, oneshot};
+use rtc_protocol::{ClientFrame, Name, PeerId, Raw, RoomId};
+use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Denied;
-use crate::cluster::Backplane;
 use crate::cluster::seats::{Answer, Request, Sync};
-use crate::hub::{
-    Cluster, ConnectionId, Effect, Greeting, Hub, HubConfig, HubCounts, RoomReport, Wish,
-};
+use crate::cluster::{Backplane, Wishes};
+use crate::hub::{Cluster, ConnectionId, Effect, Greeting, Hub, HubConfig, HubCounts, RoomReport};
 pub(crate) use crate::mailbox::Outgoing;
 use crate::mailbox::{Bounds, Mailbox, Put};
 use crate::metrics::{Limit, Metrics};
@@ -59,7 +57,7 @@ pub(crate) struct Node {
     pub(crate) cluster: Cluster,
     pub(crate) plane: Arc<dyn Backplane>,
     /// Where the hub's wishes go.
-    pub(crate) wishes: mpsc::Sender<Wish>,
+    pub(crate) wishes: Wishes,
 }
 
 #[derive(Debug)]
@@ -72,7 +70,7 @@ struct Core {
     drained: Vec<oneshot::Sender<()>>,
     ended: bool,
     /// Where what the hub wishes of other nodes goes.
-    wishes: Option<mpsc::Sender<Wish>>,
+    wishes: Option<Wishes>,
 }
 
 impl Switchboard {
@@ -144,8 +142,11 @@ impl Switchboard {
         if self.core().hub.knows(peer) {
             return;
         }
-        match plane.ask(Request::Turn { peer }).await {
-            Ok(Answer::Turn { turn }) => self.input(|core| core.hub.turns(peer, turn)),
+        let Some(node) = self.core().hub.node() else {
+            return;
+        };
+        match plane.ask(Request::Turn { peer, node }).await {
+            Ok(Answer::Turn { turn, .. }) => self.input(|core| core.hub.turns(peer, turn)),
             Ok(other) => tracing::warn!("the broker answers {other:?}"),
             // Should it be elsewhere, too, the broker will say so when seats are renewed.
             Err(error) => tracing::debug!("{error}"),
@@ -157,9 +158,15 @@ impl Switchboard {
         self.input(|core| step(&mut core.hub, &mut core.effects))
     }
 
-    /// Rooms in which seats are held.
-    pub(crate) fn rooms_held(&self) -> Vec<RoomId> {
-        self.core().hub.rooms_held()
+    /// Rooms in which seats are held, and names.
+    pub(crate) fn held_for_a_lease(&self) -> (Vec<RoomId>, Vec<Name>) {
+        let core = self.core();
+        (core.hub.rooms_held(), core.hub.names_held())
+    }
+
+    /// A name that is held.
+    pub(crate) fn name_held(&self, name: &Name) -> Option<Request> {
+        self.core().hub.name_held(name)
     }
 
     /// What is held in one.
@@ -258,8 +265,8 @@ impl Core {
         let Some(wishes) = &self.wishes else { return };
         let now = Instant::now();
         for wish in self.hub.wishes() {
-            if let Err(error) = wishes.try_send(wish) {
-                self.hub.refused(now, error.into_inner(), &mut self.effects);
+            if let Some(wish) = wishes.put(wish) {
+                self.hub.refused(now, wish, &mut self.effects);
             }
         }
     }

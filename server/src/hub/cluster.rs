@@ -11,11 +11,14 @@ mod claims;
 mod facts;
 mod healing;
 mod hears;
+mod naming;
+mod nodes;
+mod rings;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use rtc_protocol::{PeerId, RoomId};
+use rtc_protocol::{CallId, PeerId, RoomId};
 
 use super::{Effect, Hub};
 use crate::cluster::links::Receipt;
@@ -24,6 +27,10 @@ use crate::cluster::{NodeId, Word};
 pub use claims::Leaving;
 pub(super) use claims::NewMember;
 use claims::{Early, Pending};
+use naming::Naming;
+use nodes::Nodes;
+pub(super) use rings::Seek;
+use rings::Seeking;
 
 /// What the hub wants of the broker and of other nodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +41,10 @@ pub enum Wish {
     Release(Leaving),
     /// Something that needs no answer.
     Ask(Request),
+    /// A name; answered by [`Hub::named`] with the same number.
+    Name(u64, Request),
+    /// Where who is called is; answered by [`Hub::located`] with the same call.
+    Locate(CallId, Request),
     /// Say what we hold in this room soon: it has changed.
     Sync(RoomId),
     /// Say this to a node; the receipt goes to [`Hub::settled`].
@@ -45,11 +56,15 @@ pub enum Wish {
 pub struct Cluster {
     me: NodeId,
     lease: Duration,
-    /// Other nodes, when they were last asked for.
-    alive: Vec<NodeId>,
+    /// Other nodes.
+    nodes: Nodes,
     wishes: Vec<Wish>,
     /// Claims that the broker has not answered.
     pending: HashMap<PeerId, Vec<Pending>>,
+    /// Names that the broker has not given yet, by the number of the question.
+    naming: HashMap<u64, Naming>,
+    /// Calls for which somebody is looked for.
+    seeking: HashMap<CallId, Seeking>,
     number: u64,
     /// What was said of rooms that somebody here is about to enter first.
     early: HashMap<RoomId, Early>,
@@ -64,9 +79,11 @@ impl Cluster {
         Self {
             me,
             lease,
-            alive: Vec::new(),
+            nodes: Nodes::default(),
             wishes: Vec::new(),
             pending: HashMap::new(),
+            naming: HashMap::new(),
+            seeking: HashMap::new(),
             number: 0,
             early: HashMap::new(),
             turns: HashMap::new(),
@@ -105,14 +122,6 @@ impl Hub {
         self.rooms.keys().cloned().collect()
     }
 
-    /// These other nodes live.
-    pub fn alive(&mut self, nodes: Vec<NodeId>) {
-        if let Some(cluster) = self.cluster.as_deref_mut() {
-            cluster.alive = nodes;
-            cluster.alive.retain(|node| *node != cluster.me);
-        }
-    }
-
     /// Whether a peer has a session here.
     #[must_use]
     pub fn knows(&self, peer: PeerId) -> bool {
@@ -124,7 +133,7 @@ impl Hub {
         if let Some(cluster) = self.cluster.as_deref_mut() {
             cluster.turns.insert(peer, turn);
             let word = Word::Mine { peer, turn };
-            let alive = cluster.alive.clone();
+            let alive = cluster.nodes.alive();
             cluster.say_each(alive, &word);
         }
     }
@@ -133,6 +142,8 @@ impl Hub {
     pub fn refused(&mut self, now: Instant, wish: Wish, out: &mut Vec<Effect>) {
         match wish {
             Wish::Claim(number, claim) => self.claimed(now, number, &claim, None, out),
+            Wish::Name(number, _) => self.named(now, number, None, out),
+            Wish::Locate(call, _) => self.located(now, &call, None, out),
             Wish::Say(_, _, Some(receipt)) => self.receipt(receipt, false, out),
             _ => {}
         }

@@ -117,6 +117,11 @@ impl Session {
         self.registered.replace(name)
     }
 
+    /// It has lost it.
+    pub(super) fn unregister(&mut self) {
+        self.registered = None;
+    }
+
     pub(super) const fn registered(&self) -> Option<&Name> {
         self.registered.as_ref()
     }

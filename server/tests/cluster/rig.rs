@@ -12,6 +12,7 @@ use rtc_protocol::{
 use rtc_server::cluster::ClusterConfig;
 use rtc_server::{Config, Running, testing};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -21,8 +22,11 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 /// Far more than anything here takes; only ever waited out by a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Short, so that a test can wait for its end.
-const LEASE: Duration = Duration::from_secs(2);
+/// As short as a test can wait for its end, and as long as a busy machine may keep a node from renewing.
+pub(crate) const LEASE: Duration = Duration::from_secs(4);
+
+/// Nobody else's, so that no other broker is taken for this one.
+const PASSWORD: &str = "of-the-tests-of-rtc-server";
 
 /// A `redis-server` that keeps nothing on disk; ends with the test.
 pub(crate) struct Broker {
@@ -31,6 +35,7 @@ pub(crate) struct Broker {
     folder: TempDir,
 }
 
+/// Where nobody listens just now; somebody else may a moment later.
 fn free_port() -> u16 {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     taken.local_addr().unwrap().port()
@@ -39,49 +44,33 @@ fn free_port() -> u16 {
 impl Broker {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let child = Self::run(port, &folder);
-        let mut broker = Self {
+        let there = async {
+            loop {
+                let port = free_port();
+                let mut child = Self::run(port, &folder);
+                if is_there(&mut child, port).await {
+                    return (child, port);
+                }
+            }
+        };
+        let (child, port) = timeout(PATIENCE, there).await.unwrap();
+        Self {
             child,
             port,
             folder,
-        };
-        broker.is_there().await;
-        broker
+        }
     }
 
     fn run(port: u16, folder: &TempDir) -> Child {
         let port = port.to_string();
         Command::new("redis-server")
-            .args([
-                "--port",
-                &port,
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ])
-            .arg("--dir")
+            .args(["--port", &port, "--bind", "127.0.0.1", "--requirepass"])
+            .args([PASSWORD, "--save", "", "--appendonly", "no", "--dir"])
             .arg(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server is needed: scripts/setup test installs it")
-    }
-
-    async fn is_there(&mut self) {
-        let there = async {
-            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-                assert!(
-                    self.child.try_wait().unwrap().is_none(),
-                    "redis-server ended"
-                );
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(PATIENCE, there).await.unwrap();
     }
 
     /// Kills it; what it knew is gone.
@@ -90,14 +79,22 @@ impl Broker {
         self.child.wait().unwrap();
     }
 
-    /// The same address, knowing nothing.
+    /// The same address, knowing nothing; tried until whoever has it meanwhile lets go of it.
     pub(crate) async fn come_back_empty(&mut self) {
-        self.child = Self::run(self.port, &self.folder);
-        self.is_there().await;
+        let there = async {
+            loop {
+                self.child = Self::run(self.port, &self.folder);
+                if is_there(&mut self.child, self.port).await {
+                    return;
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, there).await.unwrap();
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -118,6 +115,25 @@ impl Broker {
     }
 }
 
+/// Waits until this one answers at that port; false when it has ended, as somebody else was there first.
+async fn is_there(child: &mut Child, port: u16) -> bool {
+    let auth = format!("AUTH {PASSWORD}\r\n");
+    while child.try_wait().unwrap().is_none() {
+        let answer = async {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+            stream.write_all(auth.as_bytes()).await.ok()?;
+            let mut answer = [0; 3];
+            stream.read_exact(&mut answer).await.ok()?;
+            Some(answer)
+        };
+        if let Ok(Some([b'+', b'O', b'K'])) = timeout(Duration::from_secs(1), answer).await {
+            return true;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
 impl Drop for Broker {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -133,16 +149,15 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(broker: &Broker) -> Self {
+        Self::start_with(broker, &["--resume-window", "1"])
+    }
+
+    pub(crate) fn start_with(broker: &Broker, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rtc-server"))
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--heartbeat",
-                "30",
-                "--resume-window",
-                "1",
-            ])
-            .args(["--cluster", &broker.url(), "--cluster-lease", "2"])
+            .args(["--listen", "127.0.0.1:0", "--heartbeat", "30"])
+            .args(["--cluster", &broker.url(), "--cluster-lease"])
+            .arg(LEASE.as_secs().to_string())
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

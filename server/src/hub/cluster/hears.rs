@@ -2,13 +2,16 @@
 
 use std::time::Instant;
 
-use rtc_protocol::{Kind, LeaveReason, Member, PeerId, Right, Role, RoomId, ServerMessage, close};
+use rtc_protocol::{
+    Callee, Kind, LeaveReason, Member, PeerId, Right, Role, RoomId, ServerMessage, close,
+};
 
 use super::super::decisions::Hold;
 use super::super::room::Place;
 use super::super::{Effect, Hub, Line, Session};
 use crate::cluster::seats::Seat;
 use crate::cluster::{NodeId, Word};
+use crate::metrics::CallEnd;
 
 impl Hub {
     /// Another node says something.
@@ -97,6 +100,34 @@ impl Hub {
                     self.is_elsewhere(peer, out);
                 }
             }
+            Word::Ring {
+                call,
+                from: caller,
+                name,
+                peer,
+                called,
+                room,
+            } => {
+                let whom = match (peer, called) {
+                    (Some(peer), _) => Callee::Peer(peer),
+                    (None, Some(name)) => Callee::Name(name),
+                    (None, None) => return,
+                };
+                self.is_rung(from, call, (caller, name), whom, room, out);
+            }
+            Word::Rang { call, peer } => self.rings_there(from, call, peer, out),
+            Word::Met { call, peer, room } => self.is_met_there(from, &call, (peer, room), out),
+            Word::NotRung {
+                call,
+                code,
+                message,
+            } => self.does_not_ring(from, &call, (code, message), out),
+            Word::Accepted { call } => self.is_accepted(&call, from, out),
+            Word::Refused { call, code, reason } => {
+                let refused = Some((code, reason));
+                self.is_over(&call, from, CallEnd::Refused, refused, out);
+            }
+            Word::HungUp { call } => self.is_over(&call, from, CallEnd::HungUp, None, out),
             // Said by a later version.
             Word::Unknown => {}
         }
