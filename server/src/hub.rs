@@ -27,7 +27,7 @@ use rtc_protocol::{
     RoomId, ServerMessage, close,
 };
 
-pub use cluster::{Cluster, Leaving, Wish};
+pub use cluster::{Baggage, Cluster, Leaving, Wish};
 pub use greeting::{Greeting, Pass};
 pub use line::Line;
 pub use report::RoomReport;
@@ -57,6 +57,8 @@ pub enum Effect {
     Send(ConnectionId, Line),
     /// Close it, after what was sent before.
     Close(ConnectionId, u16, &'static str),
+    /// Whoever waits under this number for a session of another node need not any more.
+    Arrived(u64),
 }
 
 /// What the hub is set up with.
@@ -225,6 +227,7 @@ impl Hub {
             Pass::ResumeOnly(_) if self.session(peer).is_some_and(stands) => None,
             Pass::ResumeOnly(denied) => return Err(denied),
         };
+        let superseded = self.arrives(peer);
         let known = self.sessions.contains_key(&peer);
         let resumed = match (self.sessions.get_mut(&peer), last_seq) {
             (Some(session), Some(last)) if session.can_resume(last) => {
@@ -285,11 +288,13 @@ impl Hub {
         }
         let stays = match self.stage {
             Stage::Serving => true,
-            Stage::Draining => resumed && self.busy(peer),
+            Stage::Draining => resumed && self.busy(peer) && !self.moves(peer),
             Stage::Stopping => false,
         };
-        if !stays {
-            self.send_away(peer, out);
+        if superseded {
+            self.is_elsewhere(peer, out);
+        } else if !stays {
+            self.send_on(peer, out);
         }
         Ok(peer)
     }
@@ -415,6 +420,7 @@ impl Hub {
         self.now = now;
         self.end_unanswered(out);
         self.end_seeking(out);
+        self.end_arriving(out);
         while let Some((when, peer)) = self.agenda.due(now) {
             let terms = self.terms();
             let Some(session) = self.sessions.get_mut(&peer) else {
@@ -569,6 +575,9 @@ impl Hub {
         capacity: Option<u16>,
         out: &mut Vec<Effect>,
     ) {
+        if self.was_brought(peer, id, &room, out) {
+            return;
+        }
         if let Err((code, message)) = self.may_join(peer, &room) {
             return self.answer(peer, id, ServerMessage::Error { code, message }, out);
         }
@@ -629,6 +638,37 @@ impl Hub {
             member,
         };
         self.tell_room(&room, Some(peer), came, out);
+    }
+
+    /// Answers a peer that asks for a room in which it is, as its session came from another node; whether that is so.
+    fn was_brought(
+        &mut self,
+        peer: PeerId,
+        id: Option<u64>,
+        room: &RoomId,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let session = self.sessions.get_mut(&peer);
+        if !session.is_some_and(|session| session.asks_again(room)) {
+            return false;
+        }
+        let Some(inside) = self.rooms.get(room) else {
+            return false;
+        };
+        let mut members = inside.members();
+        let Some(own) = members.iter().position(|one| one.peer == peer) else {
+            return false;
+        };
+        let own = members.remove(own);
+        let joined = ServerMessage::Joined {
+            room: room.clone(),
+            peer,
+            role: own.role,
+            capacity: inside.capacity(),
+            members,
+        };
+        self.answer(peer, id, joined, out);
+        true
     }
 
     fn may_join(&self, peer: PeerId, room: &RoomId) -> Result<(), Refusal> {
@@ -755,6 +795,7 @@ impl Hub {
             self.remove(peer, &room, reason, out);
         }
         self.abandon_all(peer);
+        self.is_gone(peer);
         self.end_calls(peer, out);
         let session = self.sessions.remove(&peer);
         if let Some(name) = session.as_ref().and_then(|one| one.registered()) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rtc_protocol::{ClientFrame, Name, PeerId, Raw, RoomId};
 use tokio::sync::oneshot;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Denied;
@@ -24,6 +24,9 @@ use crate::metrics::{Limit, Metrics};
 
 /// How often sessions are looked at whose window may have passed.
 const TICK: Duration = Duration::from_millis(250);
+
+/// For what was said last to other nodes to come there.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Why a peer that says hello is not let in.
 #[derive(Debug)]
@@ -71,6 +74,9 @@ struct Core {
     ended: bool,
     /// Where what the hub wishes of other nodes goes.
     wishes: Option<Wishes>,
+    /// Connections that wait for a session of another node.
+    waiters: HashMap<u64, oneshot::Sender<()>>,
+    waiter: u64,
 }
 
 impl Switchboard {
@@ -96,6 +102,8 @@ impl Switchboard {
                 drained: Vec::new(),
                 ended: false,
                 wishes,
+                waiters: HashMap::new(),
+                waiter: 0,
             }),
             queue_bytes,
             metrics,
@@ -136,21 +144,51 @@ impl Switchboard {
         peer.map(|peer| (connection, peer))
     }
 
-    /// To be waited for before a peer says hello that was here or at another node before: its session elsewhere ends.
-    pub(crate) async fn returns(&self, peer: PeerId) {
+    /// To be waited for before a peer says hello that was here or at another node before, and had this message last: its
+    /// session comes here, or ends.
+    pub(crate) async fn returns(&self, peer: PeerId, last: Option<u64>) {
         let Some(plane) = &self.0.plane else { return };
-        if self.core().hub.knows(peer) {
-            return;
-        }
         let Some(node) = self.core().hub.node() else {
             return;
         };
-        match plane.ask(Request::Turn { peer, node }).await {
-            Ok(Answer::Turn { turn, .. }) => self.input(|core| core.hub.turns(peer, turn)),
-            Ok(other) => tracing::warn!("the broker answers {other:?}"),
-            // Should it be elsewhere, too, the broker will say so when seats are renewed.
-            Err(error) => tracing::debug!("{error}"),
+        if self.core().hub.knows(peer) {
+            return;
         }
+        let turn = match plane.ask(Request::Turn { peer, node }).await {
+            Ok(Answer::Turn { turn, before }) => (turn, before),
+            Ok(other) => return tracing::warn!("the broker answers {other:?}"),
+            // Should it be elsewhere, too, the broker will say so when seats are renewed.
+            Err(error) => return tracing::debug!("{error}"),
+        };
+        let (arrived, here) = oneshot::channel();
+        let waits = self.input(|core| {
+            core.waiter += 1;
+            let waiter = core.waiter;
+            let waits = core.hub.fetch(Instant::now(), peer, turn, last, waiter);
+            if waits {
+                core.waiters.insert(waiter, arrived);
+            }
+            waits
+        });
+        if waits {
+            let _ = here.await;
+        }
+    }
+
+    /// Returns when other nodes have had what was said to them last, and what was on its way from them has come; soon.
+    pub(crate) async fn said_all(&self) {
+        if self.0.plane.is_none() {
+            return;
+        }
+        let said = async {
+            while self.0.metrics.cluster_words_waiting.get() > 0 {
+                sleep(TICK / 10).await;
+            }
+        };
+        // What waits is looked at first, and counted then.
+        sleep(TICK).await;
+        let _ = timeout(LAST_WORDS, said).await;
+        sleep(TICK).await;
     }
 
     /// Another node or the broker has said something.
@@ -288,6 +326,12 @@ impl Core {
                 Effect::Close(connection, code, reason) => {
                     (connection, Outgoing::Close(code, reason))
                 }
+                Effect::Arrived(waiter) => {
+                    if let Some(waiter) = self.waiters.remove(&waiter) {
+                        let _ = waiter.send(());
+                    }
+                    continue;
+                }
             };
             let Some(mailbox) = self.mailboxes.get(&connection) else {
                 continue;
@@ -328,6 +372,7 @@ impl Drop for EndOnDrop {
         let mut core = self.0.core();
         core.ended = true;
         core.drained.clear();
+        core.waiters.clear();
         for (_, mailbox) in core.mailboxes.drain() {
             mailbox.close();
         }

@@ -143,6 +143,9 @@ impl Driver {
             }
             self.settle();
             self.renew();
+            let waiting = self.links.waiting() as u64;
+            let metrics = self.switchboard.metrics();
+            metrics.cluster_words_waiting.set(waiting);
             tokio::select! {
                 wish = wishes.recv(), if self.has_room() => {
                     let Some(wish) = wish else { return };
@@ -370,11 +373,6 @@ impl Driver {
             ));
         }
         if now >= self.next_round && self.due.is_empty() {
-            let waiting = self.links.waiting() as u64;
-            self.switchboard
-                .metrics()
-                .cluster_words_waiting
-                .set(waiting);
             self.round(now);
         }
     }

@@ -12,6 +12,8 @@ use rtc_protocol::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::hub::Baggage;
+
 /// One run of one server; drawn anew at every start, so that a node that comes back is another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(u64);
@@ -210,6 +212,31 @@ pub enum Word {
         /// The call.
         call: CallId,
     },
+    /// One side of a call is here from now on.
+    CallMoved {
+        /// The call.
+        call: CallId,
+        /// Whether it rings, as far as is known here.
+        rings: bool,
+    },
+    /// A peer says hello here: give me its session. Answered by what follows.
+    Yield {
+        /// Who.
+        peer: PeerId,
+        /// Which of its hellos this is.
+        turn: u64,
+        /// The number of the last message that it had.
+        last: u64,
+    },
+    /// Here it is; or I have none, or none that could go on.
+    Yielded {
+        /// Whose.
+        peer: PeerId,
+        /// Which hello it is for.
+        turn: u64,
+        /// All of it.
+        session: Option<Box<Baggage>>,
+    },
     /// Something that a later version says.
     #[serde(other)]
     Unknown,
@@ -223,6 +250,10 @@ impl Word {
         match self {
             Self::Deliver { line, to, .. } => REST + line.len() + to.len() * size_of::<PeerId>(),
             Self::Broadcast { line } => REST + line.len(),
+            Self::Yielded {
+                session: Some(session),
+                ..
+            } => REST + session.weight(),
             _ => REST,
         }
     }

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use rtc_protocol::{CallId, Callee, ErrorCode, PeerId, RefuseCode, RoomId, ServerMessage};
 
-use super::cluster::Seek;
+use super::cluster::{CarriedCall, Seek};
 use super::drain::going_away;
 use super::names::Lead;
-use super::{Effect, Hub, Refusal, Session, Stage};
+use super::{Effect, Hub, Refusal, Session, Stage, millis};
 use crate::cluster::{NodeId, Word};
 use crate::metrics::CallEnd;
 
@@ -176,7 +176,65 @@ impl Calls {
         Ok(caller)
     }
 
-    fn taken(&mut self, id: &CallId) {
+    /// Gives up the calls of a peer that moves from one node to another; their other sides, if they are here, stay.
+    pub(super) fn carry(
+        &mut self,
+        peer: PeerId,
+        (me, to): (NodeId, NodeId),
+        now: Instant,
+    ) -> Vec<CarriedCall> {
+        let mut carried = Vec::new();
+        for id in self.of(peer).to_vec() {
+            let Some(call) = self.finish(&id) else {
+                continue;
+            };
+            let (caller, callee) = (call.caller, call.callee);
+            let until = call.rings.map(|(until, _)| until);
+            carried.push(CarriedCall {
+                call: id.clone(),
+                caller,
+                callee,
+                node: call.far.map_or(me, |far| far.node),
+                rings_ms: until.map(|until| millis(until.saturating_duration_since(now))),
+            });
+            if call.far.is_none() {
+                let home = caller == peer;
+                let far = Far { node: to, home };
+                self.begin(
+                    id.clone(),
+                    (caller, callee),
+                    Some(far),
+                    until.unwrap_or(now),
+                );
+                if until.is_none() {
+                    self.taken(&id);
+                }
+            }
+        }
+        carried
+    }
+
+    /// A side of a call has come to the node of the other; whether there is that call.
+    pub(super) fn meets(&mut self, id: &CallId, peer: PeerId) -> bool {
+        let Some(call) = self.all.get_mut(id) else {
+            return false;
+        };
+        if call.far.take().is_some() {
+            self.of.entry(peer).or_default().push(id.clone());
+        }
+        true
+    }
+
+    /// The other side of a call has gone to another node; gives whether the call was taken, if there is one.
+    pub(super) fn follow(&mut self, id: &CallId, to: NodeId) -> Option<bool> {
+        let call = self.all.get_mut(id)?;
+        if let Some(far) = &mut call.far {
+            far.node = to;
+        }
+        Some(call.rings.is_none())
+    }
+
+    pub(super) fn taken(&mut self, id: &CallId) {
         let rings = self.all.get_mut(id).and_then(|call| call.rings.take());
         if let Some(rings) = rings {
             self.ringing.remove(&rings);
@@ -457,6 +515,9 @@ impl Hub {
             return self.tell_node(by, Word::HungUp { call: id.clone() });
         };
         let caller = call.caller;
+        if call.rings.is_none() {
+            return;
+        }
         self.calls.taken(id);
         self.metrics.calls_accepted.inc();
         self.tell(caller, ServerMessage::Accepted { call: id.clone() }, out);

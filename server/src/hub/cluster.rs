@@ -11,6 +11,7 @@ mod claims;
 mod facts;
 mod healing;
 mod hears;
+mod moves;
 mod naming;
 mod nodes;
 mod rings;
@@ -27,6 +28,9 @@ use crate::cluster::{NodeId, Word};
 pub use claims::Leaving;
 pub(super) use claims::NewMember;
 use claims::{Early, Pending};
+pub use moves::Baggage;
+pub(super) use moves::CarriedCall;
+use moves::{Arriving, Moved};
 use naming::Naming;
 use nodes::Nodes;
 pub(super) use rings::Seek;
@@ -70,6 +74,11 @@ pub struct Cluster {
     early: HashMap<RoomId, Early>,
     /// Which of its hellos it was, of peers that were elsewhere before.
     turns: HashMap<PeerId, u64>,
+    /// Peers whose sessions are on their way here, for seconds.
+    arriving: HashMap<PeerId, Arriving>,
+    /// Those of them that are wanted elsewhere already: by whom, with which turn, from which number on.
+    onward: HashMap<PeerId, (NodeId, u64, u64)>,
+    moved: Moved,
 }
 
 impl Cluster {
@@ -87,6 +96,9 @@ impl Cluster {
             number: 0,
             early: HashMap::new(),
             turns: HashMap::new(),
+            arriving: HashMap::new(),
+            onward: HashMap::new(),
+            moved: Moved::default(),
         }
     }
 
@@ -126,16 +138,6 @@ impl Hub {
     #[must_use]
     pub fn knows(&self, peer: PeerId) -> bool {
         self.sessions.contains_key(&peer)
-    }
-
-    /// A peer that was elsewhere before says hello here, with a number higher than all before; to be said before its hello.
-    pub fn turns(&mut self, peer: PeerId, turn: u64) {
-        if let Some(cluster) = self.cluster.as_deref_mut() {
-            cluster.turns.insert(peer, turn);
-            let word = Word::Mine { peer, turn };
-            let alive = cluster.nodes.alive();
-            cluster.say_each(alive, &word);
-        }
     }
 
     /// Nobody sees to this wish: whoever it was for hears of it, as far as it does not mend itself.

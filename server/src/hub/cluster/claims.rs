@@ -323,6 +323,14 @@ impl Hub {
         cluster.seeking.retain(|_, one| one.caller != peer);
     }
 
+    /// A peer is not here any more.
+    pub(in crate::hub) fn is_gone(&mut self, peer: PeerId) {
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            let node = cluster.me;
+            cluster.wishes.push(Wish::Ask(Request::Gone { peer, node }));
+        }
+    }
+
     /// A member of ours has left its seat.
     pub(in crate::hub) fn release(&mut self, place: Place, room: &RoomId, reason: LeaveReason) {
         let Some(inside) = self.rooms.get_mut(room) else {

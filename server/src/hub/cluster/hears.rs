@@ -128,6 +128,15 @@ impl Hub {
                 self.is_over(&call, from, CallEnd::Refused, refused, out);
             }
             Word::HungUp { call } => self.is_over(&call, from, CallEnd::HungUp, None, out),
+            Word::CallMoved { call, rings } => self.call_has_moved(call, from, rings),
+            Word::Yield { peer, turn, last } => {
+                self.is_asked_to_yield(from, peer, turn, last, out);
+            }
+            Word::Yielded {
+                peer,
+                turn,
+                session,
+            } => self.is_yielded(from, peer, turn, session.map(|one| *one), out),
             // Said by a later version.
             Word::Unknown => {}
         }
@@ -137,6 +146,16 @@ impl Hub {
     fn of_no_room(&mut self, from: NodeId, room: RoomId, word: Word) {
         let Some(cluster) = self.cluster.as_deref_mut() else {
             return;
+        };
+        let word = match word {
+            Word::Deliver { room, to, line } => {
+                let to = cluster.pass_on(&room, to, &line);
+                if to.is_empty() {
+                    return;
+                }
+                Word::Deliver { room, to, line }
+            }
+            word => word,
         };
         let answers = matches!(word, Word::Joined { .. } | Word::Deliver { .. });
         if !cluster.keep_early(&room, from, word) && answers {
@@ -340,7 +359,7 @@ impl Hub {
     }
 
     /// A peer of ours has said hello at another node since: its session here is over.
-    pub(super) fn is_elsewhere(&mut self, peer: PeerId, out: &mut Vec<Effect>) {
+    pub(in crate::hub) fn is_elsewhere(&mut self, peer: PeerId, out: &mut Vec<Effect>) {
         let connection = self.session(peer).and_then(Session::connection);
         if let Some(connection) = connection {
             out.push(Effect::Close(connection, close::TAKEN_OVER, "taken over"));

@@ -100,6 +100,20 @@ impl Hub {
         Ok(())
     }
 
+    /// A name comes with the peer that has it.
+    pub(super) fn brings_name(&mut self, peer: PeerId, name: Name) {
+        if !self.names.take(&name, peer) {
+            return;
+        }
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            session.register(name.clone());
+        }
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            let request = cluster.request(name, peer, false);
+            cluster.wishes.push(Wish::Ask(request));
+        }
+    }
+
     /// Names that sessions here have.
     #[must_use]
     pub fn names_held(&self) -> Vec<Name> {

@@ -73,6 +73,8 @@ struct Cluster {
     calm: bool,
     /// Nodes that were killed.
     dead: BTreeSet<usize>,
+    /// Peers that are not where they began.
+    moved: BTreeMap<char, usize>,
 }
 
 fn number(node: usize) -> NodeId {
@@ -112,6 +114,7 @@ impl Cluster {
             chance: seed | 1,
             calm: false,
             dead: BTreeSet::new(),
+            moved: BTreeMap::new(),
         };
         for (peer, who) in PEERS.chars().enumerate() {
             cluster.nodes[peer % NODES].world.hello(who, None);
@@ -339,7 +342,81 @@ impl Cluster {
 
     fn world(&mut self, who: char) -> &mut World {
         let peer = PEERS.find(who).unwrap();
-        &mut self.nodes[peer % NODES].world
+        let at = self.moved.get(&who).copied().unwrap_or(peer % NODES);
+        &mut self.nodes[at].world
+    }
+
+    /// A peer connects to another node; gives whom to wait for before it says hello.
+    fn begins_to_move(&mut self, who: char, to: usize, last: Option<u64>) -> Option<u64> {
+        let (ms, now) = (self.ms(), self.now);
+        let request = Request::Turn {
+            peer: id(who),
+            node: number(to),
+        };
+        let Answer::Turn { turn, before } = self.ledger.ask(ms, request) else {
+            panic!("no turn");
+        };
+        let hub = &mut self.nodes[to].world.hub;
+        let waits = hub.fetch(now, id(who), (turn, before), last, turn);
+        waits.then_some(turn)
+    }
+
+    fn may_arrive(&mut self, to: usize, waiter: Option<u64>) {
+        for _ in 0..100 {
+            if waiter.is_none_or(|waiter| self.nodes[to].world.arrived.contains(&waiter)) {
+                return;
+            }
+            self.step();
+        }
+        panic!("it waits for ever");
+    }
+
+    /// A peer comes back at another node; gives whether its session was resumed there, and what it was told then.
+    fn moves(&mut self, who: char, to: usize, last: Option<u64>) -> (bool, Vec<ServerFrame>) {
+        let waiter = self.begins_to_move(who, to, last);
+        self.may_arrive(to, waiter);
+        self.moved.insert(who, to);
+        self.nodes[to].world.hello(who, last);
+        let mut frames = self.nodes[to].world.frames(who);
+        let M::Welcome { resumed, .. } = frames.remove(0).message else {
+            panic!("no welcome");
+        };
+        (resumed, frames)
+    }
+
+    /// The number of the last thing that a peer was told; it is all read then.
+    fn last(&mut self, who: char) -> u64 {
+        let frames = self.world(who).frames(who);
+        frames.iter().filter_map(|frame| frame.seq).max().unwrap()
+    }
+
+    fn tells(&mut self, who: char, text: &str) {
+        let message = ClientMessage::Message {
+            room: named(0),
+            to: None,
+            data: Raw::parse(text).unwrap(),
+        };
+        self.say(who, message);
+    }
+
+    fn hears(&mut self, who: char, text: &str) {
+        self.until(who, |message| match message {
+            M::Message { data, .. } => (data.get() == text).then_some(()),
+            M::PeerJoined { .. } | M::PeerLeft { .. } => panic!("{message:?}"),
+            _ => None,
+        });
+    }
+
+    /// These are in the first room, and have read all.
+    fn with_room(peers: &str) -> Self {
+        let mut cluster = Self::settled();
+        for who in peers.chars() {
+            cluster.act(Act::Join(PEERS.find(who).unwrap(), 0));
+            for _ in 0..10 {
+                cluster.step();
+            }
+        }
+        cluster
     }
 
     fn say(&mut self, who: char, message: ClientMessage) {
@@ -669,6 +746,234 @@ fn calls_of_a_node_that_dies_end_for_the_other_side() {
         cluster.ring('a', Callee::Peer(id('b'))),
         Err(ErrorCode::NoSuchPeer)
     );
+}
+
+#[test]
+fn a_session_moves_whole_and_nobody_else_hears_of_it() {
+    let mut cluster = Cluster::with_room("abd");
+    assert_eq!(cluster.register('a', "ann"), None);
+    let last = {
+        cluster.tells('b', "0");
+        for _ in 0..10 {
+            cluster.step();
+        }
+        cluster.last('a')
+    };
+    for who in ['b', 'd'] {
+        cluster.world(who).read(who);
+    }
+    cluster.world('a').gone('a', false);
+    cluster.tells('b', "1");
+    cluster.tells('d', "2");
+    for _ in 0..10 {
+        cluster.step();
+    }
+    let (resumed, missed) = cluster.moves('a', 2, Some(last));
+    assert!(resumed);
+    let texts: Vec<_> = missed
+        .iter()
+        .map(|frame| match &frame.message {
+            M::Message { data, .. } => (frame.seq.unwrap() - last, data.get().to_owned()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(texts.len(), 2);
+    assert_eq!(texts.iter().map(|one| one.0).collect::<Vec<_>>(), [1, 2]);
+    cluster.tells('b', "3");
+    cluster.hears('a', "3");
+    cluster.tells('a', "4");
+    for who in ['b', 'd'] {
+        cluster.hears(who, "4");
+    }
+    // For long: its seat is renewed where it is.
+    for _ in 0..300 {
+        cluster.step();
+    }
+    cluster.tells('d', "5");
+    cluster.hears('a', "5");
+    assert_eq!(cluster.inside(&named(0)).len(), 3);
+    // Its name went with it, and rings there.
+    assert_eq!(cluster.register('b', "ann"), Some(ErrorCode::NameTaken));
+    let call = cluster.ring('b', Callee::Name(name("ann"))).unwrap();
+    assert_eq!(cluster.rung('a'), call);
+}
+
+#[test]
+fn what_is_said_while_a_session_moves_comes_after_it() {
+    let mut cluster = Cluster::with_room("ab");
+    cluster.tells('b', "0");
+    for _ in 0..10 {
+        cluster.step();
+    }
+    let last = cluster.last('a');
+    cluster.world('b').read('b');
+    let waiter = cluster.begins_to_move('a', 2, Some(last));
+    for number in 1..40 {
+        cluster.tells('b', &number.to_string());
+        cluster.step();
+    }
+    cluster.may_arrive(2, waiter);
+    cluster.moved.insert('a', 2);
+    cluster.world('a').hello('a', Some(last));
+    for _ in 0..20 {
+        cluster.step();
+    }
+    let heard = cluster.world('a').read('a');
+    assert!(
+        matches!(heard[0], M::Welcome { resumed, .. } if !resumed),
+        "more than is kept"
+    );
+    let mut cluster = Cluster::with_room("ab");
+    cluster.tells('b', "0");
+    for _ in 0..10 {
+        cluster.step();
+    }
+    let last = cluster.last('a');
+    let waiter = cluster.begins_to_move('a', 2, Some(last));
+    for number in 1..6 {
+        cluster.tells('b', &number.to_string());
+        cluster.step();
+    }
+    cluster.may_arrive(2, waiter);
+    cluster.moved.insert('a', 2);
+    cluster.world('a').hello('a', Some(last));
+    for _ in 0..30 {
+        cluster.step();
+    }
+    let mut texts: Vec<String> = Vec::new();
+    for message in cluster.world('a').read('a') {
+        match message {
+            M::Message { data, .. } => texts.push(data.get().to_owned()),
+            M::Welcome { resumed, .. } => assert!(resumed),
+            other => panic!("{other:?}"),
+        }
+    }
+    texts.sort();
+    assert_eq!(texts, ["1", "2", "3", "4", "5"]);
+}
+
+#[test]
+fn of_two_nodes_at_which_a_peer_says_hello_exactly_one_has_it() {
+    for pause in 0..12 {
+        let mut cluster = Cluster::with_room("ab");
+        let last = cluster.last('a');
+        let first = cluster.begins_to_move('a', 1, Some(last));
+        for _ in 0..pause {
+            cluster.step();
+        }
+        let second = cluster.begins_to_move('a', 2, Some(last));
+        cluster.may_arrive(1, first);
+        let loser = cluster.nodes[1].world.hello('a', Some(last));
+        cluster.may_arrive(2, second);
+        let winner = cluster.nodes[2].world.hello('a', Some(last));
+        for _ in 0..300 {
+            cluster.step();
+        }
+        assert_eq!(
+            cluster.nodes[1].world.closed.get(&loser),
+            Some(&close::TAKEN_OVER)
+        );
+        assert_eq!(cluster.nodes[2].world.closed.get(&winner), None);
+        let knows = cluster
+            .nodes
+            .iter()
+            .map(|node| node.world.hub.knows(id('a')));
+        assert_eq!(
+            knows.collect::<Vec<_>>(),
+            [false, false, true],
+            "after {pause}"
+        );
+    }
+}
+
+#[test]
+fn calls_move_with_their_peers_whether_they_ring_or_were_taken() {
+    for caller_moves in [true, false] {
+        let mut cluster = Cluster::with_room("ab");
+        let call = cluster.ring('a', Callee::Peer(id('b'))).unwrap();
+        assert_eq!(cluster.rung('b'), call);
+        let who = if caller_moves { 'a' } else { 'b' };
+        cluster.say(
+            who,
+            ClientMessage::Mute {
+                room: named(0),
+                peer: id(who),
+                kind: Kind::Audio,
+            },
+        );
+        cluster.say(
+            who,
+            ClientMessage::Join {
+                room: room("x"),
+                name: None,
+                capacity: None,
+            },
+        );
+        for _ in 0..10 {
+            cluster.step();
+        }
+        let last = cluster.last(who);
+        let (resumed, _) = cluster.moves(who, 2, Some(last));
+        assert!(resumed);
+        cluster.say('b', ClientMessage::Accept { call: call.clone() });
+        cluster.until('a', |message| {
+            matches!(message, M::Accepted { .. }).then_some(())
+        });
+        let last = 'a' == who;
+        // And on to where the other one is.
+        let at = if last { 1 } else { 0 };
+        for _ in 0..10 {
+            cluster.step();
+        }
+        cluster.tells(if last { 'b' } else { 'a' }, "9");
+        for _ in 0..10 {
+            cluster.step();
+        }
+        let last = cluster.last(who);
+        assert!(cluster.moves(who, at, Some(last)).0);
+        cluster.say('b', ClientMessage::HangUp { call: call.clone() });
+        cluster.hung_up('a', &call);
+        for node in &cluster.nodes {
+            assert!(node.world.hub.calls.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_node_that_drains_sends_everybody_on_and_keeps_their_sessions_until_they_are_fetched() {
+    let mut cluster = Cluster::with_room("abd");
+    let lasts = [cluster.last('a'), cluster.last('d')];
+    cluster.world('b').read('b');
+    let mut out = Vec::new();
+    cluster.nodes[0].world.hub.drain(&mut out);
+    cluster.nodes[0].world.perform(out);
+    let told = cluster.world('a').read('a');
+    assert!(matches!(told[..], [M::GoAway { .. }]), "{told:?}");
+    for _ in 0..20 {
+        cluster.step();
+    }
+    assert!(cluster.moves('a', 1, Some(lasts[0])).0);
+    assert!(cluster.moves('d', 2, Some(lasts[1])).0);
+    cluster.tells('a', "1");
+    for who in ['b', 'd'] {
+        cluster.hears(who, "1");
+    }
+    assert!(!cluster.nodes[0].world.hub.drained(), "g was in no room");
+    for _ in 0..400 {
+        cluster.step();
+    }
+    assert!(cluster.nodes[0].world.hub.drained());
+}
+
+#[test]
+fn a_peer_of_a_dead_node_waits_shortly_and_begins_anew() {
+    let mut cluster = Cluster::with_room("ab");
+    let last = cluster.last('a');
+    cluster.dead.insert(0);
+    let before = cluster.now;
+    let (resumed, _) = cluster.moves('a', 2, Some(last));
+    assert!(!resumed);
+    assert!(cluster.now - before < Duration::from_secs(3));
 }
 
 proptest! {
