@@ -27,7 +27,7 @@ use rtc_protocol::{
     RoomId, ServerMessage, close,
 };
 
-pub use cluster::{Baggage, Cluster, Leaving, Wish};
+pub use cluster::{Baggage, Cluster, Finding, Leaving, Survey, Wish};
 pub use greeting::{Greeting, Pass};
 pub use line::Line;
 pub use report::RoomReport;
@@ -421,6 +421,7 @@ impl Hub {
         self.end_unanswered(out);
         self.end_seeking(out);
         self.end_arriving(out);
+        self.end_surveys(out);
         while let Some((when, peer)) = self.agenda.due(now) {
             let terms = self.terms();
             let Some(session) = self.sessions.get_mut(&peer) else {

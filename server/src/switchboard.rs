@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Denied;
 use crate::cluster::seats::{Answer, Request, Sync};
 use crate::cluster::{Backplane, Wishes};
-use crate::hub::{Cluster, ConnectionId, Effect, Greeting, Hub, HubConfig, HubCounts, RoomReport};
+use crate::hub::{
+    Cluster, ConnectionId, Effect, Finding, Greeting, Hub, HubConfig, HubCounts, Survey,
+};
 pub(crate) use crate::mailbox::Outgoing;
 use crate::mailbox::{Bounds, Mailbox, Put};
 use crate::metrics::{Limit, Metrics};
@@ -232,14 +234,56 @@ impl Switchboard {
         self.core().hub.counts()
     }
 
-    /// Part of the list of rooms.
-    pub(crate) fn rooms(&self, after: Option<&str>, limit: usize) -> Vec<RoomReport> {
-        self.core().hub.rooms(Instant::now(), after, limit)
+    /// Part of the list of rooms, of all nodes.
+    pub(crate) async fn rooms(&self, after: Option<&str>, limit: usize) -> Survey {
+        if self.0.plane.is_some() {
+            return self
+                .survey(|hub, waiter, out| hub.survey(Instant::now(), after, limit, waiter, out))
+                .await;
+        }
+        // One more than is wanted tells whether there are more.
+        let mut rooms = self.core().hub.rooms(Instant::now(), after, limit + 1);
+        let more = rooms.len() > limit;
+        rooms.truncate(limit);
+        Survey {
+            finding: Finding {
+                rooms,
+                more,
+                told: 0,
+            },
+            partial: false,
+        }
     }
 
     /// Says something to everybody; gives how many that are.
-    pub(crate) fn broadcast(&self, data: Raw) -> usize {
-        self.input(|core| core.hub.announce(data, &mut core.effects))
+    pub(crate) async fn broadcast(&self, data: Raw) -> Survey {
+        if self.0.plane.is_some() {
+            return self
+                .survey(|hub, waiter, out| {
+                    hub.announce_and_count(Instant::now(), data, waiter, out);
+                })
+                .await;
+        }
+        let told = self.input(|core| core.hub.announce(data, &mut core.effects));
+        Survey {
+            finding: Finding {
+                told,
+                ..Finding::default()
+            },
+            partial: false,
+        }
+    }
+
+    async fn survey(&self, ask: impl FnOnce(&mut Hub, u64, &mut Vec<Effect>)) -> Survey {
+        let (arrived, answered) = oneshot::channel();
+        let waiter = self.input(|core| {
+            core.waiter += 1;
+            core.waiters.insert(core.waiter, arrived);
+            ask(&mut core.hub, core.waiter, &mut core.effects);
+            core.waiter
+        });
+        let _ = answered.await;
+        self.input(|core| core.hub.surveyed(waiter))
     }
 
     /// Connections closed because they did not read what was sent to them.

@@ -406,6 +406,7 @@ mod tests {
     fn large(bytes: usize) -> Word {
         Word::Broadcast {
             line: "x".repeat(bytes),
+            number: None,
         }
     }
 

@@ -347,6 +347,8 @@ async fn the_broker_in_memory_does_what_a_broker_must() {
     does_all_of_it([plane(ONE), plane(TWO)]).await;
 }
 
+mod crowd;
+
 /// Ends with the test.
 struct Server(
     Child,

@@ -86,7 +86,8 @@ mod tests {
         let (wishes, mut inbox) = Inbox::new();
         let say = || {
             let line = "x".repeat(1 << 20);
-            Wish::Say(NodeId::new(1), Word::Broadcast { line }, None)
+            let number = None;
+            Wish::Say(NodeId::new(1), Word::Broadcast { line, number }, None)
         };
         let fit = (0..1_000).take_while(|_| wishes.put(say()).is_none());
         assert!((32..=33).contains(&fit.count()));

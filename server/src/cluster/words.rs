@@ -12,7 +12,7 @@ use rtc_protocol::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::hub::Baggage;
+use crate::hub::{Baggage, Finding};
 
 /// One run of one server; drawn anew at every start, so that a node that comes back is another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -143,6 +143,25 @@ pub enum Word {
     Broadcast {
         /// A message of `rtc.v1` from the server.
         line: String,
+        /// Answer with this number how many you told.
+        #[serde(default)]
+        number: Option<u64>,
+    },
+    /// The administrator asks for rooms.
+    Survey {
+        /// To be answered with.
+        number: u64,
+        /// After this name.
+        after: Option<String>,
+        /// As many.
+        limit: usize,
+    },
+    /// What there is.
+    Surveyed {
+        /// Of that question.
+        number: u64,
+        /// The answer.
+        finding: Finding,
     },
     /// A peer said hello here; its session elsewhere is over, if its turn is lower.
     Mine {
@@ -249,7 +268,8 @@ impl Word {
         const REST: usize = 256;
         match self {
             Self::Deliver { line, to, .. } => REST + line.len() + to.len() * size_of::<PeerId>(),
-            Self::Broadcast { line } => REST + line.len(),
+            Self::Broadcast { line, .. } => REST + line.len(),
+            Self::Surveyed { finding, .. } => REST + finding.weight(),
             Self::Yielded {
                 session: Some(session),
                 ..

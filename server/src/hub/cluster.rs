@@ -15,6 +15,7 @@ mod moves;
 mod naming;
 mod nodes;
 mod rings;
+mod survey;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -35,6 +36,8 @@ use naming::Naming;
 use nodes::Nodes;
 pub(super) use rings::Seek;
 use rings::Seeking;
+use survey::Surveys;
+pub use survey::{Finding, Survey};
 
 /// What the hub wants of the broker and of other nodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +82,8 @@ pub struct Cluster {
     /// Those of them that are wanted elsewhere already: by whom, with which turn, from which number on.
     onward: HashMap<PeerId, (NodeId, u64, u64)>,
     moved: Moved,
+    /// Questions of the administrator that not all nodes have answered, for seconds.
+    surveys: Surveys,
 }
 
 impl Cluster {
@@ -99,6 +104,7 @@ impl Cluster {
             arriving: HashMap::new(),
             onward: HashMap::new(),
             moved: Moved::default(),
+            surveys: Surveys::default(),
         }
     }
 

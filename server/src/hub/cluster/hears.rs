@@ -8,7 +8,7 @@ use rtc_protocol::{
 
 use super::super::decisions::Hold;
 use super::super::room::Place;
-use super::super::{Effect, Hub, Line, Session};
+use super::super::{Effect, Finding, Hub, Line, Session};
 use crate::cluster::seats::Seat;
 use crate::cluster::{NodeId, Word};
 use crate::metrics::CallEnd;
@@ -88,12 +88,25 @@ impl Hub {
                     self.goes_elsewhere(peer, &room, LeaveReason::Lost, out);
                 }
             }
-            Word::Broadcast { line } => {
-                let peers: Vec<PeerId> = self.sessions.keys().copied().collect();
-                for peer in peers {
-                    self.tell_written(peer, &line, out);
+            Word::Broadcast { line, number } => {
+                let Some(line) = Line::written(&line) else {
+                    return;
+                };
+                let told = self.tell_all(&line, out);
+                if let Some(number) = number {
+                    let finding = Finding {
+                        told,
+                        ..Finding::default()
+                    };
+                    self.tell_node(from, Word::Surveyed { number, finding });
                 }
             }
+            Word::Survey {
+                number,
+                after,
+                limit,
+            } => self.is_surveyed(from, number, after.as_deref(), limit),
+            Word::Surveyed { number, finding } => self.finds(from, number, finding, out),
             Word::Mine { peer, turn } => {
                 let cluster = self.cluster.as_deref();
                 if cluster.is_some_and(|cluster| cluster.turn(peer) < turn) {
