@@ -141,6 +141,9 @@ impl Drop for Broker {
     }
 }
 
+/// The administrator's token, of those nodes that have one: by `--admin-token env:RTC_TEST_ADMIN`.
+pub(crate) const ADMIN: &str = "a-token-of-the-administrator-of-tests";
+
 /// A node as a process of its own.
 pub(crate) struct Process {
     child: Child,
@@ -158,6 +161,7 @@ impl Process {
             .args(["--cluster", &broker.url(), "--cluster-lease"])
             .arg(LEASE.as_secs().to_string())
             .args(more)
+            .env("RTC_TEST_ADMIN", ADMIN)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -232,14 +236,8 @@ impl Process {
         body.to_owned()
     }
 
-    pub(crate) async fn asks(
-        &self,
-        method: &str,
-        path: &str,
-        token: &str,
-        body: &str,
-    ) -> serde_json::Value {
-        serde_json::from_str(&self.fetch(method, path, token, body).await).unwrap()
+    pub(crate) async fn asks(&self, method: &str, path: &str, body: &str) -> serde_json::Value {
+        serde_json::from_str(&self.fetch(method, path, ADMIN, body).await).unwrap()
     }
 
     /// Waits until it knows of so many nodes, itself among them.

@@ -153,7 +153,9 @@ impl Hub {
         }
         let asked: Vec<NodeId> = match (last, before) {
             (None, _) => Vec::new(),
-            (Some(_), Some(node)) if cluster.nodes.lives(node) => vec![node],
+            (Some(_), Some(node)) if node != cluster.me && cluster.nodes.may_live(node) => {
+                vec![node]
+            }
             // The broker's memory of it is gone, or its node is.
             _ => cluster.nodes.alive(),
         };

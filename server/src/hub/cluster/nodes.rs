@@ -8,17 +8,26 @@ use crate::cluster::NodeId;
 
 /// Nodes that were heard of, and since when they are not; the broker's list is what counts.
 #[derive(Debug, Default)]
-pub(super) struct Nodes(BTreeMap<NodeId, Option<Instant>>);
+pub(super) struct Nodes {
+    known: BTreeMap<NodeId, Option<Instant>>,
+    /// The broker has said once who lives.
+    heard: bool,
+}
 
 impl Nodes {
     /// Other nodes that live, as far as is known.
     pub(super) fn alive(&self) -> Vec<NodeId> {
-        let here = self.0.iter().filter(|(_, missing)| missing.is_none());
+        let here = self.known.iter().filter(|(_, missing)| missing.is_none());
         here.map(|(node, _)| *node).collect()
     }
 
     pub(super) fn lives(&self, node: NodeId) -> bool {
-        self.0.get(&node).is_some_and(Option::is_none)
+        self.known.get(&node).is_some_and(Option::is_none)
+    }
+
+    /// The same, where nobody knows yet who does.
+    pub(super) fn may_live(&self, node: NodeId) -> bool {
+        !self.heard || self.lives(node)
     }
 
     /// The broker says that these live; gives those that have been missing for so long.
@@ -26,10 +35,11 @@ impl Nodes {
     /// A broker that was started anew knows only those that have said so since, so none is gone at once.
     fn are(&mut self, now: Instant, nodes: &[NodeId], patience: Duration) -> Vec<NodeId> {
         for node in nodes {
-            self.0.insert(*node, None);
+            self.known.insert(*node, None);
         }
+        self.heard = true;
         let mut gone = Vec::new();
-        self.0.retain(|node, missing| {
+        self.known.retain(|node, missing| {
             if nodes.contains(node) {
                 return true;
             }
