@@ -22,7 +22,13 @@ use crate::switchboard::Switchboard;
 const ASKED: usize = 512;
 
 /// Of which renewals.
-const RENEWED: usize = 64;
+const RENEWED: usize = 256;
+
+/// Things to be renewed, beside those of a round; what is over it, the next round renews.
+const DUE: usize = 65_536;
+
+/// Where a room is looked for that is to be renewed once more.
+const SOON: usize = 64;
 
 /// Claims at once, among them those that wait.
 const CLAIMED: usize = 4_096;
@@ -66,8 +72,6 @@ struct Driver {
     /// What is to be renewed next. A round that takes longer than it should is ended before the next one begins, so that
     /// nothing is always the last.
     due: VecDeque<Due>,
-    /// Renewing rests until then, as the broker did not answer.
-    rests: Instant,
     /// When all was renewed at once for the last time, as something had been forgotten.
     prompted: Option<Instant>,
     beating: bool,
@@ -97,7 +101,6 @@ pub(crate) async fn drive(
         claimed: Asked::new(),
         renewing: 0,
         due: VecDeque::new(),
-        rests: now,
         prompted: None,
         beating: false,
         away: false,
@@ -218,7 +221,8 @@ impl Driver {
             }
             Wish::Sync(room) => {
                 let room = Due::Room(room);
-                if self.due.front() != Some(&room) {
+                let soon = self.due.iter().take(SOON).any(|one| *one == room);
+                if !soon && self.due.len() < DUE {
                     self.due.push_front(room);
                 }
             }
@@ -274,12 +278,9 @@ impl Driver {
                 self.renewing -= 1;
                 match answer {
                     Ok(answer) => self.renewed(now, due, asked, answer),
-                    Err(error) => {
-                        self.failed(&error);
-                        // One shard of several may be away: all others are renewed meanwhile.
-                        self.due.push_back(due);
-                        self.rests = now + RETRY;
-                    }
+                    // The next round, of which a lease has three, asks again. A round that waited for this one would keep
+                    // others from being renewed, whose shard is there.
+                    Err(error) => self.failed(&error),
                 }
             }
             Done::Named(number, answer) => {
@@ -380,7 +381,7 @@ impl Driver {
     /// Renews what is due, a few at a time; also while the beat is not answered, as that may be at another shard.
     fn renew(&mut self) {
         let asked = Instant::now();
-        while self.renewing < RENEWED && asked >= self.rests {
+        while self.renewing < RENEWED {
             let Some(due) = self.due.pop_front() else {
                 return;
             };
