@@ -665,12 +665,12 @@ fn a_call_to_another_node_is_refused_cancelled_or_not_answered() {
     cluster.hung_up('b', &call);
     cluster.say('b', ClientMessage::Accept { call });
     cluster.until('b', |message| match message {
-        M::Error { code, .. } => Some(assert_eq!(*code, ErrorCode::NoSuchRoom)),
+        M::Error { code, .. } => (*code == ErrorCode::NoSuchRoom).then_some(()),
         _ => None,
     });
     let call = cluster.ring('a', Callee::Peer(id('b'))).unwrap();
     cluster.until('a', |message| match message {
-        M::Refused { code, .. } => Some(assert_eq!(*code, RefuseCode::NoAnswer)),
+        M::Refused { code, .. } => (*code == RefuseCode::NoAnswer).then_some(()),
         _ => None,
     });
     cluster.hung_up('b', &call);
