@@ -2,8 +2,10 @@
 //!
 //! - [`words`]: what nodes say to each other
 //! - [`links`]: each word once and in order, or its sender is told; pure rules
+//! - `receipts`: what became of words, told no faster than a peer takes it; pure rules
 //! - [`seats`]: who has a seat in which room, and what can be asked about it; pure rules
 //! - `backplane`: what a broker must do, and the one in memory
+//! - `wishes`: the queue from the hub to the driver
 //! - `redis`: the broker on Redis or Valkey
 //! - `driver`: the task between the hub, the links and the broker
 //!
@@ -12,10 +14,12 @@
 mod backplane;
 mod driver;
 pub mod links;
+mod receipts;
 mod redis;
 pub mod seats;
 #[cfg(test)]
 mod tests;
+mod wishes;
 pub mod words;
 
 use std::sync::Arc;
@@ -27,8 +31,10 @@ pub use words::{NodeId, Word};
 
 use crate::hub::Cluster;
 use crate::switchboard::{Node, Switchboard};
-use driver::{Inbox, drive};
+use driver::drive;
 use redis::Redis;
+use wishes::Inbox;
+pub(crate) use wishes::Wishes;
 
 /// How long a node's peers keep their places in rooms when nothing is heard of it.
 pub const LEASE: Duration = Duration::from_secs(10);

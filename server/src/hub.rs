@@ -27,7 +27,7 @@ use rtc_protocol::{
     RoomId, ServerMessage, close,
 };
 
-pub use cluster::{Cluster, Leaving, Wish};
+pub use cluster::{Baggage, Cluster, Finding, Leaving, Survey, Wish};
 pub use greeting::{Greeting, Pass};
 pub use line::Line;
 pub use report::RoomReport;
@@ -38,7 +38,7 @@ use crate::turn::Handout;
 use agenda::Agenda;
 use call::Calls;
 use cluster::NewMember;
-use names::Names;
+use names::{Answered, Names};
 use room::{Room, Standing};
 use session::{Keep, Session, Terms};
 
@@ -57,6 +57,8 @@ pub enum Effect {
     Send(ConnectionId, Line),
     /// Close it, after what was sent before.
     Close(ConnectionId, u16, &'static str),
+    /// Whoever waits under this number for a session of another node need not any more.
+    Arrived(u64),
 }
 
 /// What the hub is set up with.
@@ -225,6 +227,7 @@ impl Hub {
             Pass::ResumeOnly(_) if self.session(peer).is_some_and(stands) => None,
             Pass::ResumeOnly(denied) => return Err(denied),
         };
+        let superseded = self.arrives(peer);
         let known = self.sessions.contains_key(&peer);
         let resumed = match (self.sessions.get_mut(&peer), last_seq) {
             (Some(session), Some(last)) if session.can_resume(last) => {
@@ -285,11 +288,13 @@ impl Hub {
         }
         let stays = match self.stage {
             Stage::Serving => true,
-            Stage::Draining => resumed && self.busy(peer),
+            Stage::Draining => resumed && self.busy(peer) && !self.moves(peer),
             Stage::Stopping => false,
         };
-        if !stays {
-            self.send_away(peer, out);
+        if superseded {
+            self.is_elsewhere(peer, out);
+        } else if !stays {
+            self.send_on(peer, out);
         }
         Ok(peer)
     }
@@ -332,7 +337,10 @@ impl Hub {
                     done => done.map(drop),
                 }
             }
-            ClientMessage::Register { name } => self.register(peer, name),
+            ClientMessage::Register { name } => match self.register(peer, id, name) {
+                Ok(Answered::Later) => return,
+                done => done.map(drop),
+            },
             ClientMessage::Ring { whom, room } => return self.ring(peer, id, whom, room, out),
             ClientMessage::Accept { call } => self.accept(peer, &call, out),
             ClientMessage::Refuse { call, code, reason } => {
@@ -411,6 +419,9 @@ impl Hub {
     pub fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {
         self.now = now;
         self.end_unanswered(out);
+        self.end_seeking(out);
+        self.end_arriving(out);
+        self.end_surveys(out);
         while let Some((when, peer)) = self.agenda.due(now) {
             let terms = self.terms();
             let Some(session) = self.sessions.get_mut(&peer) else {
@@ -565,6 +576,9 @@ impl Hub {
         capacity: Option<u16>,
         out: &mut Vec<Effect>,
     ) {
+        if self.was_brought(peer, id, &room, out) {
+            return;
+        }
         if let Err((code, message)) = self.may_join(peer, &room) {
             return self.answer(peer, id, ServerMessage::Error { code, message }, out);
         }
@@ -625,6 +639,37 @@ impl Hub {
             member,
         };
         self.tell_room(&room, Some(peer), came, out);
+    }
+
+    /// Answers a peer that asks for a room in which it is, as its session came from another node; whether that is so.
+    fn was_brought(
+        &mut self,
+        peer: PeerId,
+        id: Option<u64>,
+        room: &RoomId,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let session = self.sessions.get_mut(&peer);
+        if !session.is_some_and(|session| session.asks_again(room)) {
+            return false;
+        }
+        let Some(inside) = self.rooms.get(room) else {
+            return false;
+        };
+        let mut members = inside.members();
+        let Some(own) = members.iter().position(|one| one.peer == peer) else {
+            return false;
+        };
+        let own = members.remove(own);
+        let joined = ServerMessage::Joined {
+            room: room.clone(),
+            peer,
+            role: own.role,
+            capacity: inside.capacity(),
+            members,
+        };
+        self.answer(peer, id, joined, out);
+        true
     }
 
     fn may_join(&self, peer: PeerId, room: &RoomId) -> Result<(), Refusal> {
@@ -751,10 +796,11 @@ impl Hub {
             self.remove(peer, &room, reason, out);
         }
         self.abandon_all(peer);
+        self.is_gone(peer);
         self.end_calls(peer, out);
         let session = self.sessions.remove(&peer);
         if let Some(name) = session.as_ref().and_then(|one| one.registered()) {
-            self.names.give_back(name, peer);
+            self.give_name_back(name.clone(), peer);
         }
         self.metrics.sessions_ended.inc(reason);
     }

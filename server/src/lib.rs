@@ -280,7 +280,7 @@ impl Running {
         loop {
             tokio::select! {
                 biased;
-                () = &mut drained => return,
+                () = &mut drained => return self.switchboard.said_all().await,
                 _ = look.tick() => {
                     let left = self.switchboard.counts().sessions;
                     if left > 0 {

@@ -72,7 +72,7 @@ counters! {
     limits_hit: By<Limit>,
     /// Peers whose connection was ended because they did not read what was sent to them.
     slow_readers: Counter,
-    /// Sessions begun; those there now are begun - ended, connected or within their resume window.
+    /// Sessions begun, or come from another server (`moved`); those there now are begun - ended, connected or within their resume window.
     sessions_begun: By<Begun>,
     /// Sessions that a new connection took up where the old one ended.
     sessions_resumed: Counter,

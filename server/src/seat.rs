@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rtc_protocol::{ClientFrame, PeerId};
 use tokio_util::sync::CancellationToken;
 
-use crate::hub::{ConnectionId, Greeting};
+use crate::hub::{ConnectionId, Greeting, Pass};
 use crate::mailbox::{Mailbox, Outgoing};
 use crate::metrics::{Account, CloseReason, Limit, Refused};
 use crate::switchboard::{NotIn, Switchboard};
@@ -45,8 +45,10 @@ impl Seat {
         queue: usize,
     ) -> Result<Self, NotIn> {
         let dialect = greeting.dialect;
-        if greeting.returns {
-            switchboard.returns(greeting.token.peer_id()).await;
+        // Who shows nothing that counts gets back into a session that is here, and ends none elsewhere.
+        if greeting.returns && !matches!(greeting.pass, Pass::ResumeOnly(_)) {
+            let peer = greeting.token.peer_id();
+            switchboard.returns(peer, greeting.last_seq).await;
         }
         let mailbox = switchboard.mailbox(queue);
         let refused = &switchboard.metrics().connections_refused;

@@ -9,16 +9,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rtc_protocol::{ClientFrame, PeerId, Raw, RoomId};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval};
+use rtc_protocol::{ClientFrame, Name, PeerId, Raw, RoomId};
+use tokio::sync::oneshot;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Denied;
-use crate::cluster::Backplane;
 use crate::cluster::seats::{Answer, Request, Sync};
+use crate::cluster::{Backplane, Wishes};
 use crate::hub::{
-    Cluster, ConnectionId, Effect, Greeting, Hub, HubConfig, HubCounts, RoomReport, Wish,
+    Cluster, ConnectionId, Effect, Finding, Greeting, Hub, HubConfig, HubCounts, Survey,
 };
 pub(crate) use crate::mailbox::Outgoing;
 use crate::mailbox::{Bounds, Mailbox, Put};
@@ -26,6 +26,9 @@ use crate::metrics::{Limit, Metrics};
 
 /// How often sessions are looked at whose window may have passed.
 const TICK: Duration = Duration::from_millis(250);
+
+/// For what was said last to other nodes to come there.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Why a peer that says hello is not let in.
 #[derive(Debug)]
@@ -59,7 +62,7 @@ pub(crate) struct Node {
     pub(crate) cluster: Cluster,
     pub(crate) plane: Arc<dyn Backplane>,
     /// Where the hub's wishes go.
-    pub(crate) wishes: mpsc::Sender<Wish>,
+    pub(crate) wishes: Wishes,
 }
 
 #[derive(Debug)]
@@ -72,7 +75,10 @@ struct Core {
     drained: Vec<oneshot::Sender<()>>,
     ended: bool,
     /// Where what the hub wishes of other nodes goes.
-    wishes: Option<mpsc::Sender<Wish>>,
+    wishes: Option<Wishes>,
+    /// Connections that wait for a session of another node.
+    waiters: HashMap<u64, oneshot::Sender<()>>,
+    waiter: u64,
 }
 
 impl Switchboard {
@@ -98,6 +104,8 @@ impl Switchboard {
                 drained: Vec::new(),
                 ended: false,
                 wishes,
+                waiters: HashMap::new(),
+                waiter: 0,
             }),
             queue_bytes,
             metrics,
@@ -138,18 +146,51 @@ impl Switchboard {
         peer.map(|peer| (connection, peer))
     }
 
-    /// To be waited for before a peer says hello that was here or at another node before: its session elsewhere ends.
-    pub(crate) async fn returns(&self, peer: PeerId) {
+    /// To be waited for before a peer says hello that was here or at another node before, and had this message last: its
+    /// session comes here, or ends.
+    pub(crate) async fn returns(&self, peer: PeerId, last: Option<u64>) {
         let Some(plane) = &self.0.plane else { return };
+        let Some(node) = self.core().hub.node() else {
+            return;
+        };
         if self.core().hub.knows(peer) {
             return;
         }
-        match plane.ask(Request::Turn { peer }).await {
-            Ok(Answer::Turn { turn }) => self.input(|core| core.hub.turns(peer, turn)),
-            Ok(other) => tracing::warn!("the broker answers {other:?}"),
+        let turn = match plane.ask(Request::Turn { peer, node }).await {
+            Ok(Answer::Turn { turn, before }) => (turn, before),
+            Ok(other) => return tracing::warn!("the broker answers {other:?}"),
             // Should it be elsewhere, too, the broker will say so when seats are renewed.
-            Err(error) => tracing::debug!("{error}"),
+            Err(error) => return tracing::debug!("{error}"),
+        };
+        let (arrived, here) = oneshot::channel();
+        let waits = self.input(|core| {
+            core.waiter += 1;
+            let waiter = core.waiter;
+            let waits = core.hub.fetch(Instant::now(), peer, turn, last, waiter);
+            if waits {
+                core.waiters.insert(waiter, arrived);
+            }
+            waits
+        });
+        if waits {
+            let _ = here.await;
         }
+    }
+
+    /// Returns when other nodes have had what was said to them last, and what was on its way from them has come; soon.
+    pub(crate) async fn said_all(&self) {
+        if self.0.plane.is_none() {
+            return;
+        }
+        let said = async {
+            while self.0.metrics.cluster_words_waiting.get() > 0 {
+                sleep(TICK / 10).await;
+            }
+        };
+        // What waits is looked at first, and counted then.
+        sleep(TICK).await;
+        let _ = timeout(LAST_WORDS, said).await;
+        sleep(TICK).await;
     }
 
     /// Another node or the broker has said something.
@@ -157,9 +198,15 @@ impl Switchboard {
         self.input(|core| step(&mut core.hub, &mut core.effects))
     }
 
-    /// Rooms in which seats are held.
-    pub(crate) fn rooms_held(&self) -> Vec<RoomId> {
-        self.core().hub.rooms_held()
+    /// Rooms in which seats are held, and names.
+    pub(crate) fn held_for_a_lease(&self) -> (Vec<RoomId>, Vec<Name>) {
+        let core = self.core();
+        (core.hub.rooms_held(), core.hub.names_held())
+    }
+
+    /// A name that is held.
+    pub(crate) fn name_held(&self, name: &Name) -> Option<Request> {
+        self.core().hub.name_held(name)
     }
 
     /// What is held in one.
@@ -187,14 +234,56 @@ impl Switchboard {
         self.core().hub.counts()
     }
 
-    /// Part of the list of rooms.
-    pub(crate) fn rooms(&self, after: Option<&str>, limit: usize) -> Vec<RoomReport> {
-        self.core().hub.rooms(Instant::now(), after, limit)
+    /// Part of the list of rooms, of all nodes.
+    pub(crate) async fn rooms(&self, after: Option<&str>, limit: usize) -> Survey {
+        if self.0.plane.is_some() {
+            return self
+                .survey(|hub, waiter, out| hub.survey(Instant::now(), after, limit, waiter, out))
+                .await;
+        }
+        // One more than is wanted tells whether there are more.
+        let mut rooms = self.core().hub.rooms(Instant::now(), after, limit + 1);
+        let more = rooms.len() > limit;
+        rooms.truncate(limit);
+        Survey {
+            finding: Finding {
+                rooms,
+                more,
+                told: 0,
+            },
+            partial: false,
+        }
     }
 
     /// Says something to everybody; gives how many that are.
-    pub(crate) fn broadcast(&self, data: Raw) -> usize {
-        self.input(|core| core.hub.announce(data, &mut core.effects))
+    pub(crate) async fn broadcast(&self, data: Raw) -> Survey {
+        if self.0.plane.is_some() {
+            return self
+                .survey(|hub, waiter, out| {
+                    hub.announce_and_count(Instant::now(), data, waiter, out);
+                })
+                .await;
+        }
+        let told = self.input(|core| core.hub.announce(data, &mut core.effects));
+        Survey {
+            finding: Finding {
+                told,
+                ..Finding::default()
+            },
+            partial: false,
+        }
+    }
+
+    async fn survey(&self, ask: impl FnOnce(&mut Hub, u64, &mut Vec<Effect>)) -> Survey {
+        let (arrived, answered) = oneshot::channel();
+        let waiter = self.input(|core| {
+            core.waiter += 1;
+            core.waiters.insert(core.waiter, arrived);
+            ask(&mut core.hub, core.waiter, &mut core.effects);
+            core.waiter
+        });
+        let _ = answered.await;
+        self.input(|core| core.hub.surveyed(waiter))
     }
 
     /// Connections closed because they did not read what was sent to them.
@@ -258,8 +347,8 @@ impl Core {
         let Some(wishes) = &self.wishes else { return };
         let now = Instant::now();
         for wish in self.hub.wishes() {
-            if let Err(error) = wishes.try_send(wish) {
-                self.hub.refused(now, error.into_inner(), &mut self.effects);
+            if let Some(wish) = wishes.put(wish) {
+                self.hub.refused(now, wish, &mut self.effects);
             }
         }
     }
@@ -280,6 +369,12 @@ impl Core {
                 Effect::Send(connection, line) => (connection, Outgoing::Line(line)),
                 Effect::Close(connection, code, reason) => {
                     (connection, Outgoing::Close(code, reason))
+                }
+                Effect::Arrived(waiter) => {
+                    if let Some(waiter) = self.waiters.remove(&waiter) {
+                        let _ = waiter.send(());
+                    }
+                    continue;
                 }
             };
             let Some(mailbox) = self.mailboxes.get(&connection) else {
@@ -321,6 +416,7 @@ impl Drop for EndOnDrop {
         let mut core = self.0.core();
         core.ended = true;
         core.drained.clear();
+        core.waiters.clear();
         for (_, mailbox) in core.mailboxes.drain() {
             mailbox.close();
         }

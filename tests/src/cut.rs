@@ -16,10 +16,12 @@ pub struct Wire {
     _task: AbortOnDropHandle<()>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 struct State {
     cuts: u64,
     open: bool,
+    /// Where it leads: to the first of them that takes a connection.
+    ports: Vec<u16>,
 }
 
 impl Wire {
@@ -33,11 +35,12 @@ impl Wire {
         let (state, watched) = watch::channel(State {
             cuts: 0,
             open: true,
+            ports: vec![port],
         });
         let task = tokio::spawn(async move {
             // A task for each connection ends with its connection, or when it is cut, as it is in the end by the drop.
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(pass(near, port, watched.clone()));
+                tokio::spawn(pass(near, watched.clone()));
             }
         });
         Ok(Self {
@@ -72,24 +75,30 @@ impl Wire {
         });
     }
 
+    /// What connects from now on comes to the first of these that takes it; what stands stays.
+    pub fn leads_to(&self, ports: &[u16]) {
+        self.state.send_modify(|state| state.ports = ports.to_vec());
+    }
+
     /// Lets connections through again.
     pub fn mend(&self) {
         self.state.send_modify(|state| state.open = true);
     }
 }
 
-async fn pass(mut near: TcpStream, port: u16, mut state: watch::Receiver<State>) {
-    let State { cuts, open } = *state.borrow_and_update();
+async fn pass(mut near: TcpStream, mut state: watch::Receiver<State>) {
+    let State { cuts, open, ports } = state.borrow_and_update().clone();
     if !open {
         return;
     }
-    let Ok(mut far) = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await
-    else {
+    for port in ports {
+        let far = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await;
+        let Ok(mut far) = far else { continue };
+        let _ = (near.set_nodelay(true), far.set_nodelay(true));
+        tokio::select! {
+            _ = copy_bidirectional(&mut near, &mut far) => {}
+            _ = state.wait_for(|state| state.cuts != cuts) => {}
+        }
         return;
-    };
-    let _ = (near.set_nodelay(true), far.set_nodelay(true));
-    tokio::select! {
-        _ = copy_bidirectional(&mut near, &mut far) => {}
-        _ = state.wait_for(|state| state.cuts != cuts) => {}
     }
 }

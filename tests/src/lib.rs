@@ -10,6 +10,7 @@ pub mod display;
 #[cfg(target_os = "linux")]
 pub mod nat;
 pub mod process;
+pub mod redis;
 pub mod server;
 pub mod soak;
 pub mod socketio;

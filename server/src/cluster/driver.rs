@@ -7,25 +7,28 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use rtc_protocol::RoomId;
-use tokio::sync::mpsc;
+use rtc_protocol::{CallId, Name, RoomId};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::backplane::{Away, Backplane};
 use super::links::Links;
 use super::seats::{Answer, Claim, Request};
+use super::wishes::Inbox;
 use super::words::NodeId;
 use crate::hub::{Leaving, Wish};
 use crate::switchboard::Switchboard;
 
-/// Wishes of the hub that wait; more means that the broker hangs, and whoever wished is told so.
-const WISHES: usize = 65_536;
-
 /// Questions at the broker at once, beside claims that wait for it to have remembered.
 const ASKED: usize = 512;
 
-/// Of which renewals of rooms.
-const RENEWED: usize = 64;
+/// Of which renewals.
+const RENEWED: usize = 256;
+
+/// Things to be renewed, beside those of a round; what is over it, the next round renews.
+const DUE: usize = 65_536;
+
+/// Where a room is looked for that is to be renewed once more.
+const SOON: usize = 64;
 
 /// Claims at once, among them those that wait.
 const CLAIMED: usize = 4_096;
@@ -36,22 +39,20 @@ const TICK: Duration = Duration::from_millis(100);
 /// Between two attempts to reach a broker that is away.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// Where the hub's wishes come in.
-#[derive(Debug)]
-pub(crate) struct Inbox(mpsc::Receiver<Wish>);
-
-impl Inbox {
-    pub(crate) fn new() -> (mpsc::Sender<Wish>, Self) {
-        let (sender, receiver) = mpsc::channel(WISHES);
-        (sender, Self(receiver))
-    }
+/// Something that is held for a lease and has to be renewed.
+#[derive(Clone, Debug, PartialEq)]
+enum Due {
+    Room(RoomId),
+    Name(Name),
 }
 
 /// What came of a question.
 enum Done {
     Claimed(u64, Box<Claim>, Result<Answer, Away>),
     Released(Leaving, Result<Answer, Away>),
-    Renewed(RoomId, Instant, Result<Answer, Away>),
+    Renewed(Due, Instant, Result<Answer, Away>),
+    Named(u64, Result<Answer, Away>),
+    Located(CallId, Result<Answer, Away>),
     Beat(Result<Answer, Away>),
     Asked(Result<Answer, Away>),
 }
@@ -68,8 +69,11 @@ struct Driver {
     /// Claims, which may have to wait for the broker.
     claimed: Asked,
     renewing: usize,
-    /// Rooms whose seats are to be renewed next.
-    due: VecDeque<RoomId>,
+    /// What is to be renewed next. A round that takes longer than it should is ended before the next one begins, so that
+    /// nothing is always the last.
+    due: VecDeque<Due>,
+    /// When all was renewed at once for the last time, as something had been forgotten.
+    prompted: Option<Instant>,
     beating: bool,
     away: bool,
     /// Since when the broker remembers.
@@ -97,13 +101,14 @@ pub(crate) async fn drive(
         claimed: Asked::new(),
         renewing: 0,
         due: VecDeque::new(),
+        prompted: None,
         beating: false,
         away: false,
         born: None,
         next_beat: now,
         next_round: now + lease / 3,
     };
-    driver.run(inbox.0).await;
+    driver.run(inbox).await;
 }
 
 async fn collect(plane: Arc<dyn Backplane>) -> Result<Vec<Vec<u8>>, Away> {
@@ -127,7 +132,7 @@ async fn posted(posting: &mut Option<BoxFuture<'static, Result<(), Away>>>) {
 }
 
 impl Driver {
-    async fn run(&mut self, mut wishes: mpsc::Receiver<Wish>) {
+    async fn run(&mut self, mut wishes: Inbox) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut collecting = Box::pin(collect(Arc::clone(&self.plane)));
@@ -141,12 +146,15 @@ impl Driver {
             }
             self.settle();
             self.renew();
+            let waiting = self.links.waiting() as u64;
+            let metrics = self.switchboard.metrics();
+            metrics.cluster_words_waiting.set(waiting);
             tokio::select! {
                 wish = wishes.recv(), if self.has_room() => {
                     let Some(wish) = wish else { return };
                     self.wish(wish);
                     while self.has_room() {
-                        let Ok(wish) = wishes.try_recv() else { break };
+                        let Some(wish) = wishes.try_recv() else { break };
                         self.wish(wish);
                     }
                 }
@@ -178,7 +186,8 @@ impl Driver {
             Wish::Claim(number, claim) => {
                 let patience = self.lease;
                 self.claimed.push(Box::pin(async move {
-                    let answer = claim_seat(&*plane, &claim, patience).await;
+                    let request = Request::Claim((*claim).clone());
+                    let answer = ask_until(&*plane, &request, patience).await;
                     Done::Claimed(number, claim, answer)
                 }));
             }
@@ -199,8 +208,23 @@ impl Driver {
                     Done::Asked(answer)
                 }));
             }
+            Wish::Name(number, request) => {
+                let patience = self.lease;
+                self.claimed.push(Box::pin(async move {
+                    Done::Named(number, ask_until(&*plane, &request, patience).await)
+                }));
+            }
+            Wish::Locate(call, request) => {
+                self.asked.push(Box::pin(async move {
+                    Done::Located(call, plane.ask(request).await)
+                }));
+            }
             Wish::Sync(room) => {
-                self.due.push_front(room);
+                let room = Due::Room(room);
+                let soon = self.due.iter().take(SOON).any(|one| *one == room);
+                if !soon && self.due.len() < DUE {
+                    self.due.push_front(room);
+                }
             }
             Wish::Say(to, word, receipt) => {
                 self.switchboard.metrics().cluster_words_sent.inc();
@@ -226,7 +250,7 @@ impl Driver {
     }
 
     fn settle(&mut self) {
-        let settled = self.links.settled();
+        let settled = self.links.settled(Instant::now());
         if !settled.is_empty() {
             self.switchboard
                 .cluster(|hub, out| hub.settled(settled, out));
@@ -250,14 +274,24 @@ impl Driver {
                 // It runs out by itself.
                 Err(error) => self.failed(&error),
             },
-            Done::Renewed(room, asked, answer) => {
+            Done::Renewed(due, asked, answer) => {
                 self.renewing -= 1;
                 match answer {
-                    Ok(answer) => self
-                        .switchboard
-                        .cluster(|hub, out| hub.synced(now, asked, &room, answer, out)),
+                    Ok(answer) => self.renewed(now, due, asked, answer),
+                    // The next round, of which a lease has three, asks again. A round that waited for this one would keep
+                    // others from being renewed, whose shard is there.
                     Err(error) => self.failed(&error),
                 }
+            }
+            Done::Named(number, answer) => {
+                let answer = answer.inspect_err(|error| self.failed(error)).ok();
+                self.switchboard
+                    .cluster(|hub, out| hub.named(now, number, answer, out));
+            }
+            Done::Located(call, answer) => {
+                let answer = answer.inspect_err(|error| self.failed(error)).ok();
+                self.switchboard
+                    .cluster(|hub, out| hub.located(now, &call, answer, out));
             }
             Done::Beat(answer) => {
                 self.beating = false;
@@ -266,6 +300,27 @@ impl Driver {
             Done::Asked(Err(error)) => self.failed(&error),
             Done::Asked(Ok(_)) => {}
         }
+    }
+
+    fn renewed(&mut self, now: Instant, due: Due, asked: Instant, answer: Answer) {
+        let forgot = matches!(answer, Answer::Synced { settled: false, .. });
+        self.switchboard.cluster(|hub, out| match &due {
+            Due::Room(room) => hub.synced(now, asked, room, answer, out),
+            Due::Name(name) => hub.renewed(now, name, &answer, out),
+        });
+        if forgot && self.prompted.is_none_or(|at| now >= at + self.lease) {
+            // Part of the broker forgot, and gives no seats away until we have said what we hold.
+            self.prompted = Some(now);
+            self.round(now);
+        }
+    }
+
+    /// Renews everything from now on.
+    fn round(&mut self, now: Instant) {
+        self.next_round = now + self.lease / 3;
+        let (rooms, names) = self.switchboard.held_for_a_lease();
+        let rooms = rooms.into_iter().map(Due::Room);
+        self.due = rooms.chain(names.into_iter().map(Due::Name)).collect();
     }
 
     fn failed(&self, error: &Away) {
@@ -284,10 +339,11 @@ impl Driver {
                 metrics.cluster_nodes.set(nodes.len() as u64);
                 self.next_beat = now + self.lease / 8;
                 self.switchboard
-                    .cluster(|hub, _| hub.alive(nodes.into_keys().collect()));
+                    .cluster(|hub, out| hub.alive(now, nodes.into_keys().collect(), out));
                 if self.born.replace(born) != Some(born) {
                     // It may have forgotten what it knew, and gives no seats away until we have said what we hold.
-                    self.next_round = now;
+                    self.prompted = Some(now);
+                    self.round(now);
                 }
             }
             Ok(other) => tracing::warn!("the broker answers {other:?}"),
@@ -317,46 +373,44 @@ impl Driver {
                 async move { Done::Beat(plane.ask(request).await) },
             ));
         }
-        if now >= self.next_round {
-            self.next_round = now + self.lease / 3;
-            let waiting = self.links.waiting() as u64;
-            self.switchboard
-                .metrics()
-                .cluster_words_waiting
-                .set(waiting);
-            self.due = self.switchboard.rooms_held().into();
+        if now >= self.next_round && self.due.is_empty() {
+            self.round(now);
         }
     }
 
-    /// Renews the seats of the rooms that are due, a few at a time.
+    /// Renews what is due, a few at a time; also while the beat is not answered, as that may be at another shard.
     fn renew(&mut self) {
-        while self.renewing < RENEWED && !self.away {
-            let Some(room) = self.due.pop_front() else {
+        let asked = Instant::now();
+        while self.renewing < RENEWED {
+            let Some(due) = self.due.pop_front() else {
                 return;
             };
-            let Some(sync) = self.switchboard.held(&room) else {
+            let request = match &due {
+                Due::Room(room) => self.switchboard.held(room).map(Request::Sync),
+                Due::Name(name) => self.switchboard.name_held(name),
+            };
+            let Some(request) = request else {
                 continue;
             };
             self.renewing += 1;
             let plane = Arc::clone(&self.plane);
-            let asked = Instant::now();
             self.asked.push(Box::pin(async move {
-                let answer = plane.ask(Request::Sync(sync)).await;
-                Done::Renewed(room, asked, answer)
+                let answer = plane.ask(request).await;
+                Done::Renewed(due, asked, answer)
             }));
         }
     }
 }
 
-/// Asks for a seat, and again where the broker wants to be waited for.
-async fn claim_seat(
+/// Asks, and again where the broker wants to be waited for.
+async fn ask_until(
     plane: &dyn Backplane,
-    claim: &Claim,
+    request: &Request,
     patience: Duration,
 ) -> Result<Answer, Away> {
     let begun = Instant::now();
     loop {
-        let answer = plane.ask(Request::Claim(claim.clone())).await?;
+        let answer = plane.ask(request.clone()).await?;
         let Answer::Wait { ms } = answer else {
             return Ok(answer);
         };

@@ -1,41 +1,58 @@
 //! Words from node to node, each once and in order, over whatever loses, repeats and delays; pure rules on `(now, input)`.
 //!
-//! What is said to a node is numbered, kept until that node has said that it came, and sent again until then. A node that
-//! takes nothing for a lease, or for which more waits than may, is given up: whoever said what had not come is told so, and
-//! numbers begin anew under the next run, whose first word the other side takes as the beginning.
+//! What is said to a node is numbered, kept until that node has said that it came, and sent again until then. As much is on
+//! the way to a node as its window has; what is not acknowledged in time is sent again from the first on, one parcel of
+//! it, and later each time, until an answer opens the window again. A node that takes nothing for a lease, or for which more
+//! waits than may, is given up: whoever said what had not come is told so, and numbers begin anew under the next run, whose
+//! first word the other side takes as the beginning.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use rtc_protocol::PeerId;
+use serde_json::value::RawValue;
 
-use super::words::{NodeId, Parcel, Word};
+pub use super::receipts::Receipt;
+use super::receipts::Receipts;
+use super::words::{NodeId, Parcel, Sealed, Word};
 
 /// Words that may wait for one node. A room's worth of candidates for a thousand calls; more is a node that hangs.
 const WAITING: usize = 16_384;
 
-/// Words of one parcel; an entry at the broker stays below a few hundred kilobytes.
+/// Bytes of them.
+const WAITING_BYTES: usize = 16 << 20;
+
+/// Words of one parcel.
 const PARCEL: usize = 64;
 
-/// For an answer to come before a word is sent again: many times what a broker takes.
+/// Bytes of one, or one word: an entry at the broker stays that small.
+const PARCEL_BYTES: usize = 128 << 10;
+
+/// Words on their way to one node that it has not acknowledged.
+const WINDOW: usize = 2_048;
+
+/// Bytes of them.
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// For an answer to come before a word is sent again: many times what a broker takes. Doubled each time.
 const PATIENCE: Duration = Duration::from_millis(400);
+
+/// At most.
+const LONGEST: Duration = Duration::from_millis(3_200);
 
 /// Nodes that are remembered after they were last heard of.
 const REMEMBERED: usize = 1_024;
 
-/// Who is to be told what became of a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// Who said it.
-    pub peer: PeerId,
-    /// The request that waits for an answer; otherwise nothing is said when all went well.
-    pub id: Option<u64>,
-}
-
 #[derive(Debug)]
 struct Waiting {
-    word: Word,
+    /// As it goes over the wire, written once.
+    word: Box<RawValue>,
     receipt: Option<Receipt>,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.word.get().len()
+    }
 }
 
 /// What is said to one node.
@@ -45,12 +62,91 @@ struct Out {
     /// The number of the first that waits.
     first: u64,
     waiting: VecDeque<Waiting>,
-    /// How many of them were sent at least once since the last repetition.
+    /// Bytes of all that waits.
+    bytes: usize,
+    /// How many of them are on their way.
     sent: usize,
-    /// When the first of those was.
+    /// Bytes of those.
+    sent_bytes: usize,
+    /// How many may be.
+    window: usize,
+    /// When the first of those was sent.
     sent_at: Instant,
+    /// After how long they are sent again.
+    patience: Duration,
     /// When this node last took something, or something was first said to it.
     moved: Instant,
+}
+
+impl Out {
+    fn new(run: u64, now: Instant) -> Self {
+        Self {
+            run,
+            first: 1,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            sent: 0,
+            sent_bytes: 0,
+            window: WINDOW,
+            sent_at: now,
+            patience: PATIENCE,
+            moved: now,
+        }
+    }
+
+    fn full(&self, more: usize) -> bool {
+        self.waiting.len() >= WAITING || (self.bytes > 0 && self.bytes + more > WAITING_BYTES)
+    }
+
+    /// Sends from the first on again, but little, where it has not been answered for too long.
+    fn look_again(&mut self, now: Instant) {
+        if self.sent > 0 && now >= self.sent_at + self.patience {
+            self.sent = 0;
+            self.sent_bytes = 0;
+            self.window = PARCEL;
+            self.patience = (self.patience * 2).min(LONGEST);
+        }
+    }
+
+    /// Takes out the first, which has come.
+    fn came(&mut self, now: Instant) -> Option<Waiting> {
+        let word = self.waiting.pop_front()?;
+        self.first += 1;
+        self.bytes -= word.bytes();
+        if self.sent > 0 {
+            self.sent -= 1;
+            self.sent_bytes -= word.bytes();
+        }
+        self.window = (self.window + 1).min(WINDOW);
+        self.patience = PATIENCE;
+        self.moved = now;
+        self.sent_at = now;
+        Some(word)
+    }
+
+    /// The words of the next parcel, and the number of the first; none where nothing waits, or enough is on its way.
+    fn next(&mut self, now: Instant) -> Option<(u64, Vec<&RawValue>)> {
+        if self.sent >= self.window || self.sent_bytes >= WINDOW_BYTES {
+            return None;
+        }
+        if self.sent == 0 {
+            self.sent_at = now;
+        }
+        let first = self.first + self.sent as u64;
+        let most = PARCEL.min(self.window - self.sent);
+        let (mut words, mut bytes) = (Vec::new(), 0);
+        for one in self.waiting.range(self.sent..).take(most) {
+            bytes += one.bytes();
+            if !words.is_empty() && bytes > PARCEL_BYTES {
+                bytes -= one.bytes();
+                break;
+            }
+            words.push(&*one.word);
+        }
+        self.sent += words.len();
+        self.sent_bytes += bytes;
+        (!words.is_empty()).then_some((first, words))
+    }
 }
 
 /// What one node says.
@@ -73,7 +169,7 @@ pub struct Links {
     runs: u64,
     out: HashMap<NodeId, Out>,
     heard: HashMap<NodeId, In>,
-    settled: Vec<(Receipt, bool)>,
+    receipts: Receipts,
 }
 
 impl Links {
@@ -86,35 +182,36 @@ impl Links {
             runs: 0,
             out: HashMap::new(),
             heard: HashMap::new(),
-            settled: Vec::new(),
+            receipts: Receipts::default(),
         }
     }
 
     /// Says something to a node; [`Links::settled`] tells what became of it.
     pub fn say(&mut self, now: Instant, to: NodeId, word: Word, receipt: Option<Receipt>) {
-        if self
-            .out
-            .get(&to)
-            .is_some_and(|out| out.waiting.len() >= WAITING)
-        {
+        let word = match serde_json::value::to_raw_value(&word) {
+            Ok(word) => word,
+            Err(error) => {
+                // Strings, numbers and checked names: there is nothing in it that cannot be written.
+                tracing::error!("a word cannot be written: {error}");
+                return self
+                    .receipts
+                    .extend(receipt.map(|receipt| (receipt, false)));
+            }
+        };
+        let one = Waiting { word, receipt };
+        if self.out.get(&to).is_some_and(|out| out.full(one.bytes())) {
             self.give_up(to);
         }
         let runs = &mut self.runs;
         let out = self.out.entry(to).or_insert_with(|| {
             *runs += 1;
-            Out {
-                run: *runs,
-                first: 1,
-                waiting: VecDeque::new(),
-                sent: 0,
-                sent_at: now,
-                moved: now,
-            }
+            Out::new(*runs, now)
         });
         if out.waiting.is_empty() {
             out.moved = now;
         }
-        out.waiting.push_back(Waiting { word, receipt });
+        out.bytes += one.bytes();
+        out.waiting.push_back(one);
     }
 
     /// A parcel came; gives what is new in it, in order.
@@ -165,15 +262,9 @@ impl Links {
             return;
         };
         while out.first <= upto {
-            let Some(word) = out.waiting.pop_front() else {
-                break;
-            };
-            out.first += 1;
-            out.sent = out.sent.saturating_sub(1);
-            out.moved = now;
-            out.sent_at = now;
-            self.settled
-                .extend(word.receipt.map(|receipt| (receipt, true)));
+            let Some(word) = out.came(now) else { break };
+            let receipt = word.receipt.map(|receipt| (receipt, true));
+            self.receipts.extend(receipt);
         }
     }
 
@@ -193,24 +284,16 @@ impl Links {
             .retain(|_, out| !out.waiting.is_empty() || now < out.moved + rest);
         let mut parcels = Vec::new();
         for (to, out) in &mut self.out {
-            if out.sent > 0 && now >= out.sent_at + PATIENCE {
-                out.sent = 0;
-            }
-            while out.sent < out.waiting.len() {
-                let words = out.waiting.range(out.sent..).take(PARCEL);
-                let words: Vec<Word> = words.map(|one| one.word.clone()).collect();
-                if out.sent == 0 {
-                    out.sent_at = now;
-                }
-                let first = out.first + out.sent as u64;
-                out.sent += words.len();
+            out.look_again(now);
+            let run = out.run;
+            while let Some((first, words)) = out.next(now) {
                 let heard = self.heard.get_mut(to).map(|known| {
                     known.due = false;
                     (known.run, known.last)
                 });
-                let parcel = Parcel {
+                let parcel = Sealed {
                     from: self.me,
-                    run: out.run,
+                    run,
                     first,
                     words,
                     heard,
@@ -220,7 +303,7 @@ impl Links {
         }
         for (to, known) in &mut self.heard {
             if std::mem::take(&mut known.due) {
-                let parcel = Parcel {
+                let parcel = Sealed {
                     from: self.me,
                     run: 0,
                     first: 0,
@@ -233,9 +316,9 @@ impl Links {
         parcels
     }
 
-    /// What became of words that somebody wants to know about.
-    pub fn settled(&mut self) -> Vec<(Receipt, bool)> {
-        std::mem::take(&mut self.settled)
+    /// What became of words that somebody wants to know about: to each of them as much at once as it can take.
+    pub fn settled(&mut self, now: Instant) -> Vec<(Receipt, bool)> {
+        self.receipts.take(now)
     }
 
     /// Words that wait for any node.
@@ -250,7 +333,7 @@ impl Links {
             return;
         };
         let lost = out.waiting.into_iter().filter_map(|one| one.receipt);
-        self.settled.extend(lost.map(|receipt| (receipt, false)));
+        self.receipts.extend(lost.map(|receipt| (receipt, false)));
     }
 
     /// Lets go of who has not been heard of for longest.
@@ -296,7 +379,7 @@ mod tests {
         assert!(links.parcels(now).is_empty(), "sent once");
         assert_eq!(links.parcels(now + PATIENCE).len(), 1, "and again");
         assert!(links.parcels(now + LEASE).is_empty());
-        assert_eq!(links.settled(), [(receipt(1), false)]);
+        assert_eq!(links.settled(now + LEASE), [(receipt(1), false)]);
     }
 
     #[test]
@@ -312,6 +395,53 @@ mod tests {
         let new = a.parcels(now);
         assert_eq!(b.heard(now, &new[0].1), Some((one, vec![word(3)])));
         assert_eq!(b.heard(now, &old[0].1), None, "what came too late");
+    }
+
+    fn parcels_of(links: &mut Links, now: Instant) -> (usize, usize) {
+        let parcels = links.parcels(now);
+        let bytes = parcels.iter().map(|(_, parcel)| parcel.len()).sum();
+        (parcels.len(), bytes)
+    }
+
+    fn large(bytes: usize) -> Word {
+        Word::Broadcast {
+            line: "x".repeat(bytes),
+            number: None,
+        }
+    }
+
+    #[test]
+    fn only_a_window_is_on_its_way_and_less_each_later_time_while_nothing_is_answered() {
+        let (one, two) = (NodeId::new(1), NodeId::new(2));
+        let mut now = Instant::now();
+        let mut links = Links::new(one, LEASE * 100);
+        for _ in 0..200 {
+            links.say(now, two, large(60_000), None);
+        }
+        let (_, bytes) = parcels_of(&mut links, now);
+        assert!((WINDOW_BYTES..WINDOW_BYTES + 2 * PARCEL_BYTES).contains(&bytes));
+        assert_eq!(parcels_of(&mut links, now), (0, 0));
+        // In the time in which it would have been sent eight times it is sent four times.
+        let mut sent = 0;
+        for _ in 0..8 {
+            now += PATIENCE;
+            sent += usize::from(parcels_of(&mut links, now).0 > 0);
+        }
+        assert_eq!(sent, 3);
+    }
+
+    #[test]
+    fn a_node_that_takes_nothing_is_given_up_by_bytes_as_by_words() {
+        let (one, two) = (NodeId::new(1), NodeId::new(2));
+        let now = Instant::now();
+        let mut links = Links::new(one, LEASE);
+        links.say(now, two, large(60_000), Some(receipt(1)));
+        let mut settled = Vec::new();
+        for _ in 0..WAITING_BYTES / 60_000 + 1 {
+            links.say(now, two, large(60_000), None);
+            settled.extend(links.settled(now));
+        }
+        assert_eq!(settled, [(receipt(1), false)]);
     }
 
     /// What happens to one parcel after another.
@@ -337,7 +467,11 @@ mod tests {
             let (mut said, mut came) = (0, Vec::new());
             let mut fate = fates.iter().copied().chain(std::iter::repeat(Fate::Comes));
             let mut on_the_way: Vec<(NodeId, Vec<u8>)> = Vec::new();
-            for step in 0..fates.len() + 8 {
+            let mut settled = Vec::new();
+            for step in 0..fates.len() + 400 {
+                if step >= fates.len() && a.waiting() == 0 {
+                    break;
+                }
                 if step < fates.len() {
                     for _ in 0..burst {
                         said += 1;
@@ -345,6 +479,7 @@ mod tests {
                     }
                 }
                 now += PATIENCE;
+                settled.extend(a.settled(now));
                 let mut travelling = std::mem::take(&mut on_the_way);
                 for parcel in a.parcels(now).into_iter().chain(b.parcels(now)) {
                     match fate.next().unwrap() {
@@ -364,7 +499,12 @@ mod tests {
             }
             let wanted: Vec<Word> = (1..=said).map(word).collect();
             prop_assert_eq!(came, wanted);
-            let settled = a.settled();
+            while settled.len() < said as usize {
+                now += PATIENCE;
+                let more = a.settled(now);
+                prop_assert!(!more.is_empty());
+                settled.extend(more);
+            }
             prop_assert!(settled.iter().all(|(_, came)| *came));
             prop_assert_eq!(settled.len(), said as usize);
             prop_assert_eq!(a.waiting(), 0);

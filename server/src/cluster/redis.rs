@@ -29,7 +29,7 @@ pub use url::{BrokerUrl, BrokerUrlError};
 const LIBRARY: &str = include_str!("seats.lua");
 
 /// The function, and what all keys begin with.
-const FUNCTION: &str = "rtc_1";
+const FUNCTION: &str = "rtc_2";
 
 /// For a connection to be there, or an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -43,8 +43,11 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Entries of an inbox; what is over it is lost there and sent again.
 const INBOX: usize = 10_000;
 
+/// Bytes of entries that were read, until the broker may forget them.
+const KEPT: usize = 4 << 20;
+
 /// Entries read at once.
-const BATCH: usize = 256;
+const BATCH: usize = 128;
 
 /// How long an inbox is kept that nobody reads.
 const UNREAD_MS: usize = 120_000;
@@ -96,8 +99,10 @@ struct Reader {
     connection: Option<Connection>,
     /// The last entry that was read.
     last: Option<String>,
-    /// Since the inbox was last cut.
+    /// Entries since the inbox was last cut.
     read: usize,
+    /// Bytes of them.
+    bytes: usize,
 }
 
 impl fmt::Debug for Redis {
@@ -300,11 +305,11 @@ impl Redis {
                 none => none.insert(self.connect().await?),
             };
             let from = reader.last.as_deref().unwrap_or("0");
-            if reader.read >= INBOX / 10 {
+            if reader.read >= INBOX / 10 || reader.bytes >= KEPT {
                 let mut cut = cmd("XTRIM");
                 cut.arg(inbox(self.me)).arg("MINID").arg(from);
                 connection.run(&cut).await.map_err(away)?;
-                reader.read = 0;
+                (reader.read, reader.bytes) = (0, 0);
             }
             let mut read = cmd("XREAD");
             read.arg("COUNT")
@@ -317,6 +322,7 @@ impl Redis {
                 continue;
             };
             reader.read += parcels.len();
+            reader.bytes += parcels.iter().map(Vec::len).sum::<usize>();
             reader.last = Some(last);
             return Ok(parcels);
         }
@@ -359,8 +365,13 @@ fn key(request: &Request) -> String {
         Request::Sync(sync) => of("room", sync.room.as_str()),
         Request::Release { room, .. } | Request::PutOut { room, .. } => of("room", room.as_str()),
         Request::Beat { .. } => format!("{FUNCTION}:nodes"),
-        Request::Turn { peer } => of("peer", peer.as_str()),
-        Request::Name { name, .. } | Request::Unname { name, .. } => of("name", name.as_str()),
+        Request::Turn { peer, .. }
+        | Request::Here { peer, .. }
+        | Request::Gone { peer, .. }
+        | Request::Where { peer } => of("peer", peer.as_str()),
+        Request::Name { name, .. } | Request::Unname { name, .. } | Request::Whose { name } => {
+            of("name", name.as_str())
+        }
     }
 }
 

@@ -1,11 +1,11 @@
-#!lua name=rtc_1
+#!lua name=rtc_2
 -- The rules of server/src/cluster/seats.rs once more, as one atomic step at the broker. A room is one hash; its name in
 -- braces is what Redis Cluster chooses the place by. The number in the library's name changes with what it stores.
 
 -- Since when this process remembers. Not stored: a broker that lost what it knew, or a replica that took over, begins anew.
 local born
 
-local GRACE = 4
+local GRACE = 2
 
 local function time()
   local t = redis.call('TIME')
@@ -158,15 +158,49 @@ local function beat(key, a, now)
   return { is = 'alive', nodes = nodes, born = born }
 end
 
-local function turn(key, _, now)
-  local last = tonumber(redis.call('GET', key) or '0')
-  local number = math.max(last + 1, now)
-  -- Only those that may still be on their way have to be known.
-  redis.call('SET', key, int(number), 'PX', 600000)
-  return { is = 'turn', turn = number }
+-- Where a peer is, and which of its hellos that was; forgotten in time, as then all nodes are asked.
+local function peer_of(key)
+  local known = redis.call('GET', key)
+  if known then return cjson.decode(known) end
+  return { turn = 0 }
+end
+
+local function note(key, known, ms)
+  -- What is written as a number is to be read as the same.
+  redis.call('SET', key, cjson.encode({ turn = int(known.turn), node = known.node }), 'PX', ms)
+end
+
+local HOUR = 3600000
+
+local function turn(key, a, now)
+  local known = peer_of(key)
+  local number = math.max(tonumber(known.turn) + 1, now)
+  note(key, { turn = number, node = a.node }, HOUR)
+  return { is = 'turn', turn = number, before = known.node }
+end
+
+local function here(key, a, _)
+  local known = peer_of(key)
+  if tonumber(known.turn) <= a.turn then note(key, { turn = a.turn, node = a.node }, HOUR) end
+  return { is = 'done' }
+end
+
+local function gone(key, a, _)
+  local known = peer_of(key)
+  -- Only those turns that may still be on their way have to be known.
+  if known.node == a.node then note(key, { turn = tonumber(known.turn) }, 600000) end
+  return { is = 'done' }
+end
+
+local function where(key, _, _)
+  local known = peer_of(key)
+  if known.node then return { is = 'taken', peer = string.match(key, '{(.*)}$'), node = known.node } end
+  return { is = 'nobody' }
 end
 
 local function name(key, a, now)
+  local grace = math.floor(a.lease / GRACE)
+  if a.fresh and now - born < grace then return { is = 'wait', ms = grace - (now - born) } end
   local known = redis.call('GET', key)
   if known then
     known = cjson.decode(known)
@@ -176,18 +210,28 @@ local function name(key, a, now)
   return { is = 'done' }
 end
 
-local function unname(key, a, now)
+local function unname(key, a, _)
   local known = redis.call('GET', key)
-  if known and cjson.decode(known).peer == a.peer then redis.call('DEL', key) end
+  if known then
+    known = cjson.decode(known)
+    if known.peer == a.peer and known.node == a.node then redis.call('DEL', key) end
+  end
   return { is = 'done' }
+end
+
+local function whose(key, _, _)
+  local known = redis.call('GET', key)
+  if not known then return { is = 'nobody' } end
+  known = cjson.decode(known)
+  return { is = 'taken', peer = known.peer, node = known.node }
 end
 
 local verbs = {
   ['claim'] = claim, ['release'] = release, ['sync'] = sync, ['put-out'] = put_out, ['beat'] = beat, ['turn'] = turn,
-  ['name'] = name, ['unname'] = unname
+  ['here'] = here, ['gone'] = gone, ['where'] = where, ['name'] = name, ['unname'] = unname, ['whose'] = whose
 }
 
-redis.register_function('rtc_1', function(keys, args)
+redis.register_function('rtc_2', function(keys, args)
   local a = cjson.decode(args[1])
   local now = time()
   local answer = verbs[a.verb](keys[1], a, now)

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::words::NodeId;
 
-/// What part of a lease after its birth the ledger waits with new seats: nodes look after it more often than that.
-pub(super) const GRACE: u64 = 4;
+/// What part of a lease after its birth the ledger waits with new seats: longer than nodes take to renew all of theirs, as
+/// one shard of a broker may forget alone, which is seen only when something in it is renewed.
+pub(super) const GRACE: u64 = 2;
 
 /// One member's seat, as its node tells it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,8 +76,34 @@ pub enum Request {
         /// Sessions that it has.
         peers: u64,
     },
-    /// A number higher than all that this peer was ever given.
+    /// A number higher than all that this peer was ever given; it is to be at this node from now on.
     Turn {
+        /// Who.
+        #[serde(skip)]
+        peer: PeerId,
+        /// Where it says hello.
+        node: NodeId,
+    },
+    /// A peer is at this node, unless it has said hello elsewhere since.
+    Here {
+        /// Who.
+        #[serde(skip)]
+        peer: PeerId,
+        /// Where.
+        node: NodeId,
+        /// Which of its hellos it was.
+        turn: u64,
+    },
+    /// It is so no more.
+    Gone {
+        /// Who.
+        #[serde(skip)]
+        peer: PeerId,
+        /// Where it was.
+        node: NodeId,
+    },
+    /// Where is this peer?
+    Where {
         /// Who.
         #[serde(skip)]
         peer: PeerId,
@@ -92,6 +119,8 @@ pub enum Request {
         node: NodeId,
         /// For how long.
         lease: u64,
+        /// It does not have it yet.
+        fresh: bool,
     },
     /// It gives the name back.
     Unname {
@@ -100,6 +129,14 @@ pub enum Request {
         name: Name,
         /// Whose it was.
         peer: PeerId,
+        /// Where that was.
+        node: NodeId,
+    },
+    /// Whose is this name?
+    Whose {
+        /// The name.
+        #[serde(skip)]
+        name: Name,
     },
 }
 
@@ -208,14 +245,19 @@ pub enum Answer {
     Turn {
         /// See [`Request::Turn`].
         turn: u64,
+        /// Where the peer was before, as far as that is known.
+        #[serde(default)]
+        before: Option<NodeId>,
     },
-    /// The name is somebody else's.
+    /// The name is this peer's; or this is where the peer is.
     Taken {
         /// Whose.
         peer: PeerId,
         /// Where it is.
         node: NodeId,
     },
+    /// The name is nobody's, or nobody knows where the peer is.
+    Nobody,
 }
 
 /// A member as text inside of JSON: the broker passes it on as it is.
@@ -283,6 +325,7 @@ pub struct Ledger {
     rooms: HashMap<RoomId, Room>,
     nodes: BTreeMap<NodeId, (u64, u64)>,
     names: HashMap<Name, (PeerId, NodeId, u64)>,
+    peers: HashMap<PeerId, (u64, Option<NodeId>)>,
     turn: u64,
 }
 
@@ -295,6 +338,7 @@ impl Ledger {
             rooms: HashMap::new(),
             nodes: BTreeMap::new(),
             names: HashMap::new(),
+            peers: HashMap::new(),
             turn: 0,
         }
     }
@@ -320,36 +364,70 @@ impl Ledger {
                     born: self.born,
                 }
             }
-            Request::Turn { .. } => {
+            Request::Turn { peer, node } => {
                 self.turn = (self.turn + 1).max(now);
-                Answer::Turn { turn: self.turn }
+                let before = self.peers.insert(peer, (self.turn, Some(node)));
+                Answer::Turn {
+                    turn: self.turn,
+                    before: before.and_then(|(_, node)| node),
+                }
             }
+            Request::Here { peer, node, turn } => {
+                let known = self.peers.entry(peer).or_insert((turn, None));
+                if known.0 <= turn {
+                    *known = (turn, Some(node));
+                }
+                Answer::Done
+            }
+            Request::Gone { peer, node } => {
+                if let Some((_, at)) = self.peers.get_mut(&peer) {
+                    at.take_if(|at| *at == node);
+                }
+                Answer::Done
+            }
+            Request::Where { peer } => match self.peers.get(&peer) {
+                Some((_, Some(node))) => Answer::Taken { peer, node: *node },
+                _ => Answer::Nobody,
+            },
             Request::Name {
                 name,
                 peer,
                 node,
                 lease,
-            } => match self.names.get(&name) {
-                Some((owner, at, until)) if *owner != peer && *until > now => Answer::Taken {
-                    peer: *owner,
-                    node: *at,
-                },
-                _ => {
-                    self.names.insert(name, (peer, node, now + lease));
-                    Answer::Done
+                fresh,
+            } => {
+                let since = now.saturating_sub(self.born);
+                if fresh && since < lease / GRACE {
+                    let ms = lease / GRACE - since;
+                    return Answer::Wait { ms };
                 }
-            },
-            Request::Unname { name, peer } => {
-                if self
-                    .names
-                    .get(&name)
-                    .is_some_and(|(owner, ..)| *owner == peer)
-                {
+                match self.owner(now, &name) {
+                    Some((owner, at)) if owner != peer => Answer::Taken {
+                        peer: owner,
+                        node: at,
+                    },
+                    _ => {
+                        self.names.insert(name, (peer, node, now + lease));
+                        Answer::Done
+                    }
+                }
+            }
+            Request::Unname { name, peer, node } => {
+                if self.owner(now, &name) == Some((peer, node)) {
                     self.names.remove(&name);
                 }
                 Answer::Done
             }
+            Request::Whose { name } => match self.owner(now, &name) {
+                Some((peer, node)) => Answer::Taken { peer, node },
+                None => Answer::Nobody,
+            },
         }
+    }
+
+    fn owner(&self, now: u64, name: &Name) -> Option<(PeerId, NodeId)> {
+        let known = self.names.get(name).filter(|(.., until)| *until > now);
+        known.map(|(peer, node, _)| (*peer, *node))
     }
 
     /// A room with somebody in it.

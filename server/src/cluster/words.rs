@@ -6,8 +6,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rtc_protocol::{Kind, LeaveReason, Member, PeerId, RoomId};
+use rtc_protocol::{
+    CallId, ErrorCode, Kind, LeaveReason, Member, Name, PeerId, RefuseCode, RoomId,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::hub::{Baggage, Finding};
 
 /// One run of one server; drawn anew at every start, so that a node that comes back is another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -138,6 +143,25 @@ pub enum Word {
     Broadcast {
         /// A message of `rtc.v1` from the server.
         line: String,
+        /// Answer with this number how many you told.
+        #[serde(default)]
+        number: Option<u64>,
+    },
+    /// The administrator asks for rooms.
+    Survey {
+        /// To be answered with.
+        number: u64,
+        /// After this name.
+        after: Option<String>,
+        /// As many.
+        limit: usize,
+    },
+    /// What there is.
+    Surveyed {
+        /// Of that question.
+        number: u64,
+        /// The answer.
+        finding: Finding,
     },
     /// A peer said hello here; its session elsewhere is over, if its turn is lower.
     Mine {
@@ -146,13 +170,117 @@ pub enum Word {
         /// Which of its hellos this was.
         turn: u64,
     },
+    /// A peer of mine rings one of yours, if it is yours. Answered by one of the three that follow.
+    Ring {
+        /// The call.
+        call: CallId,
+        /// Who rings.
+        from: PeerId,
+        /// The name that it goes by.
+        name: Name,
+        /// Whom: by id,
+        #[serde(default)]
+        peer: Option<PeerId>,
+        /// or by name.
+        #[serde(default)]
+        called: Option<Name>,
+        /// Into which room.
+        room: RoomId,
+    },
+    /// The call that you asked for rings here.
+    Rang {
+        /// The call.
+        call: CallId,
+        /// At whom.
+        peer: PeerId,
+    },
+    /// It does not, as who is meant is to be met in a room.
+    Met {
+        /// The call.
+        call: CallId,
+        /// Who is meant.
+        peer: PeerId,
+        /// Where it is.
+        room: RoomId,
+    },
+    /// It does not, and why.
+    NotRung {
+        /// The call.
+        call: CallId,
+        /// For programs.
+        code: ErrorCode,
+        /// For people.
+        message: String,
+    },
+    /// A call that rang here is taken.
+    Accepted {
+        /// The call.
+        call: CallId,
+    },
+    /// It is not taken.
+    Refused {
+        /// The call.
+        call: CallId,
+        /// For programs.
+        code: RefuseCode,
+        /// For people.
+        reason: Option<String>,
+    },
+    /// A call is over.
+    HungUp {
+        /// The call.
+        call: CallId,
+    },
+    /// One side of a call is here from now on.
+    CallMoved {
+        /// The call.
+        call: CallId,
+        /// Whether it rings, as far as is known here.
+        rings: bool,
+    },
+    /// A peer says hello here: give me its session. Answered by what follows.
+    Yield {
+        /// Who.
+        peer: PeerId,
+        /// Which of its hellos this is.
+        turn: u64,
+        /// The number of the last message that it had.
+        last: u64,
+    },
+    /// Here it is; or I have none, or none that could go on.
+    Yielded {
+        /// Whose.
+        peer: PeerId,
+        /// Which hello it is for.
+        turn: u64,
+        /// All of it.
+        session: Option<Box<Baggage>>,
+    },
     /// Something that a later version says.
     #[serde(other)]
     Unknown,
 }
 
+impl Word {
+    /// About how many bytes it holds on to.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        const REST: usize = 256;
+        match self {
+            Self::Deliver { line, to, .. } => REST + line.len() + to.len() * size_of::<PeerId>(),
+            Self::Broadcast { line, .. } => REST + line.len(),
+            Self::Surveyed { finding, .. } => REST + finding.weight(),
+            Self::Yielded {
+                session: Some(session),
+                ..
+            } => REST + session.weight(),
+            _ => REST,
+        }
+    }
+}
+
 /// Words of one node to another, in their order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(super) struct Parcel {
     /// Who says this.
     pub(super) from: NodeId,
@@ -161,19 +289,33 @@ pub(super) struct Parcel {
     /// The number of the first word.
     pub(super) first: u64,
     /// The words.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub(super) words: Vec<Word>,
     /// What of ours has come: the run, and the number of the last word in order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(super) heard: Option<(u64, u64)>,
 }
 
-impl Parcel {
+/// The same, of words that are written already.
+#[derive(Debug, Serialize)]
+pub(super) struct Sealed<'a> {
+    pub(super) from: NodeId,
+    pub(super) run: u64,
+    pub(super) first: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) words: Vec<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) heard: Option<(u64, u64)>,
+}
+
+impl Sealed<'_> {
     pub(super) fn write(&self) -> Vec<u8> {
         // Strings, numbers and checked names: there is nothing in it that cannot be written.
         serde_json::to_vec(self).unwrap_or_default()
     }
+}
 
+impl Parcel {
     /// Takes any bytes.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
@@ -184,6 +326,7 @@ impl Parcel {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use proptest::prelude::*;
+    use serde_json::value::to_raw_value;
 
     use super::*;
 
@@ -211,7 +354,19 @@ mod tests {
             }],
             heard: Some((1, 9)),
         };
-        assert_eq!(Parcel::read(&parcel.write()).unwrap(), parcel);
+        let words: Vec<_> = parcel
+            .words
+            .iter()
+            .map(|word| to_raw_value(word).unwrap())
+            .collect();
+        let sealed = Sealed {
+            from: parcel.from,
+            run: parcel.run,
+            first: parcel.first,
+            words: words.iter().map(AsRef::as_ref).collect(),
+            heard: parcel.heard,
+        };
+        assert_eq!(Parcel::read(&sealed.write()).unwrap(), parcel);
     }
 
     proptest! {

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::Shared;
 use crate::access::{self, Moment};
-use crate::hub::RoomReport;
+use crate::hub::{Finding, RoomReport, Survey};
 
 /// Rooms of one answer where nothing is said, and at most.
 const PAGE: usize = 100;
@@ -47,6 +47,9 @@ struct Rooms {
     /// To be asked for with `after`, where there are more.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<RoomId>,
+    /// A server of the cluster did not answer; its rooms may be missing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    partial: bool,
 }
 
 async fn rooms(
@@ -64,12 +67,15 @@ async fn rooms(
         );
     };
     let limit = part.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
-    // One more than is wanted tells whether there are more.
-    let mut rooms = shared.switchboard.rooms(part.after.as_deref(), limit + 1);
-    let more = rooms.len() > limit;
-    rooms.truncate(limit);
+    let Survey { finding, partial } = shared.switchboard.rooms(part.after.as_deref(), limit).await;
+    let Finding { rooms, more, .. } = finding;
     let next = rooms.last().filter(|_| more).map(|room| room.room.clone());
-    answer(StatusCode::OK, &Rooms { rooms, next })
+    let rooms = Rooms {
+        rooms,
+        next,
+        partial,
+    };
+    answer(StatusCode::OK, &rooms)
 }
 
 async fn drain(State(shared): State<Shared>, headers: HeaderMap) -> Response<Body> {
@@ -103,9 +109,14 @@ async fn broadcast(State(shared): State<Shared>, request: Request<Body>) -> Resp
             "the body is no JSON, or nested too deeply; send one JSON value",
         );
     };
-    let told = shared.switchboard.broadcast(data);
-    tracing::info!(told, "the administrator speaks to everybody");
-    answer(StatusCode::OK, &json!({ "told": told }))
+    let Survey { finding, partial } = shared.switchboard.broadcast(data).await;
+    let told = finding.told;
+    tracing::info!(told, partial, "the administrator speaks to everybody");
+    let mut body = json!({ "told": told });
+    if partial {
+        body["partial"] = true.into();
+    }
+    answer(StatusCode::OK, &body)
 }
 
 /// Why this request may not; none when it may.

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use rtc_protocol::{CallId, Callee, ErrorCode, PeerId, RefuseCode, RoomId, ServerMessage};
 
+use super::cluster::{CarriedCall, Seek};
 use super::drain::going_away;
 use super::names::Lead;
-use super::{Effect, Hub, Refusal, Session, Stage};
+use super::{Effect, Hub, Refusal, Session, Stage, millis};
+use crate::cluster::{NodeId, Word};
 use crate::metrics::CallEnd;
 
 /// A call from the ring to the end.
@@ -15,8 +17,18 @@ use crate::metrics::CallEnd;
 struct Call {
     caller: PeerId,
     callee: PeerId,
+    /// Where the other side is, if that is another node.
+    far: Option<Far>,
     /// Its place among those that ring; none once it is accepted.
     rings: Option<Rings>,
+}
+
+/// Another node that has one side of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Far {
+    pub(super) node: NodeId,
+    /// It is the caller's, which times the call; otherwise that is this one.
+    pub(super) home: bool,
 }
 
 /// Until when a call rings, and its number.
@@ -32,13 +44,25 @@ impl Call {
             None
         }
     }
+
+    /// Whether the caller is here; a call counts there.
+    fn home(&self) -> bool {
+        !self.far.is_some_and(|far| far.home)
+    }
+
+    /// Those of its two sides that are here.
+    fn here(&self) -> impl Iterator<Item = PeerId> {
+        let callee = self.far.is_none_or(|far| far.home);
+        let sides = [(self.caller, self.home()), (self.callee, callee)];
+        sides.into_iter().filter(|side| side.1).map(|side| side.0)
+    }
 }
 
-/// All calls, and whose they are. Nothing here looks at every call.
+/// All calls, and whose they are. Nothing here looks at every call, but when a node has died.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     all: HashMap<CallId, Call>,
-    /// A peer has few, as the configuration bounds them.
+    /// Of peers here, which have few, as the configuration bounds them.
     of: HashMap<PeerId, Vec<CallId>>,
     /// Those that ring, the one that has rung longest first.
     ringing: BTreeMap<Rings, CallId>,
@@ -46,22 +70,53 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    fn begin(&mut self, caller: PeerId, callee: PeerId, until: Instant) -> Option<CallId> {
+    /// A name for a call: the caller's id makes it unlike any other server's, and the node's unlike that of a node where the
+    /// caller was before.
+    pub(super) fn number(&mut self, caller: PeerId, node: Option<NodeId>) -> Option<CallId> {
         self.next += 1;
-        // The caller's id makes it unlike any other server's.
-        let id = CallId::new(&format!("{}-{}", caller.as_str(), self.next)).ok()?;
+        let (caller, next) = (caller.as_str(), self.next);
+        let text = match node {
+            None => format!("{caller}-{next}"),
+            Some(node) => format!("{caller}-{node}-{next}"),
+        };
+        CallId::new(&text).ok()
+    }
+
+    /// A call rings from now on.
+    pub(super) fn begin(
+        &mut self,
+        id: CallId,
+        (caller, callee): (PeerId, PeerId),
+        far: Option<Far>,
+        until: Instant,
+    ) {
+        // What is said twice begins once.
+        self.finish(&id);
+        self.next += 1;
         let rings = (until, self.next);
         let call = Call {
             caller,
             callee,
+            far,
             rings: Some(rings),
         };
-        self.all.insert(id.clone(), call);
-        for peer in [caller, callee] {
+        for peer in call.here() {
             self.of.entry(peer).or_default().push(id.clone());
         }
-        self.ringing.insert(rings, id.clone());
-        Some(id)
+        self.all.insert(id.clone(), call);
+        self.ringing.insert(rings, id);
+    }
+
+    /// Whether the other side of this call is at that node.
+    pub(super) fn rings_at(&self, id: &CallId, node: NodeId) -> bool {
+        let far = self.all.get(id).and_then(|call| call.far);
+        far.is_some_and(|far| far.node == node)
+    }
+
+    /// Calls whose other side is at that node.
+    fn with(&self, node: NodeId) -> Vec<CallId> {
+        let all = self.all.keys();
+        all.filter(|id| self.rings_at(id, node)).cloned().collect()
     }
 
     /// Whether a peer has a call that rings or was taken.
@@ -74,7 +129,7 @@ impl Calls {
         if let Some(rings) = &call.rings {
             self.ringing.remove(rings);
         }
-        for peer in [call.caller, call.callee] {
+        for peer in call.here() {
             if let Some(own) = self.of.get_mut(&peer) {
                 own.retain(|one| one != id);
                 if own.is_empty() {
@@ -85,7 +140,7 @@ impl Calls {
         Some(call)
     }
 
-    fn of(&self, peer: PeerId) -> &[CallId] {
+    pub(super) fn of(&self, peer: PeerId) -> &[CallId] {
         self.of.get(&peer).map_or(&[], Vec::as_slice)
     }
 
@@ -113,14 +168,77 @@ impl Calls {
             .ok_or_else(|| no_such_call(id))
     }
 
-    /// A call that rings at this peer is taken; gives the caller.
-    fn accept(&mut self, peer: PeerId, id: &CallId) -> Result<PeerId, Refusal> {
-        let caller = self.ringing(peer, id)?.caller;
+    /// A call that rings at this peer is taken; gives the caller, and where that is.
+    fn accept(&mut self, peer: PeerId, id: &CallId) -> Result<(PeerId, Option<Far>), Refusal> {
+        let call = self.ringing(peer, id)?;
+        let caller = (call.caller, call.far);
+        self.taken(id);
+        Ok(caller)
+    }
+
+    /// Gives up the calls of a peer that moves from one node to another; their other sides, if they are here, stay.
+    pub(super) fn carry(
+        &mut self,
+        peer: PeerId,
+        (me, to): (NodeId, NodeId),
+        now: Instant,
+    ) -> Vec<CarriedCall> {
+        let mut carried = Vec::new();
+        for id in self.of(peer).to_vec() {
+            let Some(call) = self.finish(&id) else {
+                continue;
+            };
+            let (caller, callee) = (call.caller, call.callee);
+            let until = call.rings.map(|(until, _)| until);
+            carried.push(CarriedCall {
+                call: id.clone(),
+                caller,
+                callee,
+                node: call.far.map_or(me, |far| far.node),
+                rings_ms: until.map(|until| millis(until.saturating_duration_since(now))),
+            });
+            if call.far.is_none() {
+                let home = caller == peer;
+                let far = Far { node: to, home };
+                self.begin(
+                    id.clone(),
+                    (caller, callee),
+                    Some(far),
+                    until.unwrap_or(now),
+                );
+                if until.is_none() {
+                    self.taken(&id);
+                }
+            }
+        }
+        carried
+    }
+
+    /// A side of a call has come to the node of the other; whether there is that call.
+    pub(super) fn meets(&mut self, id: &CallId, peer: PeerId) -> bool {
+        let Some(call) = self.all.get_mut(id) else {
+            return false;
+        };
+        if call.far.take().is_some() {
+            self.of.entry(peer).or_default().push(id.clone());
+        }
+        true
+    }
+
+    /// The other side of a call has gone to another node; gives whether the call was taken, if there is one.
+    pub(super) fn follow(&mut self, id: &CallId, to: NodeId) -> Option<bool> {
+        let call = self.all.get_mut(id)?;
+        if let Some(far) = &mut call.far {
+            far.node = to;
+        }
+        Some(call.rings.is_none())
+    }
+
+    pub(super) fn taken(&mut self, id: &CallId) {
         let rings = self.all.get_mut(id).and_then(|call| call.rings.take());
         if let Some(rings) = rings {
             self.ringing.remove(&rings);
         }
-        Ok(caller)
     }
 
     #[cfg(test)]
@@ -138,9 +256,7 @@ impl Calls {
     /// Every peer that has a call.
     #[cfg(test)]
     pub(super) fn peers(&self) -> impl Iterator<Item = PeerId> {
-        self.all
-            .values()
-            .flat_map(|call| [call.caller, call.callee])
+        self.all.values().flat_map(Call::here)
     }
 }
 
@@ -153,14 +269,39 @@ impl Hub {
         room: RoomId,
         out: &mut Vec<Effect>,
     ) {
-        let lead = self.lead(peer, whom);
+        let lead = self.lead(peer, whom.clone());
+        let clustered = self.node().is_some();
         let answer = match lead {
-            Ok(Lead::Ring(to)) => self.ring_at(peer, to, room, out),
+            Ok(Lead::Ring(to)) if !clustered || to == peer || self.knows(to) => {
+                self.ring_at(peer, to, room, out)
+            }
             // Where somebody is, is for those who may go there.
-            Ok(Lead::Room(who, room)) => self
+            Ok(Lead::Room(who, room)) if !clustered => self
                 .may_enter(peer, &room)
                 .map(|()| ServerMessage::Found { peer: who, room }),
-            Err(refusal) => Err(refusal),
+            Err(refusal) if !clustered => Err(refusal),
+            elsewhere => {
+                let may = self.may_enter(peer, &room);
+                match may.and_then(|()| self.may_call(peer)) {
+                    Ok(()) => {
+                        let (met, refusal) = match elsewhere {
+                            Ok(Lead::Room(who, room)) => (Some((who, room)), no_such_callee(who)),
+                            Ok(Lead::Ring(to)) => (None, no_such_callee(to)),
+                            Err(refusal) => (None, refusal),
+                        };
+                        let seek = Seek {
+                            caller: peer,
+                            id,
+                            whom,
+                            room,
+                            met,
+                            refusal,
+                        };
+                        return self.seek(seek, out);
+                    }
+                    Err(refusal) => Err(refusal),
+                }
+            }
         };
         let answer =
             answer.unwrap_or_else(|(code, message)| ServerMessage::Error { code, message });
@@ -175,16 +316,22 @@ impl Hub {
         out: &mut Vec<Effect>,
     ) -> Result<ServerMessage, Refusal> {
         self.may_enter(peer, &room)?;
-        self.may_ring(peer, to)?;
+        self.may_call(peer)?;
+        if peer == to {
+            return Err(no_such_callee(to));
+        }
+        self.may_be_rung(to)?;
         let name = self
             .sessions
             .get(&peer)
             .map_or_else(|| peer.short_name(), |session| session.name(peer));
         let until = self.now + self.config.ring;
-        let call = self.calls.begin(peer, to, until).ok_or_else(|| {
+        let node = self.node();
+        let call = self.calls.number(peer, node).ok_or_else(|| {
             let words = "the server has no number for another call";
             (ErrorCode::Busy, words.to_owned())
         })?;
+        self.calls.begin(call.clone(), (peer, to), None, until);
         let ring = ServerMessage::Ring {
             call: call.clone(),
             from: peer,
@@ -197,21 +344,39 @@ impl Hub {
     }
 
     /// Whether a peer's token would let it into a room.
-    fn may_enter(&self, peer: PeerId, room: &RoomId) -> Result<(), Refusal> {
+    pub(super) fn may_enter(&self, peer: PeerId, room: &RoomId) -> Result<(), Refusal> {
         let session = self.sessions.get(&peer);
         session.map_or(Ok(()), |session| session.rights().join(room, self.now))
     }
 
-    fn may_ring(&self, peer: PeerId, to: PeerId) -> Result<(), Refusal> {
+    /// Whether a peer of ours may call somebody.
+    fn may_call(&self, peer: PeerId) -> Result<(), Refusal> {
         if self.stage != Stage::Serving {
             return Err(going_away());
         }
+        self.has_room("you have", peer, self.seeking(peer))
+    }
+
+    fn has_room(&self, whose: &str, peer: PeerId, more: usize) -> Result<(), Refusal> {
+        let calls = self.calls.of(peer).len() + more;
+        if calls < self.config.calls_per_peer {
+            return Ok(());
+        }
+        Err((
+            ErrorCode::Busy,
+            format!("{whose} {calls} calls already, which is the most; hang up one"),
+        ))
+    }
+
+    /// Whether another call may ring at a peer.
+    pub(super) fn may_be_rung(&self, to: PeerId) -> Result<(), Refusal> {
+        if self.stage != Stage::Serving {
+            let words = format!("the server of {to} is about to stop; try again in a moment");
+            return Err((ErrorCode::TryLater, words));
+        }
         let there = |session: &Session| session.connection().is_some();
-        if peer == to || !self.session(to).is_some_and(there) {
-            return Err((
-                ErrorCode::NoSuchPeer,
-                format!("nobody else called {to} is here"),
-            ));
+        if !self.session(to).is_some_and(there) {
+            return Err(no_such_callee(to));
         }
         let ringing = self.calls.ringing_at(to);
         if ringing >= self.config.ringing_calls {
@@ -220,16 +385,28 @@ impl Hub {
                 format!("{ringing} calls ring at {to} already; try again later"),
             ));
         }
-        for (whose, one) in [("you have", peer), ("the other side has", to)] {
-            let calls = self.calls.of(one).len();
-            if calls >= self.config.calls_per_peer {
-                return Err((
-                    ErrorCode::Busy,
-                    format!("{whose} {calls} calls already, which is the most; hang up one"),
-                ));
-            }
-        }
-        Ok(())
+        self.has_room("the other side has", to, 0)
+    }
+
+    /// Says something of a call to one side of it, wherever that is.
+    fn tell_side(
+        &mut self,
+        to: PeerId,
+        far: Option<Far>,
+        message: ServerMessage,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(Far { node, .. }) = far else {
+            return self.tell(to, message, out);
+        };
+        let word = match message {
+            ServerMessage::Accepted { call } => Word::Accepted { call },
+            ServerMessage::HungUp { call } => Word::HungUp { call },
+            ServerMessage::Refused { call, code, reason } => Word::Refused { call, code, reason },
+            // Nothing else is said of calls.
+            _ => return,
+        };
+        self.tell_node(node, word);
     }
 
     pub(super) fn accept(
@@ -238,9 +415,12 @@ impl Hub {
         id: &CallId,
         out: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
-        let caller = self.calls.accept(peer, id)?;
-        self.metrics.calls_accepted.inc();
-        self.tell(caller, ServerMessage::Accepted { call: id.clone() }, out);
+        let (caller, far) = self.calls.accept(peer, id)?;
+        if far.is_none() {
+            self.metrics.calls_accepted.inc();
+        }
+        let accepted = ServerMessage::Accepted { call: id.clone() };
+        self.tell_side(caller, far, accepted, out);
         Ok(())
     }
 
@@ -252,15 +432,15 @@ impl Hub {
         reason: Option<String>,
         out: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
-        let caller = self.calls.ringing(peer, id)?.caller;
-        self.calls.finish(id);
-        self.metrics.calls_ended.inc(CallEnd::Refused);
+        let call = self.calls.ringing(peer, id)?;
+        let (caller, far) = (call.caller, call.far);
+        self.finish(id, CallEnd::Refused);
         let refused = ServerMessage::Refused {
             call: id.clone(),
             code: code.unwrap_or(RefuseCode::Declined),
             reason,
         };
-        self.tell(caller, refused, out);
+        self.tell_side(caller, far, refused, out);
         Ok(())
     }
 
@@ -271,39 +451,113 @@ impl Hub {
         out: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
         let call = self.calls.all.get(id);
-        let other = call
-            .and_then(|call| call.other(peer))
+        let (other, far) = call
+            .filter(|call| call.here().any(|side| side == peer))
+            .and_then(|call| Some((call.other(peer)?, call.far)))
             .ok_or_else(|| no_such_call(id))?;
-        self.calls.finish(id);
-        self.metrics.calls_ended.inc(CallEnd::HungUp);
-        self.tell(other, ServerMessage::HungUp { call: id.clone() }, out);
+        self.finish(id, CallEnd::HungUp);
+        let over = ServerMessage::HungUp { call: id.clone() };
+        self.tell_side(other, far, over, out);
         Ok(())
+    }
+
+    fn finish(&mut self, id: &CallId, how: CallEnd) -> Option<Call> {
+        let call = self.calls.finish(id)?;
+        if call.home() {
+            self.metrics.calls_ended.inc(how);
+        }
+        Some(call)
     }
 
     /// A peer is gone: its calls end for the other side.
     pub(super) fn end_calls(&mut self, peer: PeerId, out: &mut Vec<Effect>) {
         for call in self.calls.of(peer).to_vec() {
-            let other = self.calls.finish(&call).and_then(|call| call.other(peer));
-            if let Some(other) = other {
-                self.metrics.calls_ended.inc(CallEnd::Gone);
-                self.tell(other, ServerMessage::HungUp { call }, out);
+            let ended = self.finish(&call, CallEnd::Gone);
+            let other = ended.and_then(|call| Some((call.other(peer)?, call.far)));
+            if let Some((other, far)) = other {
+                self.tell_side(other, far, ServerMessage::HungUp { call }, out);
             }
+        }
+    }
+
+    /// A node is gone: calls with its peers end for those here.
+    pub(super) fn end_calls_with(&mut self, node: NodeId, out: &mut Vec<Effect>) {
+        for call in self.calls.with(node) {
+            self.is_over(&call, node, CallEnd::Gone, None, out);
         }
     }
 
     /// What has rung for too long, rings no more.
     pub(super) fn end_unanswered(&mut self, out: &mut Vec<Effect>) {
         while let Some((id, call)) = self.calls.unanswered(self.now) {
-            self.metrics.calls_ended.inc(CallEnd::NoAnswer);
+            if call.home() {
+                self.metrics.calls_ended.inc(CallEnd::NoAnswer);
+            }
             let refused = ServerMessage::Refused {
                 call: id.clone(),
                 code: RefuseCode::NoAnswer,
                 reason: None,
             };
-            self.tell(call.caller, refused, out);
-            self.tell(call.callee, ServerMessage::HungUp { call: id }, out);
+            let (there, here) = (call.far.filter(|far| far.home), call.far);
+            self.tell_side(call.caller, there, refused, out);
+            let over = ServerMessage::HungUp { call: id };
+            self.tell_side(call.callee, here.filter(|far| !far.home), over, out);
         }
     }
+
+    // --- said by the node of the other side ---
+
+    /// The callee has taken a call.
+    pub(super) fn is_accepted(&mut self, id: &CallId, by: NodeId, out: &mut Vec<Effect>) {
+        let call = self.calls.all.get(id).filter(|call| call.home());
+        let Some(call) = call.filter(|call| call.far.is_some_and(|far| far.node == by)) else {
+            // It thought better of it, or nobody has answered for too long.
+            return self.tell_node(by, Word::HungUp { call: id.clone() });
+        };
+        let caller = call.caller;
+        if call.rings.is_none() {
+            return;
+        }
+        self.calls.taken(id);
+        self.metrics.calls_accepted.inc();
+        self.tell(caller, ServerMessage::Accepted { call: id.clone() }, out);
+    }
+
+    /// A call has ended: refused with these words, or else hung up.
+    pub(super) fn is_over(
+        &mut self,
+        id: &CallId,
+        by: NodeId,
+        how: CallEnd,
+        refused: Option<(RefuseCode, Option<String>)>,
+        out: &mut Vec<Effect>,
+    ) {
+        if !self.calls.rings_at(id, by) {
+            return;
+        }
+        let Some(call) = self.finish(id, how) else {
+            return;
+        };
+        let call_id = id.clone();
+        let message = match refused {
+            Some((code, reason)) => ServerMessage::Refused {
+                call: call_id,
+                code,
+                reason,
+            },
+            None => ServerMessage::HungUp { call: call_id },
+        };
+        for peer in call.here().collect::<Vec<_>>() {
+            self.tell(peer, message.clone(), out);
+        }
+    }
+}
+
+fn no_such_callee(to: PeerId) -> Refusal {
+    (
+        ErrorCode::NoSuchPeer,
+        format!("nobody else called {to} is here"),
+    )
 }
 
 fn no_such_call(id: &CallId) -> Refusal {

@@ -11,11 +11,16 @@ mod claims;
 mod facts;
 mod healing;
 mod hears;
+mod moves;
+mod naming;
+mod nodes;
+mod rings;
+mod survey;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use rtc_protocol::{PeerId, RoomId};
+use rtc_protocol::{CallId, PeerId, RoomId};
 
 use super::{Effect, Hub};
 use crate::cluster::links::Receipt;
@@ -24,6 +29,15 @@ use crate::cluster::{NodeId, Word};
 pub use claims::Leaving;
 pub(super) use claims::NewMember;
 use claims::{Early, Pending};
+pub use moves::Baggage;
+pub(super) use moves::CarriedCall;
+use moves::{Arriving, Moved};
+use naming::Naming;
+use nodes::Nodes;
+pub(super) use rings::Seek;
+use rings::Seeking;
+use survey::Surveys;
+pub use survey::{Finding, Survey};
 
 /// What the hub wants of the broker and of other nodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +48,10 @@ pub enum Wish {
     Release(Leaving),
     /// Something that needs no answer.
     Ask(Request),
+    /// A name; answered by [`Hub::named`] with the same number.
+    Name(u64, Request),
+    /// Where who is called is; answered by [`Hub::located`] with the same call.
+    Locate(CallId, Request),
     /// Say what we hold in this room soon: it has changed.
     Sync(RoomId),
     /// Say this to a node; the receipt goes to [`Hub::settled`].
@@ -45,16 +63,27 @@ pub enum Wish {
 pub struct Cluster {
     me: NodeId,
     lease: Duration,
-    /// Other nodes, when they were last asked for.
-    alive: Vec<NodeId>,
+    /// Other nodes.
+    nodes: Nodes,
     wishes: Vec<Wish>,
     /// Claims that the broker has not answered.
     pending: HashMap<PeerId, Vec<Pending>>,
+    /// Names that the broker has not given yet, by the number of the question.
+    naming: HashMap<u64, Naming>,
+    /// Calls for which somebody is looked for.
+    seeking: HashMap<CallId, Seeking>,
     number: u64,
     /// What was said of rooms that somebody here is about to enter first.
     early: HashMap<RoomId, Early>,
     /// Which of its hellos it was, of peers that were elsewhere before.
     turns: HashMap<PeerId, u64>,
+    /// Peers whose sessions are on their way here, for seconds.
+    arriving: HashMap<PeerId, Arriving>,
+    /// Those of them that are wanted elsewhere already: by whom, with which turn, from which number on.
+    onward: HashMap<PeerId, (NodeId, u64, u64)>,
+    moved: Moved,
+    /// Questions of the administrator that not all nodes have answered, for seconds.
+    surveys: Surveys,
 }
 
 impl Cluster {
@@ -64,12 +93,18 @@ impl Cluster {
         Self {
             me,
             lease,
-            alive: Vec::new(),
+            nodes: Nodes::default(),
             wishes: Vec::new(),
             pending: HashMap::new(),
+            naming: HashMap::new(),
+            seeking: HashMap::new(),
             number: 0,
             early: HashMap::new(),
             turns: HashMap::new(),
+            arriving: HashMap::new(),
+            onward: HashMap::new(),
+            moved: Moved::default(),
+            surveys: Surveys::default(),
         }
     }
 
@@ -105,34 +140,18 @@ impl Hub {
         self.rooms.keys().cloned().collect()
     }
 
-    /// These other nodes live.
-    pub fn alive(&mut self, nodes: Vec<NodeId>) {
-        if let Some(cluster) = self.cluster.as_deref_mut() {
-            cluster.alive = nodes;
-            cluster.alive.retain(|node| *node != cluster.me);
-        }
-    }
-
     /// Whether a peer has a session here.
     #[must_use]
     pub fn knows(&self, peer: PeerId) -> bool {
         self.sessions.contains_key(&peer)
     }
 
-    /// A peer that was elsewhere before says hello here, with a number higher than all before; to be said before its hello.
-    pub fn turns(&mut self, peer: PeerId, turn: u64) {
-        if let Some(cluster) = self.cluster.as_deref_mut() {
-            cluster.turns.insert(peer, turn);
-            let word = Word::Mine { peer, turn };
-            let alive = cluster.alive.clone();
-            cluster.say_each(alive, &word);
-        }
-    }
-
     /// Nobody sees to this wish: whoever it was for hears of it, as far as it does not mend itself.
     pub fn refused(&mut self, now: Instant, wish: Wish, out: &mut Vec<Effect>) {
         match wish {
             Wish::Claim(number, claim) => self.claimed(now, number, &claim, None, out),
+            Wish::Name(number, _) => self.named(now, number, None, out),
+            Wish::Locate(call, _) => self.located(now, &call, None, out),
             Wish::Say(_, _, Some(receipt)) => self.receipt(receipt, false, out),
             _ => {}
         }

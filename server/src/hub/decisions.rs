@@ -42,6 +42,12 @@ impl Decisions {
         held.copied().collect()
     }
 
+    /// All of them: whom, what, and by whom.
+    pub(super) fn all_held(&self) -> Vec<(PeerId, Kind, PeerId)> {
+        let held = self.holds.iter();
+        held.map(|hold| (hold.peer, hold.kind, hold.by)).collect()
+    }
+
     pub(super) fn put_out(&mut self, peer: PeerId, now: Instant) {
         self.out
             .retain(|(known, until)| *known != peer && *until > now);

@@ -51,10 +51,40 @@ impl Hub {
             .sessions
             .keys()
             .copied()
-            .filter(|peer| !self.busy(*peer))
+            .filter(|peer| match self.moves(*peer) {
+                true => self.session(*peer).and_then(Session::connection).is_some(),
+                false => !self.busy(*peer),
+            })
             .collect();
         for peer in idle {
-            self.send_away(peer, out);
+            self.send_on(peer, out);
+        }
+    }
+
+    /// Whether a peer's session can go on at another node, calls and all.
+    pub(super) fn moves(&self, peer: PeerId) -> bool {
+        let others = self
+            .cluster
+            .as_deref()
+            .is_some_and(|cluster| cluster.has_others());
+        others
+            && self
+                .session(peer)
+                .is_some_and(|one| one.dialect().is_none())
+    }
+
+    /// Sends a peer elsewhere; its session goes with it where it can.
+    pub(super) fn send_on(&mut self, peer: PeerId, out: &mut Vec<Effect>) {
+        if self.stage == Stage::Stopping || !self.moves(peer) {
+            return self.send_away(peer, out);
+        }
+        self.say_go_away(peer, "the server drains", out);
+        let now = self.now;
+        if let Some(session) = self.sessions.get_mut(&peer)
+            && session.connection().is_some()
+        {
+            session.disconnect(now);
+            self.look_again(peer);
         }
     }
 

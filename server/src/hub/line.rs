@@ -34,6 +34,11 @@ impl Line {
         })
     }
 
+    /// The text without its number.
+    pub(super) fn unnumbered(&self) -> String {
+        String::from(&*self.json)
+    }
+
     pub(super) fn numbered(&self, seq: u64) -> Self {
         Self {
             seq: Some(seq),

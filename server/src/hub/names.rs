@@ -82,6 +82,11 @@ impl Names {
         }
     }
 
+    /// All that sessions have.
+    pub(super) fn registered(&self) -> impl Iterator<Item = &Name> {
+        self.registered.keys()
+    }
+
     /// A member goes by this name in this room from now on.
     pub(super) fn enters(&mut self, name: &Name, peer: PeerId, room: &RoomId) {
         let bearer = (peer, room.clone());
@@ -125,27 +130,52 @@ impl Names {
     }
 }
 
+/// When a request gets its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    Now,
+    /// By whoever it waits for.
+    Later,
+}
+
 impl Hub {
-    /// Gives a session the name it asks for, instead of the one that it has.
-    pub(super) fn register(&mut self, peer: PeerId, name: Name) -> Result<(), Refusal> {
+    /// Gives a session the name it asks for, instead of the one that it has; in a cluster the broker is asked first.
+    pub(super) fn register(
+        &mut self,
+        peer: PeerId,
+        id: Option<u64>,
+        name: Name,
+    ) -> Result<Answered, Refusal> {
         let Some(session) = self.sessions.get_mut(&peer) else {
-            return Ok(());
+            return Ok(Answered::Now);
         };
         session.rights().register(&name, self.now)?;
-        if !self.names.take(&name, peer) {
-            return Err((
-                ErrorCode::NameTaken,
-                format!(
-                    "another peer has the name {:?}; choose another one",
-                    name.as_str()
-                ),
-            ));
+        if self.names.owner(&name).is_some_and(|owner| owner != peer) {
+            return Err(taken(&name));
         }
-        match session.register(name.clone()) {
-            Some(old) if old != name => self.names.give_back(&old, peer),
+        if self.ask_name(peer, id, &name) {
+            return Ok(Answered::Later);
+        }
+        self.names.take(&name, peer);
+        self.wear(peer, name);
+        Ok(Answered::Now)
+    }
+
+    /// A session goes by the name that it was given.
+    pub(super) fn wear(&mut self, peer: PeerId, name: Name) {
+        let session = self.sessions.get_mut(&peer);
+        match session.and_then(|session| session.register(name.clone())) {
+            Some(old) if old != name => self.give_name_back(old, peer),
             _ => {}
         }
-        Ok(())
+    }
+
+    /// A name is free again, everywhere.
+    pub(super) fn give_name_back(&mut self, name: Name, peer: PeerId) {
+        self.names.give_back(&name, peer);
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            cluster.unname(name, peer);
+        }
     }
 
     /// Where a callee is to be found.
@@ -155,4 +185,14 @@ impl Hub {
             Callee::Name(name) => self.names.lead(&name, caller),
         }
     }
+}
+
+pub(super) fn taken(name: &Name) -> Refusal {
+    (
+        ErrorCode::NameTaken,
+        format!(
+            "another peer has the name {:?}; choose another one",
+            name.as_str()
+        ),
+    )
 }

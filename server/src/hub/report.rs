@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use rtc_protocol::{Member, PeerId, Raw, RoomId, ServerMessage};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::line::Line;
 use super::{Effect, Hub};
 
 /// One room, for the administrator.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomReport {
     /// Its name.
@@ -51,11 +51,17 @@ impl Hub {
     /// Says something to everybody, those included who are about to come back; gives how many that are.
     pub fn announce(&mut self, data: Raw, out: &mut Vec<Effect>) -> usize {
         let line = Line::new(None, ServerMessage::Broadcast { data });
+        let told = self.tell_all(&line, out);
+        self.broadcast_elsewhere(&line);
+        told
+    }
+
+    /// Says something to every peer of this node; gives how many they are.
+    pub(super) fn tell_all(&mut self, line: &Line, out: &mut Vec<Effect>) -> usize {
         let peers: Vec<PeerId> = self.sessions.keys().copied().collect();
         for peer in &peers {
-            self.tell_line(*peer, &line, out);
+            self.tell_line(*peer, line, out);
         }
-        self.broadcast_elsewhere(&line);
         peers.len()
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Session {
     rights: Rights,
     /// A few at most, see `rooms_per_peer`; in the order in which they were entered.
     rooms: Vec<RoomId>,
+    /// Those of them in which it was when it came from another node, until it asks for them.
+    brought: Vec<RoomId>,
     /// The number of the newest message.
     seq: u64,
     /// The newest numbered messages without a gap, and when each was said.
@@ -60,11 +62,57 @@ impl Session {
             dialect,
             rights: Rights::open(),
             rooms: Vec::new(),
+            brought: Vec::new(),
             seq: 0,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
             look_at: None,
         }
+    }
+
+    /// One that was at another node until now, with what its peer may have missed; its link is lost.
+    pub(super) fn carried(now: Instant, name: Option<Name>, seq: u64, lines: Vec<Line>) -> Self {
+        let first = seq.saturating_sub(lines.len() as u64);
+        let numbered = lines.iter().zip(first + 1..);
+        let backlog: VecDeque<(Instant, Line)> = numbered
+            .map(|(line, seq)| (now, line.numbered(seq)))
+            .collect();
+        Self {
+            connection: None,
+            lost_at: Some(now),
+            name,
+            registered: None,
+            dialect: None,
+            // Its peer shows a token before it is let in.
+            rights: Rights::none(),
+            rooms: Vec::new(),
+            brought: Vec::new(),
+            seq,
+            backlog_bytes: backlog.iter().map(|(_, line)| line.bytes()).sum(),
+            backlog,
+            look_at: None,
+        }
+    }
+
+    /// It was in this room when it came from another node.
+    pub(super) fn comes_with(&mut self, room: RoomId) {
+        self.brought.push(room);
+    }
+
+    /// Whether this is the first that its peer says of a room that it brought: it may have been sent here, and ask again.
+    pub(super) fn asks_again(&mut self, room: &RoomId) -> bool {
+        let before = self.brought.len();
+        self.brought.retain(|one| one != room);
+        self.brought.len() < before
+    }
+
+    /// The name that it said hello with.
+    pub(super) const fn own_name(&self) -> Option<&Name> {
+        self.name.as_ref()
+    }
+
+    pub(super) const fn seq(&self) -> u64 {
+        self.seq
     }
 
     pub(super) const fn connection(&self) -> Option<ConnectionId> {
@@ -115,6 +163,11 @@ impl Session {
     /// Gives the name that it had registered until now.
     pub(super) const fn register(&mut self, name: Name) -> Option<Name> {
         self.registered.replace(name)
+    }
+
+    /// It has lost it.
+    pub(super) fn unregister(&mut self) {
+        self.registered = None;
     }
 
     pub(super) const fn registered(&self) -> Option<&Name> {

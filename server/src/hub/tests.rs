@@ -28,6 +28,8 @@ struct World {
     next: u64,
     sent: HashMap<ConnectionId, Vec<ServerFrame>>,
     closed: HashMap<ConnectionId, u16>,
+    /// Who needs to wait for a session of another node no more.
+    arrived: std::collections::HashSet<u64>,
     links: HashMap<char, ConnectionId>,
 }
 
@@ -75,6 +77,7 @@ impl World {
             next: 0,
             sent: HashMap::new(),
             closed: HashMap::new(),
+            arrived: std::collections::HashSet::new(),
             links: HashMap::new(),
         }
     }
@@ -100,6 +103,7 @@ impl World {
                 Effect::Close(link, code, _) => {
                     self.closed.insert(link, code);
                 }
+                Effect::Arrived(waiter) => drop(self.arrived.insert(waiter)),
             }
         }
     }

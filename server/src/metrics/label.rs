@@ -136,6 +136,8 @@ labels! {
         Anew = "anew",
         /// By a peer that wanted its old one, which is gone or has said more than is kept.
         Missed = "missed",
+        /// By coming from another node, whole.
+        Moved = "moved",
     }
 
     /// How a call ended.

@@ -12,6 +12,7 @@ use rtc_protocol::{
 use rtc_server::cluster::ClusterConfig;
 use rtc_server::{Config, Running, testing};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -21,8 +22,11 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 /// Far more than anything here takes; only ever waited out by a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Short, so that a test can wait for its end.
-const LEASE: Duration = Duration::from_secs(2);
+/// As short as a test can wait for its end, and as long as a busy machine may keep a node from renewing.
+pub(crate) const LEASE: Duration = Duration::from_secs(4);
+
+/// Nobody else's, so that no other broker is taken for this one.
+const PASSWORD: &str = "of-the-tests-of-rtc-server";
 
 /// A `redis-server` that keeps nothing on disk; ends with the test.
 pub(crate) struct Broker {
@@ -31,6 +35,7 @@ pub(crate) struct Broker {
     folder: TempDir,
 }
 
+/// Where nobody listens just now; somebody else may a moment later.
 fn free_port() -> u16 {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     taken.local_addr().unwrap().port()
@@ -39,49 +44,33 @@ fn free_port() -> u16 {
 impl Broker {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let child = Self::run(port, &folder);
-        let mut broker = Self {
+        let there = async {
+            loop {
+                let port = free_port();
+                let mut child = Self::run(port, &folder);
+                if is_there(&mut child, port).await {
+                    return (child, port);
+                }
+            }
+        };
+        let (child, port) = timeout(PATIENCE, there).await.unwrap();
+        Self {
             child,
             port,
             folder,
-        };
-        broker.is_there().await;
-        broker
+        }
     }
 
     fn run(port: u16, folder: &TempDir) -> Child {
         let port = port.to_string();
         Command::new("redis-server")
-            .args([
-                "--port",
-                &port,
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ])
-            .arg("--dir")
+            .args(["--port", &port, "--bind", "127.0.0.1", "--requirepass"])
+            .args([PASSWORD, "--save", "", "--appendonly", "no", "--dir"])
             .arg(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server is needed: scripts/setup test installs it")
-    }
-
-    async fn is_there(&mut self) {
-        let there = async {
-            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-                assert!(
-                    self.child.try_wait().unwrap().is_none(),
-                    "redis-server ended"
-                );
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(PATIENCE, there).await.unwrap();
     }
 
     /// Kills it; what it knew is gone.
@@ -90,14 +79,22 @@ impl Broker {
         self.child.wait().unwrap();
     }
 
-    /// The same address, knowing nothing.
+    /// The same address, knowing nothing; tried until whoever has it meanwhile lets go of it.
     pub(crate) async fn come_back_empty(&mut self) {
-        self.child = Self::run(self.port, &self.folder);
-        self.is_there().await;
+        let there = async {
+            loop {
+                self.child = Self::run(self.port, &self.folder);
+                if is_there(&mut self.child, self.port).await {
+                    return;
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, there).await.unwrap();
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -118,12 +115,34 @@ impl Broker {
     }
 }
 
+/// Waits until this one answers at that port; false when it has ended, as somebody else was there first.
+async fn is_there(child: &mut Child, port: u16) -> bool {
+    let auth = format!("AUTH {PASSWORD}\r\n");
+    while child.try_wait().unwrap().is_none() {
+        let answer = async {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+            stream.write_all(auth.as_bytes()).await.ok()?;
+            let mut answer = [0; 3];
+            stream.read_exact(&mut answer).await.ok()?;
+            Some(answer)
+        };
+        if let Ok(Some([b'+', b'O', b'K'])) = timeout(Duration::from_secs(1), answer).await {
+            return true;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
 impl Drop for Broker {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
+
+/// The administrator's token, of those nodes that have one: by `--admin-token env:RTC_TEST_ADMIN`.
+pub(crate) const ADMIN: &str = "a-token-of-the-administrator-of-tests";
 
 /// A node as a process of its own.
 pub(crate) struct Process {
@@ -133,16 +152,16 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(broker: &Broker) -> Self {
+        Self::start_with(broker, &["--resume-window", "1"])
+    }
+
+    pub(crate) fn start_with(broker: &Broker, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rtc-server"))
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--heartbeat",
-                "30",
-                "--resume-window",
-                "1",
-            ])
-            .args(["--cluster", &broker.url(), "--cluster-lease", "2"])
+            .args(["--listen", "127.0.0.1:0", "--heartbeat", "30"])
+            .args(["--cluster", &broker.url(), "--cluster-lease"])
+            .arg(LEASE.as_secs().to_string())
+            .args(more)
+            .env("RTC_TEST_ADMIN", ADMIN)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -164,6 +183,78 @@ impl Process {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+impl Process {
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let done = Command::new("kill").args([name, &pid]).status();
+        assert!(done.unwrap().success());
+    }
+
+    /// Asks it to drain and end.
+    pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// It does nothing more, and holds all that it has.
+    pub(crate) fn stop(&mut self) {
+        self.signal("-STOP");
+    }
+
+    /// Waits for its end; gives the exit code.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status.code();
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, ended).await.expect("it does not end")
+    }
+
+    /// The body of an answer over HTTP.
+    async fn fetch(&self, method: &str, path: &str, token: &str, body: &str) -> String {
+        let address = self.address;
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let fetched = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let answer = timeout(PATIENCE, fetched).await.expect("no answer");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        body.to_owned()
+    }
+
+    pub(crate) async fn asks(&self, method: &str, path: &str, body: &str) -> serde_json::Value {
+        serde_json::from_str(&self.fetch(method, path, ADMIN, body).await).unwrap()
+    }
+
+    /// Waits until it knows of so many nodes, itself among them.
+    pub(crate) async fn knows(&self, nodes: usize) {
+        let wanted = format!("rtc_cluster_nodes {nodes}");
+        let known = async {
+            while !self
+                .fetch("GET", "/metrics", "-", "")
+                .await
+                .contains(&wanted)
+            {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, known)
+            .await
+            .expect("it does not hear of others");
     }
 }
 
@@ -189,6 +280,8 @@ pub(crate) fn room(name: &str) -> RoomId {
 pub(crate) struct Peer {
     socket: WebSocketStream<TcpStream>,
     pub(crate) last: u64,
+    /// Numbers may begin anew.
+    pub(crate) anew: bool,
 }
 
 impl Peer {
@@ -205,7 +298,11 @@ impl Peer {
         let (socket, _) = tokio_tungstenite::client_async(request, stream)
             .await
             .unwrap();
-        let mut peer = Self { socket, last: 0 };
+        let mut peer = Self {
+            socket,
+            last: 0,
+            anew: false,
+        };
         let hello = ClientMessage::Hello {
             resume: Some(token),
             last_seq: last,
@@ -286,7 +383,8 @@ impl Peer {
             };
             let frame = ServerFrame::parse(&text).unwrap();
             if let Some(seq) = frame.seq {
-                assert_eq!(seq, self.last + 1, "a gap before {:?}", frame.message);
+                let follows = seq == self.last + 1 || self.anew;
+                assert!(follows, "a gap before {:?}", frame.message);
                 self.last = seq;
             }
             match frame.message {
@@ -296,6 +394,12 @@ impl Peer {
                 message => return Some(message),
             }
         }
+    }
+
+    /// The same for a session of which it is not known whether it goes on.
+    pub(crate) async fn may_next_of_any_number(&mut self) -> Option<ServerMessage> {
+        self.anew = true;
+        self.may_next().await
     }
 
     /// Passes over what comes until something does that is wanted.

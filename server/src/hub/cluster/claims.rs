@@ -15,6 +15,9 @@ use crate::cluster::{NodeId, Word};
 /// Words about a room that are kept until somebody here is in it; what is over it, renewing mends.
 const EARLY: usize = 1_024;
 
+/// Bytes of them.
+const EARLY_BYTES: usize = 1 << 20;
+
 /// Somebody who wants to be in a room.
 #[derive(Clone, Debug)]
 pub(in crate::hub) struct NewMember {
@@ -38,7 +41,8 @@ pub(super) struct Pending {
 #[derive(Debug, Default)]
 pub(super) struct Early {
     claims: usize,
-    pub(super) words: Vec<(NodeId, Word)>,
+    words: Vec<(NodeId, Word)>,
+    bytes: usize,
 }
 
 /// A seat that was given up.
@@ -78,15 +82,23 @@ impl Cluster {
         Some(pending)
     }
 
-    fn over(&mut self, room: &RoomId) -> Vec<(NodeId, Word)> {
+    /// A claim is answered. Gives what was said early of the room to the first who is in; all others heard it, or will, as
+    /// the room is known from then on.
+    fn over(&mut self, room: &RoomId, inside: bool) -> Vec<(NodeId, Word)> {
         let Some(early) = self.early.get_mut(room) else {
             return Vec::new();
         };
         early.claims -= 1;
-        if early.claims > 0 {
-            return early.words.clone();
+        let words = if inside {
+            early.bytes = 0;
+            std::mem::take(&mut early.words)
+        } else {
+            Vec::new()
+        };
+        if early.claims == 0 {
+            self.early.remove(room);
         }
-        self.early.remove(room).unwrap_or_default().words
+        words
     }
 
     /// Keeps what was said of a room that somebody is about to enter; whether anybody is.
@@ -94,7 +106,9 @@ impl Cluster {
         let Some(early) = self.early.get_mut(room) else {
             return false;
         };
-        if early.words.len() < EARLY {
+        let bytes = early.bytes + word.weight();
+        if early.words.len() < EARLY && bytes <= EARLY_BYTES {
+            early.bytes = bytes;
             early.words.push((from, word));
         }
         true
@@ -156,8 +170,10 @@ impl Hub {
         let Some(cluster) = self.cluster.as_deref_mut() else {
             return;
         };
-        let early = cluster.over(room);
-        let Some(pending) = cluster.take(claim.peer, |one| one.number == number) else {
+        let pending = cluster.take(claim.peer, |one| one.number == number);
+        let seated = matches!(answer, Some(Answer::Seated { .. }));
+        let early = cluster.over(room, pending.is_some() && seated);
+        let Some(pending) = pending else {
             // It thought better of it, or is gone.
             if let Some(Answer::Seated { seat, others, .. }) = answer {
                 let mut told: Vec<NodeId> = others.values().map(|seat| seat.node).collect();
@@ -303,6 +319,16 @@ impl Hub {
         };
         cluster.turns.remove(&peer);
         cluster.pending.remove(&peer);
+        cluster.naming.retain(|_, one| one.peer != peer);
+        cluster.seeking.retain(|_, one| one.caller != peer);
+    }
+
+    /// A peer is not here any more.
+    pub(in crate::hub) fn is_gone(&mut self, peer: PeerId) {
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            let node = cluster.me;
+            cluster.wishes.push(Wish::Ask(Request::Gone { peer, node }));
+        }
     }
 
     /// A member of ours has left its seat.

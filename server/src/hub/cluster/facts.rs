@@ -154,8 +154,11 @@ impl Hub {
 
     pub(in crate::hub) fn broadcast_elsewhere(&mut self, line: &Line) {
         if let Some(cluster) = self.cluster.as_deref_mut() {
-            let word = Word::Broadcast { line: line.text() };
-            let alive = cluster.alive.clone();
+            let word = Word::Broadcast {
+                line: line.text(),
+                number: None,
+            };
+            let alive = cluster.nodes.alive();
             cluster.say_each(alive, &word);
         }
     }

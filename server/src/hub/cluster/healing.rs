@@ -62,11 +62,15 @@ impl Hub {
         };
         inside.set_capacity(capacity);
         // While nodes still say what they hold, who is not among it may be yet to come.
+        let Some(cluster) = self.cluster.as_deref() else {
+            return;
+        };
         let gone: Vec<PeerId> = inside
             .seated()
             .map(|(_, place)| place)
             .filter(|place| settled && place.node.is_some() && place.since < asked)
             .filter(|place| !others.contains_key(&place.peer))
+            .filter(|place| !cluster.moved.lately(place.peer, now, cluster.lease))
             .map(|place| place.peer)
             .collect();
         for peer in gone {

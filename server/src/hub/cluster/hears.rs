@@ -2,13 +2,16 @@
 
 use std::time::Instant;
 
-use rtc_protocol::{Kind, LeaveReason, Member, PeerId, Right, Role, RoomId, ServerMessage, close};
+use rtc_protocol::{
+    Callee, Kind, LeaveReason, Member, PeerId, Right, Role, RoomId, ServerMessage, close,
+};
 
 use super::super::decisions::Hold;
 use super::super::room::Place;
-use super::super::{Effect, Hub, Line, Session};
+use super::super::{Effect, Finding, Hub, Line, Session};
 use crate::cluster::seats::Seat;
 use crate::cluster::{NodeId, Word};
+use crate::metrics::CallEnd;
 
 impl Hub {
     /// Another node says something.
@@ -85,18 +88,68 @@ impl Hub {
                     self.goes_elsewhere(peer, &room, LeaveReason::Lost, out);
                 }
             }
-            Word::Broadcast { line } => {
-                let peers: Vec<PeerId> = self.sessions.keys().copied().collect();
-                for peer in peers {
-                    self.tell_written(peer, &line, out);
+            Word::Broadcast { line, number } => {
+                let Some(line) = Line::written(&line) else {
+                    return;
+                };
+                let told = self.tell_all(&line, out);
+                if let Some(number) = number {
+                    let finding = Finding {
+                        told,
+                        ..Finding::default()
+                    };
+                    self.tell_node(from, Word::Surveyed { number, finding });
                 }
             }
+            Word::Survey {
+                number,
+                after,
+                limit,
+            } => self.is_surveyed(from, number, after.as_deref(), limit),
+            Word::Surveyed { number, finding } => self.finds(from, number, finding, out),
             Word::Mine { peer, turn } => {
                 let cluster = self.cluster.as_deref();
                 if cluster.is_some_and(|cluster| cluster.turn(peer) < turn) {
                     self.is_elsewhere(peer, out);
                 }
             }
+            Word::Ring {
+                call,
+                from: caller,
+                name,
+                peer,
+                called,
+                room,
+            } => {
+                let whom = match (peer, called) {
+                    (Some(peer), _) => Callee::Peer(peer),
+                    (None, Some(name)) => Callee::Name(name),
+                    (None, None) => return,
+                };
+                self.is_rung(from, call, (caller, name), whom, room, out);
+            }
+            Word::Rang { call, peer } => self.rings_there(from, call, peer, out),
+            Word::Met { call, peer, room } => self.is_met_there(from, &call, (peer, room), out),
+            Word::NotRung {
+                call,
+                code,
+                message,
+            } => self.does_not_ring(from, &call, (code, message), out),
+            Word::Accepted { call } => self.is_accepted(&call, from, out),
+            Word::Refused { call, code, reason } => {
+                let refused = Some((code, reason));
+                self.is_over(&call, from, CallEnd::Refused, refused, out);
+            }
+            Word::HungUp { call } => self.is_over(&call, from, CallEnd::HungUp, None, out),
+            Word::CallMoved { call, rings } => self.call_has_moved(call, from, rings),
+            Word::Yield { peer, turn, last } => {
+                self.is_asked_to_yield(from, peer, turn, last, out);
+            }
+            Word::Yielded {
+                peer,
+                turn,
+                session,
+            } => self.is_yielded(from, peer, turn, session.map(|one| *one), out),
             // Said by a later version.
             Word::Unknown => {}
         }
@@ -106,6 +159,16 @@ impl Hub {
     fn of_no_room(&mut self, from: NodeId, room: RoomId, word: Word) {
         let Some(cluster) = self.cluster.as_deref_mut() else {
             return;
+        };
+        let word = match word {
+            Word::Deliver { room, to, line } => {
+                let to = cluster.pass_on(&room, to, &line);
+                if to.is_empty() {
+                    return;
+                }
+                Word::Deliver { room, to, line }
+            }
+            word => word,
         };
         let answers = matches!(word, Word::Joined { .. } | Word::Deliver { .. });
         if !cluster.keep_early(&room, from, word) && answers {
@@ -309,7 +372,7 @@ impl Hub {
     }
 
     /// A peer of ours has said hello at another node since: its session here is over.
-    pub(super) fn is_elsewhere(&mut self, peer: PeerId, out: &mut Vec<Effect>) {
+    pub(in crate::hub) fn is_elsewhere(&mut self, peer: PeerId, out: &mut Vec<Effect>) {
         let connection = self.session(peer).and_then(Session::connection);
         if let Some(connection) = connection {
             out.push(Effect::Close(connection, close::TAKEN_OVER, "taken over"));

@@ -6,6 +6,7 @@ use super::*;
 use crate::cluster::NodeId;
 use crate::cluster::links::Links;
 use crate::cluster::seats::{Answer, Claim, Ledger, Request};
+use rtc_protocol::{CallId, RefuseCode};
 
 const NODES: usize = 3;
 const PEERS: &str = "abcdefghi";
@@ -47,6 +48,9 @@ enum Ask {
     Claim(u64, Box<Claim>, Instant),
     Release(Leaving),
     Sync(Instant, Request, RoomId),
+    Name(u64, Request, Instant),
+    Keep(Name, Request),
+    Locate(CallId, Request),
     Other(Request),
 }
 
@@ -67,6 +71,10 @@ struct Cluster {
     chance: u64,
     /// Nothing is lost or repeated any more.
     calm: bool,
+    /// Nodes that were killed.
+    dead: BTreeSet<usize>,
+    /// Peers that are not where they began.
+    moved: BTreeMap<char, usize>,
 }
 
 fn number(node: usize) -> NodeId {
@@ -105,6 +113,8 @@ impl Cluster {
             parcels: Vec::new(),
             chance: seed | 1,
             calm: false,
+            dead: BTreeSet::new(),
+            moved: BTreeMap::new(),
         };
         for (peer, who) in PEERS.chars().enumerate() {
             cluster.nodes[peer % NODES].world.hello(who, None);
@@ -125,7 +135,10 @@ impl Cluster {
 
     fn step(&mut self) {
         self.now += STEP;
-        for at in 0..NODES {
+        for at in (0..NODES)
+            .filter(|at| !self.dead.contains(at))
+            .collect::<Vec<_>>()
+        {
             self.collect(at);
             self.ask(at);
         }
@@ -149,6 +162,12 @@ impl Cluster {
                 }
                 Wish::Release(leaving) => node.asks.push((delay, Ask::Release(leaving))),
                 Wish::Ask(request) => node.asks.push((delay, Ask::Other(request))),
+                Wish::Name(number, request) => {
+                    node.asks.push((delay, Ask::Name(number, request, now)));
+                }
+                Wish::Locate(call, request) => {
+                    node.asks.push((delay, Ask::Locate(call, request)));
+                }
                 Wish::Sync(room) => wanted.push(room),
                 Wish::Say(to, word, receipt) => node.links.say(now, to, word, receipt),
             }
@@ -156,7 +175,15 @@ impl Cluster {
         if now >= node.round {
             node.round = now + LEASE / 3;
             wanted.extend(node.world.hub.rooms_held());
-            node.world.hub.alive((0..NODES).map(number).collect());
+            for name in node.world.hub.names_held() {
+                let request = node.world.hub.name_held(&name);
+                let request = request.map(|request| (delay, Ask::Keep(name, request)));
+                node.asks.extend(request);
+            }
+            let living = (0..NODES).filter(|at| !self.dead.contains(at)).map(number);
+            let mut out = Vec::new();
+            node.world.hub.alive(now, living.collect(), &mut out);
+            node.world.perform(out);
         }
         for room in wanted {
             if let Some(sync) = node.world.hub.held(&room) {
@@ -225,6 +252,26 @@ impl Cluster {
                         hub.synced(now, asked, &room, answer, &mut out);
                     }
                 }
+                Ask::Name(number, request, since) => match answer(request.clone()) {
+                    Some(Answer::Wait { .. }) if now < since + LEASE => {
+                        waiting.push((1, Ask::Name(number, request, since)));
+                    }
+                    answer => {
+                        let hub = &mut self.nodes[at].world.hub;
+                        hub.named(now, number, answer, &mut out);
+                    }
+                },
+                Ask::Keep(name, request) => {
+                    if let Some(answer) = answer(request) {
+                        let hub = &mut self.nodes[at].world.hub;
+                        hub.renewed(now, &name, &answer, &mut out);
+                    }
+                }
+                Ask::Locate(call, request) => {
+                    let answer = answer(request);
+                    let hub = &mut self.nodes[at].world.hub;
+                    hub.located(now, &call, answer, &mut out);
+                }
                 Ask::Other(request) => drop(answer(request)),
             }
             self.nodes[at].world.perform(out);
@@ -241,7 +288,7 @@ impl Cluster {
             }
             let at = (0..NODES).find(|node| number(*node) == to).unwrap();
             let node = &mut self.nodes[at];
-            if node.cut > 0 {
+            if node.cut > 0 || self.dead.contains(&at) {
                 continue;
             }
             let mut out = Vec::new();
@@ -250,7 +297,7 @@ impl Cluster {
                     node.world.hub.hear(self.now, from, word, &mut out);
                 }
             }
-            let settled = node.links.settled();
+            let settled = node.links.settled(self.now);
             node.world.hub.settled(settled, &mut out);
             node.world.perform(out);
         }
@@ -291,6 +338,146 @@ impl Cluster {
             Act::Cut(node, steps) => self.nodes[node].cut = steps,
             Act::Pass(steps) => (0..steps).for_each(|_| self.step()),
         }
+    }
+
+    fn world(&mut self, who: char) -> &mut World {
+        let peer = PEERS.find(who).unwrap();
+        let at = self.moved.get(&who).copied().unwrap_or(peer % NODES);
+        &mut self.nodes[at].world
+    }
+
+    /// A peer connects to another node; gives whom to wait for before it says hello.
+    fn begins_to_move(&mut self, who: char, to: usize, last: Option<u64>) -> Option<u64> {
+        let (ms, now) = (self.ms(), self.now);
+        let request = Request::Turn {
+            peer: id(who),
+            node: number(to),
+        };
+        let Answer::Turn { turn, before } = self.ledger.ask(ms, request) else {
+            panic!("no turn");
+        };
+        let hub = &mut self.nodes[to].world.hub;
+        let waits = hub.fetch(now, id(who), (turn, before), last, turn);
+        waits.then_some(turn)
+    }
+
+    fn may_arrive(&mut self, to: usize, waiter: Option<u64>) {
+        for _ in 0..100 {
+            if waiter.is_none_or(|waiter| self.nodes[to].world.arrived.contains(&waiter)) {
+                return;
+            }
+            self.step();
+        }
+        panic!("it waits for ever");
+    }
+
+    /// A peer comes back at another node; gives whether its session was resumed there, and what it was told then.
+    fn moves(&mut self, who: char, to: usize, last: Option<u64>) -> (bool, Vec<ServerFrame>) {
+        let waiter = self.begins_to_move(who, to, last);
+        self.may_arrive(to, waiter);
+        self.moved.insert(who, to);
+        self.nodes[to].world.hello(who, last);
+        let mut frames = self.nodes[to].world.frames(who);
+        let M::Welcome { resumed, .. } = frames.remove(0).message else {
+            panic!("no welcome");
+        };
+        (resumed, frames)
+    }
+
+    /// The number of the last thing that a peer was told; it is all read then.
+    fn last(&mut self, who: char) -> u64 {
+        let frames = self.world(who).frames(who);
+        frames.iter().filter_map(|frame| frame.seq).max().unwrap()
+    }
+
+    fn tells(&mut self, who: char, text: &str) {
+        let message = ClientMessage::Message {
+            room: named(0),
+            to: None,
+            data: Raw::parse(text).unwrap(),
+        };
+        self.say(who, message);
+    }
+
+    fn hears(&mut self, who: char, text: &str) {
+        self.until(who, |message| match message {
+            M::Message { data, .. } => (data.get() == text).then_some(()),
+            M::PeerJoined { .. } | M::PeerLeft { .. } => panic!("{message:?}"),
+            _ => None,
+        });
+    }
+
+    /// These are in the first room, and have read all.
+    fn with_room(peers: &str) -> Self {
+        let mut cluster = Self::settled();
+        for who in peers.chars() {
+            cluster.act(Act::Join(PEERS.find(who).unwrap(), 0));
+            for _ in 0..10 {
+                cluster.step();
+            }
+        }
+        cluster
+    }
+
+    fn say(&mut self, who: char, message: ClientMessage) {
+        self.world(who).say(who, message);
+    }
+
+    /// Steps until this peer was told something of which that is true.
+    fn until<T>(&mut self, who: char, wanted: impl Fn(&M) -> Option<T>) -> T {
+        for _ in 0..1_200 {
+            for message in self.world(who).read(who) {
+                if let Some(found) = wanted(&message) {
+                    return found;
+                }
+            }
+            self.step();
+        }
+        panic!("{who} was not told");
+    }
+
+    fn register(&mut self, who: char, text: &str) -> Option<ErrorCode> {
+        self.say(who, ClientMessage::Register { name: name(text) });
+        self.until(who, |message| match message {
+            M::Ack {} => Some(None),
+            M::Error { code, .. } => Some(Some(*code)),
+            _ => None,
+        })
+    }
+
+    /// Rings and gives the call, or why not.
+    fn ring(&mut self, who: char, whom: Callee) -> Result<CallId, ErrorCode> {
+        let room = room("talk");
+        self.say(who, ClientMessage::Ring { whom, room });
+        self.until(who, |message| match message {
+            M::Ringing { call } => Some(Ok(call.clone())),
+            M::Error { code, .. } => Some(Err(*code)),
+            _ => None,
+        })
+    }
+
+    fn rung(&mut self, who: char) -> CallId {
+        self.until(who, |message| match message {
+            M::Ring { call, .. } => Some(call.clone()),
+            _ => None,
+        })
+    }
+
+    fn hung_up(&mut self, who: char, wanted: &CallId) {
+        self.until(who, |message| match message {
+            M::HungUp { call } => (call == wanted).then_some(()),
+            _ => None,
+        });
+    }
+
+    /// One whose broker answers everything, with its grace behind it.
+    fn settled() -> Self {
+        let mut cluster = Self::new(1);
+        cluster.calm = true;
+        for _ in 0..100 {
+            cluster.step();
+        }
+        cluster
     }
 
     /// Who is in a room, as each node that has members there sees it, and those members.
@@ -394,6 +581,428 @@ proptest! {
                 all.insert(id(who));
                 prop_assert_eq!(&all, &inside, "as {} was told of room {}", who, number);
             }
+        }
+    }
+}
+
+#[test]
+fn a_name_is_one_peers_in_the_whole_cluster_and_free_when_its_session_ends() {
+    let mut cluster = Cluster::settled();
+    assert_eq!(cluster.register('a', "ann"), None);
+    assert_eq!(cluster.register('b', "ann"), Some(ErrorCode::NameTaken));
+    assert_eq!(
+        cluster.register('d', "ann"),
+        Some(ErrorCode::NameTaken),
+        "at its own node"
+    );
+    // For as long as it likes.
+    for _ in 0..400 {
+        cluster.step();
+    }
+    assert_eq!(cluster.register('b', "ann"), Some(ErrorCode::NameTaken));
+    assert_eq!(cluster.register('a', "anna"), None);
+    for _ in 0..5 {
+        cluster.step();
+    }
+    assert_eq!(
+        cluster.register('b', "ann"),
+        None,
+        "who takes another gives it back"
+    );
+    cluster.world('b').gone('b', true);
+    for _ in 0..5 {
+        cluster.step();
+    }
+    assert_eq!(cluster.register('c', "ann"), None);
+}
+
+#[test]
+fn a_name_outlives_a_broker_that_forgets() {
+    let mut cluster = Cluster::settled();
+    assert_eq!(cluster.register('a', "ann"), None);
+    cluster.act(Act::Forget);
+    assert_eq!(cluster.register('b', "ann"), Some(ErrorCode::NameTaken));
+}
+
+#[test]
+fn a_call_to_another_node_rings_is_taken_and_ends() {
+    let mut cluster = Cluster::settled();
+    assert_eq!(cluster.register('b', "bob"), None);
+    for whom in [Callee::Name(name("bob")), Callee::Peer(id('b'))] {
+        let call = cluster.ring('a', whom).unwrap();
+        assert_eq!(cluster.rung('b'), call);
+        cluster.say('b', ClientMessage::Accept { call: call.clone() });
+        cluster.until('a', |message| match message {
+            M::Accepted { call: taken } => (*taken == call).then_some(()),
+            _ => None,
+        });
+        cluster.say('a', ClientMessage::HangUp { call: call.clone() });
+        cluster.hung_up('b', &call);
+    }
+    for who in ['a', 'b'] {
+        assert!(cluster.world(who).hub.calls.is_empty());
+    }
+}
+
+#[test]
+fn a_call_to_another_node_is_refused_cancelled_or_not_answered() {
+    let mut cluster = Cluster::settled();
+    let call = cluster.ring('a', Callee::Peer(id('b'))).unwrap();
+    cluster.rung('b');
+    let refuse = ClientMessage::Refuse {
+        call,
+        code: None,
+        reason: Some("later".into()),
+    };
+    cluster.say('b', refuse);
+    cluster.until('a', |message| match message {
+        M::Refused { reason, .. } => (reason.as_deref() == Some("later")).then_some(()),
+        _ => None,
+    });
+    let call = cluster.ring('a', Callee::Peer(id('b'))).unwrap();
+    cluster.rung('b');
+    cluster.say('a', ClientMessage::HangUp { call: call.clone() });
+    cluster.hung_up('b', &call);
+    cluster.say('b', ClientMessage::Accept { call });
+    cluster.until('b', |message| match message {
+        M::Error { code, .. } => (*code == ErrorCode::NoSuchRoom).then_some(()),
+        _ => None,
+    });
+    let call = cluster.ring('a', Callee::Peer(id('b'))).unwrap();
+    cluster.until('a', |message| match message {
+        M::Refused { code, .. } => (*code == RefuseCode::NoAnswer).then_some(()),
+        _ => None,
+    });
+    cluster.hung_up('b', &call);
+}
+
+#[test]
+fn who_is_nowhere_or_busy_cannot_be_rung_from_another_node() {
+    let mut cluster = Cluster::settled();
+    let nobody = Callee::Name(name("nobody"));
+    assert_eq!(cluster.ring('a', nobody), Err(ErrorCode::NoSuchPeer));
+    assert_eq!(
+        cluster.ring('a', Callee::Peer(id('x'))),
+        Err(ErrorCode::NoSuchPeer)
+    );
+    cluster.ring('a', Callee::Peer(id('b'))).unwrap();
+    cluster.ring('c', Callee::Peer(id('b'))).unwrap();
+    assert_eq!(
+        cluster.ring('d', Callee::Peer(id('b'))),
+        Err(ErrorCode::Busy)
+    );
+}
+
+#[test]
+fn who_goes_by_a_name_in_a_room_of_another_node_is_met_there() {
+    let mut cluster = Cluster::settled();
+    cluster.act(Act::Join(1, 0));
+    cluster.until('b', |message| {
+        matches!(message, M::Joined { .. }).then_some(())
+    });
+    let whom = Callee::Name(name("b"));
+    let ring = |whom| ClientMessage::Ring {
+        whom,
+        room: room("talk"),
+    };
+    cluster.say('a', ring(whom.clone()));
+    let met = cluster.until('a', |message| match message {
+        M::Found { peer, room } => Some((*peer, room.clone())),
+        _ => None,
+    });
+    assert_eq!(met, (id('b'), named(0)));
+    // Two that go by it, at two nodes.
+    let join = ClientMessage::Join {
+        room: room("other"),
+        name: Some(name("b")),
+        capacity: None,
+    };
+    cluster.say('c', join);
+    cluster.until('c', |message| {
+        matches!(message, M::Joined { .. }).then_some(())
+    });
+    assert_eq!(cluster.ring('a', whom), Err(ErrorCode::NoSuchPeer));
+}
+
+#[test]
+fn calls_of_a_node_that_dies_end_for_the_other_side() {
+    let mut cluster = Cluster::settled();
+    let rings = cluster.ring('b', Callee::Peer(id('a'))).unwrap();
+    let taken = cluster.ring('c', Callee::Peer(id('b'))).unwrap();
+    cluster.rung('b');
+    cluster.say(
+        'b',
+        ClientMessage::Accept {
+            call: taken.clone(),
+        },
+    );
+    cluster.until('c', |message| {
+        matches!(message, M::Accepted { .. }).then_some(())
+    });
+    cluster.dead.insert(1);
+    cluster.hung_up('a', &rings);
+    cluster.hung_up('c', &taken);
+    assert_eq!(
+        cluster.ring('a', Callee::Peer(id('b'))),
+        Err(ErrorCode::NoSuchPeer)
+    );
+}
+
+#[test]
+fn a_session_moves_whole_and_nobody_else_hears_of_it() {
+    let mut cluster = Cluster::with_room("abd");
+    assert_eq!(cluster.register('a', "ann"), None);
+    let last = {
+        cluster.tells('b', "0");
+        for _ in 0..10 {
+            cluster.step();
+        }
+        cluster.last('a')
+    };
+    for who in ['b', 'd'] {
+        cluster.world(who).read(who);
+    }
+    cluster.world('a').gone('a', false);
+    cluster.tells('b', "1");
+    cluster.tells('d', "2");
+    for _ in 0..10 {
+        cluster.step();
+    }
+    let (resumed, missed) = cluster.moves('a', 2, Some(last));
+    assert!(resumed);
+    let texts: Vec<_> = missed
+        .iter()
+        .map(|frame| match &frame.message {
+            M::Message { data, .. } => (frame.seq.unwrap() - last, data.get().to_owned()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(texts.len(), 2);
+    assert_eq!(texts.iter().map(|one| one.0).collect::<Vec<_>>(), [1, 2]);
+    cluster.tells('b', "3");
+    cluster.hears('a', "3");
+    cluster.tells('a', "4");
+    for who in ['b', 'd'] {
+        cluster.hears(who, "4");
+    }
+    // For long: its seat is renewed where it is.
+    for _ in 0..300 {
+        cluster.step();
+    }
+    cluster.tells('d', "5");
+    cluster.hears('a', "5");
+    assert_eq!(cluster.inside(&named(0)).len(), 3);
+    // Its name went with it, and rings there.
+    assert_eq!(cluster.register('b', "ann"), Some(ErrorCode::NameTaken));
+    let call = cluster.ring('b', Callee::Name(name("ann"))).unwrap();
+    assert_eq!(cluster.rung('a'), call);
+}
+
+#[test]
+fn what_is_said_while_a_session_moves_comes_after_it() {
+    let mut cluster = Cluster::with_room("ab");
+    cluster.tells('b', "0");
+    for _ in 0..10 {
+        cluster.step();
+    }
+    let last = cluster.last('a');
+    cluster.world('b').read('b');
+    let waiter = cluster.begins_to_move('a', 2, Some(last));
+    for number in 1..40 {
+        cluster.tells('b', &number.to_string());
+        cluster.step();
+    }
+    cluster.may_arrive(2, waiter);
+    cluster.moved.insert('a', 2);
+    cluster.world('a').hello('a', Some(last));
+    for _ in 0..20 {
+        cluster.step();
+    }
+    let heard = cluster.world('a').read('a');
+    assert!(
+        matches!(heard[0], M::Welcome { resumed, .. } if !resumed),
+        "more than is kept"
+    );
+    let mut cluster = Cluster::with_room("ab");
+    cluster.tells('b', "0");
+    for _ in 0..10 {
+        cluster.step();
+    }
+    let last = cluster.last('a');
+    let waiter = cluster.begins_to_move('a', 2, Some(last));
+    for number in 1..6 {
+        cluster.tells('b', &number.to_string());
+        cluster.step();
+    }
+    cluster.may_arrive(2, waiter);
+    cluster.moved.insert('a', 2);
+    cluster.world('a').hello('a', Some(last));
+    for _ in 0..30 {
+        cluster.step();
+    }
+    let mut texts: Vec<String> = Vec::new();
+    for message in cluster.world('a').read('a') {
+        match message {
+            M::Message { data, .. } => texts.push(data.get().to_owned()),
+            M::Welcome { resumed, .. } => assert!(resumed),
+            other => panic!("{other:?}"),
+        }
+    }
+    texts.sort();
+    assert_eq!(texts, ["1", "2", "3", "4", "5"]);
+}
+
+#[test]
+fn of_two_nodes_at_which_a_peer_says_hello_exactly_one_has_it() {
+    for pause in 0..12 {
+        let mut cluster = Cluster::with_room("ab");
+        let last = cluster.last('a');
+        let first = cluster.begins_to_move('a', 1, Some(last));
+        for _ in 0..pause {
+            cluster.step();
+        }
+        let second = cluster.begins_to_move('a', 2, Some(last));
+        cluster.may_arrive(1, first);
+        let loser = cluster.nodes[1].world.hello('a', Some(last));
+        cluster.may_arrive(2, second);
+        let winner = cluster.nodes[2].world.hello('a', Some(last));
+        for _ in 0..300 {
+            cluster.step();
+        }
+        assert_eq!(
+            cluster.nodes[1].world.closed.get(&loser),
+            Some(&close::TAKEN_OVER)
+        );
+        assert_eq!(cluster.nodes[2].world.closed.get(&winner), None);
+        let knows = cluster
+            .nodes
+            .iter()
+            .map(|node| node.world.hub.knows(id('a')));
+        assert_eq!(
+            knows.collect::<Vec<_>>(),
+            [false, false, true],
+            "after {pause}"
+        );
+    }
+}
+
+#[test]
+fn calls_move_with_their_peers_whether_they_ring_or_were_taken() {
+    for caller_moves in [true, false] {
+        let mut cluster = Cluster::with_room("ab");
+        let call = cluster.ring('a', Callee::Peer(id('b'))).unwrap();
+        assert_eq!(cluster.rung('b'), call);
+        let who = if caller_moves { 'a' } else { 'b' };
+        cluster.say(
+            who,
+            ClientMessage::Mute {
+                room: named(0),
+                peer: id(who),
+                kind: Kind::Audio,
+            },
+        );
+        cluster.say(
+            who,
+            ClientMessage::Join {
+                room: room("x"),
+                name: None,
+                capacity: None,
+            },
+        );
+        for _ in 0..10 {
+            cluster.step();
+        }
+        let last = cluster.last(who);
+        let (resumed, _) = cluster.moves(who, 2, Some(last));
+        assert!(resumed);
+        cluster.say('b', ClientMessage::Accept { call: call.clone() });
+        cluster.until('a', |message| {
+            matches!(message, M::Accepted { .. }).then_some(())
+        });
+        let last = 'a' == who;
+        // And on to where the other one is.
+        let at = if last { 1 } else { 0 };
+        for _ in 0..10 {
+            cluster.step();
+        }
+        cluster.tells(if last { 'b' } else { 'a' }, "9");
+        for _ in 0..10 {
+            cluster.step();
+        }
+        let last = cluster.last(who);
+        assert!(cluster.moves(who, at, Some(last)).0);
+        cluster.say('b', ClientMessage::HangUp { call: call.clone() });
+        cluster.hung_up('a', &call);
+        for node in &cluster.nodes {
+            assert!(node.world.hub.calls.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_node_that_drains_sends_everybody_on_and_keeps_their_sessions_until_they_are_fetched() {
+    let mut cluster = Cluster::with_room("abd");
+    let lasts = [cluster.last('a'), cluster.last('d')];
+    cluster.world('b').read('b');
+    let mut out = Vec::new();
+    cluster.nodes[0].world.hub.drain(&mut out);
+    cluster.nodes[0].world.perform(out);
+    let told = cluster.world('a').read('a');
+    assert!(matches!(told[..], [M::GoAway { .. }]), "{told:?}");
+    for _ in 0..20 {
+        cluster.step();
+    }
+    assert!(cluster.moves('a', 1, Some(lasts[0])).0);
+    assert!(cluster.moves('d', 2, Some(lasts[1])).0);
+    cluster.tells('a', "1");
+    for who in ['b', 'd'] {
+        cluster.hears(who, "1");
+    }
+    assert!(!cluster.nodes[0].world.hub.drained(), "g was in no room");
+    for _ in 0..400 {
+        cluster.step();
+    }
+    assert!(cluster.nodes[0].world.hub.drained());
+}
+
+#[test]
+fn a_peer_of_a_dead_node_waits_shortly_and_begins_anew() {
+    let mut cluster = Cluster::with_room("ab");
+    let last = cluster.last('a');
+    cluster.dead.insert(0);
+    let before = cluster.now;
+    let (resumed, _) = cluster.moves('a', 2, Some(last));
+    assert!(!resumed);
+    assert!(cluster.now - before < Duration::from_secs(3));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #[test]
+    fn two_nodes_never_both_give_a_name_and_no_call_rings_for_ever(
+        acts in proptest::collection::vec((0..PEERS.len(), 0..PEERS.len(), 0..5u8, 1..12u32), 1..40),
+        seed in any::<u64>(),
+    ) {
+        let mut cluster = Cluster::new(seed);
+        for (peer, other, what, steps) in acts {
+            let who = letter(peer);
+            match what {
+                0 | 1 => cluster.say(who, ClientMessage::Register { name: name(&format!("n{}", other % 2)) }),
+                2 => cluster.act(Act::Again(peer)),
+                3 => cluster.say(who, ClientMessage::Ring { whom: Callee::Peer(id(letter(other))), room: room("r") }),
+                _ => cluster.say(who, ClientMessage::Ring { whom: Callee::Name(name(&format!("n{}", other % 2))), room: room("r") }),
+            }
+            cluster.act(Act::Pass(steps));
+            let held: Vec<Name> = cluster.nodes.iter().flat_map(|node| node.world.hub.names_held()).collect();
+            let different: std::collections::HashSet<&Name> = held.iter().collect();
+            prop_assert_eq!(held.len(), different.len(), "{:?}", held);
+        }
+        cluster.calm = true;
+        for _ in 0..1_000 {
+            cluster.step();
+        }
+        for node in &cluster.nodes {
+            prop_assert!(node.world.hub.calls.is_empty());
         }
     }
 }

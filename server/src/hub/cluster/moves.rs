@@ -1,0 +1,597 @@
+//! Sessions that move: a peer that comes back at another node than the one that has its session, which gives it up whole.
+//!
+//! The broker gives each hello of a peer a turn, and says where the peer was before; that node is asked to yield, and sends
+//! all that there is of the session: what was not delivered, rooms, name, calls. From then on it passes on what still comes for
+//! the peer. Where two nodes ask, each has another turn and is told of the one before it, so the session goes on from one to
+//! the other, and the later one has it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use rtc_protocol::{CallId, Kind, LeaveReason, Member, Name, PeerId, RoomId, ServerMessage, close};
+use serde::{Deserialize, Serialize};
+
+use super::super::call::Far;
+use super::super::decisions::Hold;
+use super::super::room::Place;
+use super::super::{ConnectionId, Effect, Hub, Line, Room, Session};
+use super::claims::Leaving;
+use super::{Cluster, Wish};
+use crate::cluster::seats::{Held, Request, Seat};
+use crate::cluster::{NodeId, Word};
+
+/// How long a peer's hello waits for its session: many times what it takes, and short for a node that has just died.
+const HANDOVER: Duration = Duration::from_secs(2);
+
+/// All that moves of a session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Baggage {
+    name: Option<Name>,
+    registered: Option<Name>,
+    /// The number of the newest message.
+    seq: u64,
+    /// What the peer has not had, the newest last.
+    lines: Vec<String>,
+    rooms: Vec<Carried>,
+    calls: Vec<CarriedCall>,
+}
+
+impl Baggage {
+    /// About how many bytes it holds on to.
+    pub(crate) fn weight(&self) -> usize {
+        const MEMBER: usize = 256;
+        let lines: usize = self.lines.iter().map(String::len).sum();
+        let members: usize = self.rooms.iter().map(|room| room.members.len()).sum();
+        lines + (members + self.calls.len()) * MEMBER
+    }
+}
+
+/// A room of it, with everybody.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Carried {
+    room: RoomId,
+    capacity: u16,
+    members: Vec<Sat>,
+    holds: Vec<(PeerId, Kind, PeerId)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Sat {
+    node: NodeId,
+    seat: u64,
+    member: Member,
+}
+
+/// A call of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::hub) struct CarriedCall {
+    pub(in crate::hub) call: CallId,
+    pub(in crate::hub) caller: PeerId,
+    pub(in crate::hub) callee: PeerId,
+    /// Where the other side is.
+    pub(in crate::hub) node: NodeId,
+    /// For how long it still rings.
+    pub(in crate::hub) rings_ms: Option<u64>,
+}
+
+/// A peer whose session is on its way here.
+#[derive(Debug)]
+pub(super) struct Arriving {
+    turn: u64,
+    /// Nodes that have not answered.
+    asked: BTreeSet<NodeId>,
+    /// Who waits to say hello.
+    waiters: Vec<u64>,
+    /// It has said hello at yet another node since.
+    superseded: bool,
+    until: Instant,
+}
+
+/// Who has moved where, until nothing can be on its way to it here any more.
+#[derive(Debug, Default)]
+pub(super) struct Moved(HashMap<PeerId, (NodeId, Instant)>);
+
+impl Moved {
+    /// Whether a peer went so lately that its new node may not have told the broker.
+    pub(super) fn lately(&self, peer: PeerId, now: Instant, lease: Duration) -> bool {
+        let at = self.0.get(&peer).map(|(_, at)| *at);
+        at.is_some_and(|at| now < at + lease / 2)
+    }
+
+    fn to(&self, peer: PeerId) -> Option<NodeId> {
+        self.0.get(&peer).map(|(node, _)| *node)
+    }
+}
+
+impl Cluster {
+    /// Passes on what came for peers that were in a room here and have moved; gives those of whom nothing is known.
+    pub(super) fn pass_on(&mut self, room: &RoomId, to: Vec<PeerId>, line: &str) -> Vec<PeerId> {
+        let (moved, rest): (Vec<_>, Vec<_>) = to
+            .into_iter()
+            .partition(|peer| self.moved.to(*peer).is_some());
+        for peer in moved {
+            if let Some(node) = self.moved.to(peer) {
+                let word = Word::Deliver {
+                    room: room.clone(),
+                    to: vec![peer],
+                    line: line.to_owned(),
+                };
+                self.say(node, word);
+            }
+        }
+        rest
+    }
+
+    /// Whether there is a node that a session may move to.
+    pub(in crate::hub) fn has_others(&self) -> bool {
+        !self.nodes.alive().is_empty()
+    }
+}
+
+impl Hub {
+    /// A peer that is not known here comes back, with a turn that the broker gave it, from that node as far as is known;
+    /// `waiter` is told by [`Effect::Arrived`] when it may say hello. False: it need not wait.
+    pub fn fetch(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        (turn, before): (u64, Option<NodeId>),
+        last: Option<u64>,
+        waiter: u64,
+    ) -> bool {
+        self.now = now;
+        let Some(cluster) = self.cluster.as_deref_mut() else {
+            return false;
+        };
+        if let Some(arriving) = cluster.arriving.get_mut(&peer) {
+            // Another connection of it waits already: whoever says hello last has it.
+            let waits = !arriving.asked.is_empty();
+            if waits {
+                arriving.waiters.push(waiter);
+            }
+            return waits;
+        }
+        let asked: Vec<NodeId> = match (last, before) {
+            (None, _) => Vec::new(),
+            (Some(_), Some(node)) if node != cluster.me && cluster.nodes.may_live(node) => {
+                vec![node]
+            }
+            // The broker's memory of it is gone, or its node is.
+            _ => cluster.nodes.alive(),
+        };
+        let waits = !asked.is_empty();
+        let arriving = Arriving {
+            turn,
+            asked: asked.iter().copied().collect(),
+            waiters: waits.then_some(waiter).into_iter().collect(),
+            superseded: false,
+            until: now + HANDOVER,
+        };
+        cluster.arriving.insert(peer, arriving);
+        let last = last.unwrap_or(0);
+        cluster.say_each(asked, &Word::Yield { peer, turn, last });
+        waits
+    }
+
+    /// What a hello has to be told of the way its peer came, before it is done: that is over now. Gives whether it has said
+    /// hello elsewhere meanwhile.
+    pub(in crate::hub) fn arrives(&mut self, peer: PeerId) -> bool {
+        let me = self.node();
+        let known = self.knows(peer);
+        let (Some(cluster), Some(node)) = (self.cluster.as_deref_mut(), me) else {
+            return false;
+        };
+        let Some(arriving) = cluster.arriving.remove(&peer) else {
+            if !known {
+                let turn = cluster.turn(peer);
+                cluster
+                    .wishes
+                    .push(Wish::Ask(Request::Here { peer, node, turn }));
+            }
+            return false;
+        };
+        cluster.turns.insert(peer, arriving.turn);
+        if let Some((to, turn, _)) = cluster.onward.remove(&peer) {
+            let session = None;
+            cluster.say(
+                to,
+                Word::Yielded {
+                    peer,
+                    turn,
+                    session,
+                },
+            );
+        }
+        if !known {
+            // Wherever it was, it is not there any more.
+            let turn = arriving.turn;
+            let alive = cluster.nodes.alive();
+            cluster.say_each(alive, &Word::Mine { peer, turn });
+        }
+        arriving.superseded
+    }
+
+    /// Nobody waits for longer than it should for a node that does not answer.
+    pub(in crate::hub) fn end_arriving(&mut self, out: &mut Vec<Effect>) {
+        let now = self.now;
+        let Some(cluster) = self.cluster.as_deref_mut() else {
+            return;
+        };
+        cluster.arriving.retain(|_, arriving| {
+            if now < arriving.until {
+                return true;
+            }
+            // Who was told so says hello at once, unless its connection has broken meanwhile.
+            let waited = !arriving.waiters.is_empty();
+            out.extend(arriving.waiters.drain(..).map(Effect::Arrived));
+            arriving.asked.clear();
+            arriving.until = now + HANDOVER;
+            waited
+        });
+        let arriving = &cluster.arriving;
+        cluster.onward.retain(|peer, _| arriving.contains_key(peer));
+        let rest = cluster.lease * 2;
+        cluster.moved.0.retain(|_, (_, at)| now < *at + rest);
+    }
+
+    /// Another node wants a session that may be here.
+    pub(super) fn is_asked_to_yield(
+        &mut self,
+        to: NodeId,
+        peer: PeerId,
+        turn: u64,
+        last: u64,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(cluster) = self.cluster.as_deref_mut() else {
+            return;
+        };
+        let newer = cluster.turn(peer) < turn;
+        if let Some(arriving) = cluster
+            .arriving
+            .get_mut(&peer)
+            .filter(|one| one.turn < turn)
+        {
+            arriving.superseded = true;
+            if !arriving.asked.is_empty() {
+                // It is passed on when it comes, or when nobody has it.
+                cluster.onward.insert(peer, (to, turn, last));
+                return;
+            }
+        }
+        let resumable = self
+            .session(peer)
+            .filter(|one| one.dialect().is_none())
+            .map(|one| one.can_resume(last));
+        let session = match resumable {
+            Some(true) if newer => self.pack(peer, to, last, out).map(Box::new),
+            Some(_) if newer => {
+                // More was said to it than is kept.
+                self.close_session(peer, out);
+                self.end(peer, LeaveReason::Lost, out);
+                None
+            }
+            _ => None,
+        };
+        self.tell_node(
+            to,
+            Word::Yielded {
+                peer,
+                turn,
+                session,
+            },
+        );
+    }
+
+    fn close_session(&self, peer: PeerId, out: &mut Vec<Effect>) {
+        let connection = self.session(peer).and_then(Session::connection);
+        out.extend(connection.map(|connection: ConnectionId| {
+            Effect::Close(connection, close::TAKEN_OVER, "taken over")
+        }));
+    }
+
+    /// Gives a session up, whole: nobody else is told anything.
+    fn pack(
+        &mut self,
+        peer: PeerId,
+        to: NodeId,
+        last: u64,
+        out: &mut Vec<Effect>,
+    ) -> Option<Baggage> {
+        let me = self.node()?;
+        let now = self.now;
+        self.close_session(peer, out);
+        let session = self.sessions.get(&peer)?;
+        let lines = session.after(last).map(Line::unnumbered).collect();
+        let registered = session.registered().cloned();
+        let mut baggage = Baggage {
+            name: session.own_name().cloned(),
+            registered: registered.clone(),
+            seq: session.seq(),
+            lines,
+            rooms: Vec::new(),
+            calls: Vec::new(),
+        };
+        for room in session.rooms() {
+            let Some(inside) = self.rooms.get_mut(&room) else {
+                continue;
+            };
+            let members = inside.seated().map(|(member, place)| Sat {
+                node: place.node.unwrap_or(me),
+                seat: place.seat,
+                member: member.clone(),
+            });
+            baggage.rooms.push(Carried {
+                capacity: inside.capacity(),
+                members: members.collect(),
+                holds: inside.decisions.all_held(),
+                room: room.clone(),
+            });
+            if let Some(name) = inside.name(peer) {
+                self.names.exits(name, peer, &room);
+            }
+            if let Some(place) = inside.place_mut(peer) {
+                place.node = Some(to);
+                place.since = now;
+            }
+            if inside.deserted() {
+                self.rooms.remove(&room);
+                self.metrics.rooms_closed.inc();
+            }
+        }
+        baggage.calls = self.calls.carry(peer, (me, to), now);
+        if let Some(name) = registered {
+            self.names.give_back(&name, peer);
+        }
+        self.abandon_all(peer);
+        self.sessions.remove(&peer);
+        self.metrics.sessions_ended.inc(LeaveReason::Left);
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            cluster.moved.0.insert(peer, (to, now));
+        }
+        Some(baggage)
+    }
+
+    /// Another node has given up a session, or has none.
+    pub(super) fn is_yielded(
+        &mut self,
+        from: NodeId,
+        peer: PeerId,
+        turn: u64,
+        session: Option<Baggage>,
+        out: &mut Vec<Effect>,
+    ) {
+        let known = self.knows(peer);
+        let Some(cluster) = self.cluster.as_deref_mut() else {
+            return;
+        };
+        let arriving = cluster.arriving.get_mut(&peer);
+        let arriving = arriving.filter(|arriving| arriving.turn == turn);
+        let came = session.is_some();
+        if let Some(arriving) = arriving {
+            arriving.asked.remove(&from);
+            if came {
+                arriving.asked.clear();
+            }
+            if arriving.asked.is_empty() {
+                out.extend(arriving.waiters.drain(..).map(Effect::Arrived));
+                arriving.until = self.now + HANDOVER;
+            }
+        }
+        let waits = cluster
+            .arriving
+            .get(&peer)
+            .is_some_and(|arriving| !arriving.asked.is_empty());
+        match session {
+            Some(baggage) if known => self.unpack_nothing(peer, baggage),
+            Some(baggage) => self.unpack(from, peer, turn, baggage, out),
+            None => {}
+        }
+        let cluster = self.cluster.as_deref_mut();
+        if let (false, Some((to, turn, last))) =
+            (waits, cluster.and_then(|one| one.onward.remove(&peer)))
+        {
+            self.is_asked_to_yield(to, peer, turn, last, out);
+        }
+    }
+
+    /// A session that came too late: its peer has begun anew here. Its seats are given up.
+    fn unpack_nothing(&mut self, peer: PeerId, baggage: Baggage) {
+        for carried in baggage.rooms {
+            let inside = self.rooms.get(&carried.room);
+            if inside.is_some_and(|inside| inside.has(peer) && inside.node_of(peer).is_none()) {
+                continue;
+            }
+            let Some(own) = carried.members.iter().find(|one| one.member.peer == peer) else {
+                continue;
+            };
+            let leaving = Leaving {
+                room: carried.room,
+                peer,
+                seat: own.seat,
+                reason: LeaveReason::Left,
+                told: Vec::new(),
+            };
+            if let Some(cluster) = self.cluster.as_deref_mut() {
+                cluster.wishes.push(Wish::Release(leaving));
+            }
+        }
+        for carried in baggage.calls {
+            let call = carried.call;
+            self.tell_node(carried.node, Word::HungUp { call });
+        }
+    }
+
+    /// A session is here from now on, and waits for its peer as one whose link is lost.
+    fn unpack(
+        &mut self,
+        from: NodeId,
+        peer: PeerId,
+        turn: u64,
+        baggage: Baggage,
+        out: &mut Vec<Effect>,
+    ) {
+        let now = self.now;
+        let Baggage {
+            name,
+            registered,
+            seq,
+            lines,
+            rooms,
+            calls,
+        } = baggage;
+        let lines: Vec<Line> = lines
+            .iter()
+            .filter_map(|text| Line::written(text))
+            .collect();
+        self.sessions
+            .insert(peer, Box::new(Session::carried(now, name, seq, lines)));
+        self.metrics
+            .sessions_begun
+            .inc(crate::metrics::Begun::Moved);
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            cluster.turns.insert(peer, turn);
+            cluster.moved.0.remove(&peer);
+        }
+        for carried in rooms {
+            self.moves_in(peer, carried, out);
+        }
+        if let Some(name) = registered {
+            self.brings_name(peer, name);
+        }
+        for carried in calls {
+            self.brings_call(from, peer, carried, out);
+        }
+        self.look_again(peer);
+    }
+
+    /// A room that a peer is in, and its seat there, come with it.
+    fn moves_in(&mut self, peer: PeerId, carried: Carried, out: &mut Vec<Effect>) {
+        let now = self.now;
+        let Some(me) = self.node() else { return };
+        let Carried {
+            room,
+            capacity,
+            members,
+            holds,
+        } = carried;
+        let Some(own) = members.iter().find(|one| one.member.peer == peer).cloned() else {
+            return;
+        };
+        if !self.rooms.contains_key(&room) {
+            self.metrics.rooms_opened.inc();
+            let mut inside = Room::new(room.clone(), capacity, now);
+            for (peer, kind, by) in holds {
+                inside.decisions.hold(Hold { peer, kind, by });
+            }
+            for one in members.into_iter().filter(|one| one.node != me) {
+                let place = Place {
+                    peer: one.member.peer,
+                    seat: one.seat,
+                    node: Some(one.node),
+                    since: now,
+                    differs: false,
+                };
+                inside.seat(one.member, place);
+            }
+            self.rooms.insert(room.clone(), inside);
+        } else if self
+            .rooms
+            .get(&room)
+            .is_some_and(|inside| !inside.has(peer))
+        {
+            // What was said of it is still on its way.
+            let held = Held {
+                seat: own.seat,
+                turn: 0,
+                member: own.member.clone(),
+            };
+            self.is_there(
+                &room,
+                peer,
+                Seat {
+                    node: own.node,
+                    held,
+                },
+                out,
+            );
+        }
+        let Some(inside) = self.rooms.get_mut(&room) else {
+            return;
+        };
+        let Some(place) = inside.place_mut(peer) else {
+            return;
+        };
+        place.node = None;
+        place.since = now;
+        let nodes = inside.nodes();
+        let capacity = inside.capacity();
+        self.names.enters(&own.member.name, peer, &room);
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            session.enter(room.clone());
+            session.comes_with(room.clone());
+        }
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            let word = Word::Joined {
+                room: room.clone(),
+                seat: own.seat,
+                capacity,
+                member: own.member,
+            };
+            cluster.say_each(nodes, &word);
+            cluster.wishes.push(Wish::Sync(room));
+        }
+    }
+
+    /// A call that a peer has comes with it.
+    fn brings_call(
+        &mut self,
+        from: NodeId,
+        peer: PeerId,
+        carried: CarriedCall,
+        out: &mut Vec<Effect>,
+    ) {
+        let now = self.now;
+        let CarriedCall {
+            call,
+            caller,
+            callee,
+            node,
+            rings_ms,
+        } = carried;
+        let rings = rings_ms.map(|ms| now + Duration::from_millis(ms));
+        if Some(node) == self.node() {
+            // The other side is here.
+            if !self.calls.meets(&call, peer) {
+                self.tell(peer, ServerMessage::HungUp { call }, out);
+            }
+            return;
+        }
+        let home = callee == peer;
+        let far = Far { node, home };
+        self.calls.begin(
+            call.clone(),
+            (caller, callee),
+            Some(far),
+            rings.unwrap_or(now),
+        );
+        if rings.is_none() {
+            self.calls.taken(&call);
+        }
+        if node != from {
+            let rings = rings.is_some();
+            self.tell_node(node, Word::CallMoved { call, rings });
+        }
+    }
+
+    /// The other side of a call is at that node from now on.
+    pub(super) fn call_has_moved(&mut self, call: CallId, to: NodeId, rings: bool) {
+        let word = match self.calls.follow(&call, to) {
+            // It was taken, or has ended, while its other side was on its way.
+            Some(true) if rings => Word::Accepted { call },
+            None => Word::HungUp { call },
+            Some(_) => return,
+        };
+        self.tell_node(to, word);
+    }
+}

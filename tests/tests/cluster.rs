@@ -1,0 +1,169 @@
+//! Calls across several servers that are one, while these come and go.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
+
+use rtc_e2e::alone::alone;
+use rtc_e2e::cut::Wire;
+use rtc_e2e::deployed::Deployed;
+use rtc_e2e::process::Client;
+use rtc_e2e::redis::Redis;
+use serde_json::Value;
+
+const LEASE: &str = "5";
+
+async fn node(broker: &Redis) -> Deployed {
+    let url = broker.url();
+    let arguments = ["--cluster", &url, "--cluster-lease", LEASE];
+    let arguments = [&arguments[..], &["--drain-deadline", "60"]].concat();
+    Deployed::start(&arguments).await.unwrap()
+}
+
+fn client(wire: &Wire, room: &str, name: &str) -> Client {
+    let arguments = [
+        "join",
+        room,
+        "--headless",
+        "--as",
+        name,
+        "--server",
+        &wire.url(),
+    ];
+    let picture = ["--size", "160x90", "--fps", "10", "--bitrate", "100k"];
+    Client::start(&[&arguments[..], &picture].concat()).unwrap()
+}
+
+fn is_picture(event: &Value) -> bool {
+    event["kind"] == "video"
+}
+
+/// Frames that were decoded, by the statistics that come next.
+async fn decoded(client: &mut Client) -> u64 {
+    let stats = client
+        .wait_for("stats", |e| e["report"].is_object())
+        .await
+        .unwrap();
+    let all = stats["report"].as_object().unwrap().values();
+    all.filter(|s| s["type"] == "inbound-rtp" && s["kind"] == "video")
+        .filter_map(|s| s["framesDecoded"].as_u64())
+        .sum()
+}
+
+/// Its call has never broken: nobody went, nothing was connected anew, pictures come.
+async fn is_in_its_call(client: &mut Client) {
+    let before = decoded(client).await;
+    while decoded(client).await <= before {}
+    let count = |what: &str| {
+        let all = client.events.iter();
+        all.filter(|e| e["event"] == what).count()
+    };
+    assert_eq!(
+        (count("connected"), count("peer-left")),
+        (1, 0),
+        "{:#?}",
+        client.events
+    );
+}
+
+async fn moves_on(client: &mut Client) {
+    client.wait_for("signaling-lost", |_| true).await.unwrap();
+    let back = client.wait_for("signaling-back", |_| true).await.unwrap();
+    assert_eq!(back["resumed"], true, "its session went with it");
+}
+
+async fn ends(client: Client) {
+    client.signal("INT").unwrap();
+    assert_eq!(client.ended(Duration::ZERO).await.unwrap().code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_across_two_servers_goes_on_when_one_of_them_drains() {
+    let _alone = alone().await;
+    let broker = Redis::start().await.unwrap();
+    let (first, second) = (node(&broker).await, node(&broker).await);
+    let near = Wire::to(first.port().unwrap()).await.unwrap();
+    let far = Wire::to(second.port().unwrap()).await.unwrap();
+    let mut ann = client(&near, "across", "ann");
+    ann.wait_for("joined", |_| true).await.unwrap();
+    let mut bob = client(&far, "across", "bob");
+    for one in [&mut ann, &mut bob] {
+        one.wait_for("first-frame", is_picture).await.unwrap();
+    }
+    near.leads_to(&[second.port().unwrap()]);
+    first.signal("TERM").unwrap();
+    moves_on(&mut ann).await;
+    assert_eq!(first.ended().await.unwrap(), Some(0));
+    for one in [&mut ann, &mut bob] {
+        is_in_its_call(one).await;
+    }
+    // What is said of the room still comes to both.
+    ends(ann).await;
+    let left = bob.wait_for("peer-left", |_| true).await.unwrap();
+    assert_eq!(left["reason"], "left");
+    ends(bob).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_of_three_servers_breaks_no_call() {
+    let _alone = alone().await;
+    let broker = Redis::start().await.unwrap();
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        nodes.push(node(&broker).await);
+    }
+    let ports = |nodes: &[Deployed]| -> Vec<u16> {
+        nodes.iter().map(|node| node.port().unwrap()).collect()
+    };
+    // Each is before another server at first, as a balancer may have it.
+    let mut wires = Vec::new();
+    for port in ports(&nodes) {
+        wires.push(Wire::to(port).await.unwrap());
+    }
+    let mut clients = Vec::new();
+    for (at, (room, name)) in [
+        ("one", "ann"),
+        ("one", "bob"),
+        ("two", "cyd"),
+        ("two", "dan"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut client = client(&wires[at % 3], room, name);
+        client.wait_for("joined", |_| true).await.unwrap();
+        clients.push(client);
+    }
+    for client in &mut clients {
+        client.wait_for("first-frame", is_picture).await.unwrap();
+    }
+    for turn in 0..3 {
+        let old = nodes.remove(0);
+        nodes.push(node(&broker).await);
+        let all = ports(&nodes);
+        for (at, wire) in wires.iter().enumerate() {
+            let mut order = all.clone();
+            order.rotate_left((at + turn) % all.len());
+            wire.leads_to(&order);
+        }
+        old.signal("TERM").unwrap();
+        assert_eq!(old.ended().await.unwrap(), Some(0));
+        for client in &mut clients {
+            is_in_its_call(client).await;
+        }
+    }
+    // Nobody's session was begun anew on the way.
+    for client in &clients {
+        let back = client
+            .events
+            .iter()
+            .filter(|e| e["event"] == "signaling-back");
+        assert!(
+            back.clone().count() > 0,
+            "each was at a server that was restarted"
+        );
+        assert!(back.into_iter().all(|e| e["resumed"] == true));
+    }
+    for client in clients {
+        ends(client).await;
+    }
+}
