@@ -277,7 +277,7 @@ async fn the_peers_of_a_room_meet_at_different_nodes() {
     assert_eq!(all["nodes"].as_array().unwrap().len(), 2);
     for workload in [
         &["call", "--calls", "10"][..],
-        &["relay", "--duration", "1s"],
+        &["relay", "--rate", "200", "--duration", "1s"],
     ] {
         for same in [&[][..], &["--same-node"]] {
             let arguments = [workload, same, &["--nodes", &nodes, "--rooms", "4"]].concat();

@@ -104,12 +104,18 @@ async fn hears_others(page: &Page) {
     .await;
 }
 
+/// A channel opens a moment after its connection stands; until then the text stays where it was typed.
 async fn say(page: &Page, text: &str) {
     let script = format!(
-        "document.getElementById('chat-text').value = {}; document.getElementById('chat-form').requestSubmit()",
+        "document.getElementById('chat-text').value = {}",
         json!(text)
     );
     page.eval(&script).await.unwrap();
+    wait(
+        page,
+        "(document.getElementById('chat-form').requestSubmit(), document.getElementById('chat-text').value === '')",
+    )
+    .await;
 }
 
 async fn press(page: &Page, kind: &str) {

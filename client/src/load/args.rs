@@ -486,7 +486,7 @@ mod tests {
             (&["idle", "--rate", "5"], "use it with call or relay"),
             (&["rooms", "--rate", "5"], "--every"),
             (&["idle", "--ramp", "5"], "use it with rooms"),
-            (&["rooms", "--ramp", "-1"], "above 0"),
+            (&["rooms", "--ramp", "0"], "above 0"),
             (&["rooms", "--dialect", "book"], "rtc.v1"),
             (&["rooms", "--every", "0s"], "--every"),
             (&["--nodes", "ws://a,wss://b"], "TLS"),

@@ -6,7 +6,8 @@ const PASSED: usize = 256;
 /// What came of one sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Order {
-    next: u32,
+    /// One beyond the highest, which may be `u32::MAX`.
+    next: u64,
     /// Empty, and without any memory of its own, where all comes in turn.
     passed: Vec<u32>,
 }
@@ -25,10 +26,12 @@ pub(super) enum Came {
 impl Order {
     /// Takes the number of what came next.
     pub(super) fn take(&mut self, number: u32) -> Came {
-        if number >= self.next {
+        if let Ok(next) = u32::try_from(self.next)
+            && number >= next
+        {
             let room = PASSED.saturating_sub(self.passed.len());
-            self.passed.extend((self.next..number).take(room));
-            self.next = number.saturating_add(1);
+            self.passed.extend((next..number).take(room));
+            self.next = u64::from(number) + 1;
             return Came::InTurn;
         }
         match self.passed.iter().position(|passed| *passed == number) {

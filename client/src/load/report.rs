@@ -606,7 +606,8 @@ mod tests {
 
     #[test]
     fn whatever_is_not_as_it_should_be_is_a_complaint_and_on_the_page() {
-        let spoilt: [(&str, fn(&mut Tally)); 5] = [
+        type Spoil = fn(&mut Tally);
+        let spoilt: [(&str, Spoil); 5] = [
             ("1 lost", |tally| tally.heard -= 1),
             ("2 repeated", |tally| tally.again = 2),
             ("3 out of order", |tally| tally.late = 3),
