@@ -36,7 +36,7 @@ impl Totals {
                 None => {}
             }
         }
-        let rtt = values.get("candidate-pair.currentRoundTripTime").copied();
+        let rtt = round_trip(&values);
         if let Some(rtt) = rtt {
             peer.add("network.rtt", at, rtt * 1e3);
         }
@@ -53,6 +53,17 @@ impl Totals {
             step.tell_mos(peer, at, audio_latency, rtt.unwrap_or_default());
         }
     }
+}
+
+/// By the checks of the pair in use; of a browser that does not tell them, by the far side's reports about our media.
+fn round_trip(values: &BTreeMap<String, f64>) -> Option<f64> {
+    [
+        "candidate-pair.currentRoundTripTime",
+        "remote-inbound-rtp.audio.roundTripTime",
+        "remote-inbound-rtp.video.roundTripTime",
+    ]
+    .iter()
+    .find_map(|name| values.get(*name).copied())
 }
 
 /// Two reports, one after the other.
@@ -222,5 +233,20 @@ mod tests {
         ]) {
             assert!(held, "{words}");
         }
+    }
+
+    #[test]
+    fn a_round_trip_that_no_pair_tells_is_told_by_rtcp() {
+        let told = |names: &[(&str, f64)]| {
+            let values = names
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), *value));
+            round_trip(&values.collect())
+        };
+        let pair = ("candidate-pair.currentRoundTripTime", 0.08);
+        let video = ("remote-inbound-rtp.video.roundTripTime", 0.09);
+        assert_eq!(told(&[pair, video]), Some(0.08));
+        assert_eq!(told(&[video]), Some(0.09));
+        assert_eq!(told(&[]), None);
     }
 }
