@@ -299,7 +299,13 @@ export class Peer extends EventTarget {
     this.pc.restartIce();
     this.#rescueTimer ||= setTimeout(() => {
       this.#rescueTimer = 0;
-      if (!this.#closed && this.pc.connectionState !== 'connected') this.rebuild();
+      if (this.#closed || this.pc.connectionState === 'connected') return;
+      this.rebuild();
+      // What is said to somebody who is away may be lost on the way: it is said again until there is an answer.
+      this.#rescueTimer = setInterval(() => {
+        if (this.pc.connectionState === 'failed') this.rebuild();
+        else this.repeat();
+      }, RESTART_PATIENCE_MS);
     }, RESTART_PATIENCE_MS);
   }
 }
