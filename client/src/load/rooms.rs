@@ -201,13 +201,21 @@ impl Pair {
         };
         let first = join(Side::First, due).await?;
         let second = join(Side::Second, Instant::now()).await?;
-        Some(Box::new(Self {
+        let mut pair = Box::new(Self {
             first,
             second,
             said: [0; 2],
             heard: [0; 2],
             order: Default::default(),
-        }))
+        });
+        // What is said to a room is for those who are in it by the speaker's own node, which may hear of a join later.
+        match pair.settle(floor).await {
+            Ok(()) => Some(pair),
+            Err(trouble) => {
+                floor.lost(&trouble);
+                None
+            }
+        }
     }
 
     /// Until all is over and counted.
@@ -294,7 +302,7 @@ impl Pair {
         }
     }
 
-    /// Waits for what is still on its way. What does not come in time is missing, which the tally shows by itself.
+    /// Waits for what is still on its way. Who or what does not come in time is missing, which the tally shows by itself.
     async fn settle(&mut self, floor: &Floor) -> Result<(), Trouble> {
         let all = async {
             while self.heard != self.said || !self.is_exact() {

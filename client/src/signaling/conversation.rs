@@ -19,7 +19,7 @@ use super::Errand;
 use super::address::ServerAddress;
 use super::error::SignalingError;
 use super::event::SignalingEvent;
-use super::outbox::{Content, Outbox};
+use super::outbox::{Content, End, Outbox};
 use calls::Calls;
 
 /// Heartbeats of silence after which the server counts as dead: two may be late, none is two and a half late.
@@ -89,6 +89,8 @@ pub(super) struct Conversation {
     heartbeat: Duration,
     heard: Option<Instant>,
     nonsense: u32,
+    /// How this link ends, as far as is known.
+    end: End,
     next_id: u64,
     request: Option<u64>,
     control: VecDeque<String>,
@@ -122,6 +124,7 @@ impl Conversation {
             heartbeat: HEARTBEAT.1,
             heard: None,
             nonsense: 0,
+            end: End::Broke,
             next_id: 1,
             request: None,
             control: VecDeque::new(),
@@ -179,13 +182,19 @@ impl Conversation {
         self.ask(hello);
     }
 
+    /// The server closes the link, and not because it ends itself.
+    pub(super) const fn closed_by_server(&mut self) {
+        self.end = End::Closed;
+    }
+
     /// Puts back what was under way on a link that is gone.
     pub(super) fn link_down(&mut self, reason: &str) {
         self.control.clear();
         self.request = None;
         self.heard = None;
         self.nonsense = 0;
-        self.outbox.link_lost();
+        let end = std::mem::replace(&mut self.end, End::Broke);
+        self.outbox.link_lost(end);
         if matches!(self.phase, Phase::Inside | Phase::Lobby) {
             self.tell(SignalingEvent::Lost {
                 reason: reason.to_owned(),

@@ -359,7 +359,14 @@ fn hear(
         Some(Ok(Message::Binary(_))) => conversation
             .receive(now, "a binary message")
             .map_err(Over::from),
-        Some(Ok(Message::Close(frame))) => Err(closed(conversation, frame)),
+        Some(Ok(Message::Close(frame))) => {
+            let code = frame.as_ref().map(|frame| frame.code);
+            // RFC 6455 section 7.4.1: it goes away, or is started anew.
+            if !matches!(code, Some(CloseCode::Away | CloseCode::Restart)) {
+                conversation.closed_by_server();
+            }
+            Err(closed(conversation, frame))
+        }
         // WebSocket's own pings are answered by the library.
         Some(Ok(_)) => Ok(()),
         Some(Err(error)) => Err(cut(error)),

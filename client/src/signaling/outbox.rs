@@ -2,8 +2,8 @@
 //!
 //! Bounded to [`CAPACITY`]. When it is full the oldest candidate goes first, since a connection can do without one of
 //! several, then the oldest of anything. What was on its way when a link broke is sent again, so a message may arrive
-//! twice. Servers answer in order, so if a message breaks links, it is the first one without an answer: that one is
-//! given up after [`LOSSES`] links.
+//! twice. Servers answer in order, so if a message ends links, it is the first one without an answer: that one is given
+//! up when [`SUSPICION`] is reached. A server that closes the link speaks against it; a network that breaks says little.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -12,8 +12,26 @@ use rtc_protocol::{ClientFrame, ClientMessage, PeerId, Raw, RoomId, Signal};
 /// Messages that wait or are not yet answered.
 pub(super) const CAPACITY: usize = 256;
 
-/// How many links may break over one message.
-const LOSSES: u8 = 5;
+/// How much may speak against a message: five links that the server closed, or twenty that broke off.
+const SUSPICION: u8 = 20;
+
+/// How a link ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The server closed it, and may have done so over what it was told.
+    Closed,
+    /// It broke off.
+    Broke,
+}
+
+impl End {
+    const fn suspicion(self) -> u8 {
+        match self {
+            Self::Closed => SUSPICION / 5,
+            Self::Broke => 1,
+        }
+    }
+}
 
 /// What is to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +45,7 @@ struct Entry {
     id: u64,
     to: Option<PeerId>,
     content: Content,
-    losses: u8,
+    suspicion: u8,
 }
 
 /// The messages in the order in which they were given.
@@ -48,7 +66,7 @@ impl Outbox {
             id,
             to,
             content,
-            losses: 0,
+            suspicion: 0,
         });
     }
 
@@ -73,10 +91,10 @@ impl Outbox {
     }
 
     /// Puts what was on its way back in front, in order.
-    pub(super) fn link_lost(&mut self) {
+    pub(super) fn link_lost(&mut self, end: End) {
         if let Some(first) = self.unanswered.front_mut() {
-            first.losses += 1;
-            if first.losses >= LOSSES {
+            first.suspicion += end.suspicion();
+            if first.suspicion >= SUSPICION {
                 self.unanswered.pop_front();
                 self.dropped += 1;
             }
@@ -181,23 +199,25 @@ mod tests {
             outbox.next(&room(), &HashSet::new());
         }
         outbox.answered(1);
-        outbox.link_lost();
+        outbox.link_lost(End::Broke);
         assert_eq!(ids(&mut outbox), [0, 2, 3]);
         assert_eq!(outbox.take_dropped(), 0);
     }
 
     #[test]
-    fn a_message_that_breaks_every_link_is_given_up_and_no_other() {
-        let mut outbox = Outbox::default();
-        for id in 0..4 {
-            outbox.push(id, None, candidate());
+    fn a_message_that_ends_every_link_is_given_up_and_no_other() {
+        for (end, links) in [(End::Closed, 5), (End::Broke, 20)] {
+            let mut outbox = Outbox::default();
+            for id in 0..4 {
+                outbox.push(id, None, candidate());
+            }
+            for _ in 0..links {
+                assert_eq!(ids(&mut outbox), [0, 1, 2, 3]);
+                outbox.link_lost(end);
+            }
+            assert_eq!(ids(&mut outbox), [1, 2, 3]);
+            assert_eq!(outbox.take_dropped(), 1);
         }
-        for _ in 0..LOSSES {
-            assert_eq!(ids(&mut outbox), [0, 1, 2, 3]);
-            outbox.link_lost();
-        }
-        assert_eq!(ids(&mut outbox), [1, 2, 3]);
-        assert_eq!(outbox.take_dropped(), 1);
     }
 
     #[test]
@@ -223,7 +243,7 @@ mod tests {
             outbox.push(id, None, candidate());
             outbox.next(&room(), &HashSet::new());
         }
-        outbox.link_lost();
+        outbox.link_lost(End::Broke);
         let left = ids(&mut outbox);
         assert_eq!(left.len(), CAPACITY);
         assert_eq!((left[0], left[255]), (744, 999));
