@@ -1,7 +1,8 @@
 // Chromium in a call with itself: N peers, each connected with each, in one page, sending a file by the fake camera.
-//   node chromium.mjs CLIP.y4m PEERS BITRATE BEEPS.wav [watched]
+//   node chromium.mjs CLIP.y4m PEERS BITRATE BEEPS.wav [watched|bare|pairs]
 // Says {"event":"flowing"}; "restart" on standard input begins the measuring, "end" prints the result.
 // Delays are measured with `watched` only, as looking at every picture costs the page processor time of its own.
+// With `pairs` each peer is connected with one other.
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
@@ -10,7 +11,7 @@ import { createInterface } from 'node:readline';
 const require = createRequire(`${process.env.COMPARE_MODULES}/`);
 const { default: puppeteer } = await import(require.resolve('puppeteer-core'));
 
-const [clip, peers, bitrate, wav, watched] = process.argv.slice(2);
+const [clip, peers, bitrate, wav, how = 'bare'] = process.argv.slice(2);
 const say = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
 const here = new URL('.', import.meta.url);
 const files = { '/': '<!doctype html><title>call</title>', '/mark.mjs': readFileSync(new URL('mark.mjs', here)), '/tally.mjs': readFileSync(new URL('tally.mjs', here)) };
@@ -35,7 +36,15 @@ await page.goto(`http://localhost:${server.address().port}/`);
 const header = readFileSync(clip, { encoding: 'latin1', flag: 'r' }).slice(0, 100).split('\n')[0];
 const [width, height] = [/W(\d+)/, /H(\d+)/].map((r) => Number(r.exec(header)[1]));
 
-await page.evaluate(async (width, height, peers, bitrate, watched) => {
+// The two of each connection.
+const connections = [];
+for (let a = 0; a < Number(peers); a++) {
+  for (let b = a + 1; b < Number(peers); b++) {
+    if (how !== 'pairs' || (a % 2 === 0 && b === a + 1)) connections.push([a, b]);
+  }
+}
+
+await page.evaluate(async (width, height, connections, bitrate, watched) => {
   const { number } = await import('/mark.mjs');
   const { Tally } = await import('/tally.mjs');
   const tally = (globalThis.tally = new Tally(90));
@@ -81,34 +90,32 @@ await page.evaluate(async (width, height, peers, bitrate, watched) => {
   }
   globalThis.pcs = [];
   globalThis.flowing = 0;
-  for (let a = 0; a < peers; a++) {
-    for (let b = a + 1; b < peers; b++) {
-      const [one, two] = [new RTCPeerConnection(), new RTCPeerConnection()];
-      pcs.push(one, two);
-      for (const [pc, other, measured] of [[one, two, false], [two, one, a === 0 && b === 1]]) {
-        pc.onicecandidate = ({ candidate }) => candidate && other.addIceCandidate(candidate);
-        pc.ontrack = ({ track }) => {
-          const element = document.createElement(track.kind);
-          element.srcObject = new MediaStream([track]);
-          element.muted = track.kind === 'video';
-          element.autoplay = true;
-          document.body.append(element);
-          if (track.kind === 'video') element.onloadeddata = () => { flowing += 1; };
-          if (!watched || !measured) return;
-          if (track.kind === 'video') look(track, (n, now) => tally.see(n, now));
-          else listen(track, (samples, rate, now) => tally.hear(samples, rate, now, 0.05, 0));
-        };
-        for (const track of source.getTracks()) pc.addTrack(track.clone(), source);
-        for (const t of pc.getTransceivers()) {
-          if (t.sender.track.kind !== 'video') continue;
-          t.setCodecPreferences(RTCRtpReceiver.getCapabilities('video').codecs.filter((c) => /VP8|rtx/.test(c.mimeType)));
-        }
+  for (const [a, b] of connections) {
+    const [one, two] = [new RTCPeerConnection(), new RTCPeerConnection()];
+    pcs.push(one, two);
+    for (const [pc, other, measured] of [[one, two, false], [two, one, a === 0 && b === 1]]) {
+      pc.onicecandidate = ({ candidate }) => candidate && other.addIceCandidate(candidate);
+      pc.ontrack = ({ track }) => {
+        const element = document.createElement(track.kind);
+        element.srcObject = new MediaStream([track]);
+        element.muted = track.kind === 'video';
+        element.autoplay = true;
+        document.body.append(element);
+        if (track.kind === 'video') element.onloadeddata = () => { flowing += 1; };
+        if (!watched || !measured) return;
+        if (track.kind === 'video') look(track, (n, now) => tally.see(n, now));
+        else listen(track, (samples, rate, now) => tally.hear(samples, rate, now, 0.05, 0));
+      };
+      for (const track of source.getTracks()) pc.addTrack(track.clone(), source);
+      for (const t of pc.getTransceivers()) {
+        if (t.sender.track.kind !== 'video') continue;
+        t.setCodecPreferences(RTCRtpReceiver.getCapabilities('video').codecs.filter((c) => /VP8|rtx/.test(c.mimeType)));
       }
-      await one.setLocalDescription();
-      await two.setRemoteDescription({ type: 'offer', sdp: rated(one.localDescription.sdp) });
-      await two.setLocalDescription();
-      await one.setRemoteDescription({ type: 'answer', sdp: rated(two.localDescription.sdp) });
     }
+    await one.setLocalDescription();
+    await two.setRemoteDescription({ type: 'offer', sdp: rated(one.localDescription.sdp) });
+    await two.setLocalDescription();
+    await one.setRemoteDescription({ type: 'answer', sdp: rated(two.localDescription.sdp) });
   }
   const inbound = async () => {
     for (const s of (await pcs[1].getStats()).values()) if (s.type === 'inbound-rtp' && s.kind === 'video') return s;
@@ -134,9 +141,9 @@ await page.evaluate(async (width, height, peers, bitrate, watched) => {
       size: `${after.frameWidth}x${after.frameHeight}`,
     };
   };
-}, width, height, Number(peers), Number(bitrate), watched === 'watched');
+}, width, height, connections, Number(bitrate), how === 'watched');
 
-await page.waitForFunction((n) => flowing >= n, { timeout: 60000 }, peers * (peers - 1));
+await page.waitForFunction((n) => flowing >= n, { timeout: 60000 }, connections.length * 2);
 say('flowing', { pid: browser.process().pid });
 createInterface({ input: process.stdin }).on('line', async (line) => {
   if (line === 'restart') return page.evaluate(() => restart());
