@@ -13,6 +13,22 @@ export function sessionId(sdp) {
   return /^o=\S+ (\S+) /m.exec(sdp ?? '')?.[1] ?? null;
 }
 
+/** Which description of its maker's it is: id and version of the session, in the `o=` line. */
+function version(sdp) {
+  return /^o=\S+ (\S+ \S+)/m.exec(sdp ?? '')?.[1] ?? null;
+}
+
+/** The offer that an answer names, if it names one; others pass over the line (RFC 8866, 5.13). */
+function answered(sdp) {
+  return /^a=x-answers:(.*\S)/m.exec((sdp ?? '').split(/^m=/m, 1)[0])?.[1] ?? null;
+}
+
+/** An answer that names its offer. */
+function answering(sdp, offer) {
+  const named = version(offer);
+  return named === null ? sdp : sdp.replace(/^m=/m, `a=x-answers:${named}\r\nm=`);
+}
+
 /** The codecs of `capabilities` with those of `name` in front; RTX and FEC stay where they were. */
 export function preferCodec(codecs, name) {
   const mime = `video/${name}`.toLowerCase();
@@ -178,6 +194,8 @@ export class Peer extends EventTarget {
   }
 
   async #describe(description) {
+    // What was said of a connection before this one comes late, and would spoil it.
+    if (description.type === 'answer' && !this.#awaits(description.sdp)) return;
     const known = sessionId(this.pc.currentRemoteDescription?.sdp);
     const renewed = known !== null && known !== sessionId(description.sdp);
     if (renewed) {
@@ -195,7 +213,14 @@ export class Peer extends EventTarget {
     if (description.type !== 'offer') return;
     await this.#attachTracks();
     await pc.setLocalDescription();
-    if (pc === this.pc) this.#sendDescription();
+    if (pc === this.pc) this.#sendDescription(description.sdp);
+  }
+
+  /** Whether an answer is one to the offer that is open; it is taken for that if it does not say. */
+  #awaits(answer) {
+    const named = answered(answer);
+    if (named === null) return true;
+    return this.pc.signalingState === 'have-local-offer' && named === version(this.pc.localDescription?.sdp);
   }
 
   async #addCandidate(candidate) {
@@ -251,9 +276,10 @@ export class Peer extends EventTarget {
     else console.warn(`rtc: this browser has no ${this.#codec}`);
   }
 
-  #sendDescription() {
+  #sendDescription(offer = null) {
     const { type, sdp } = this.pc.localDescription;
-    this.#send({ description: { type, sdp: this.#protection ? marked(sdp) : sdp } });
+    const told = offer === null ? sdp : answering(sdp, offer);
+    this.#send({ description: { type, sdp: this.#protection ? marked(told) : told } });
   }
 
   #received(track) {

@@ -254,6 +254,54 @@ const DATA_ONLY: &str = r"(async () => {
     globalThis.frames = async () => [...(await pc.getStats()).values()].find((s) => s.kind === 'video' && s.type === 'inbound-rtp')?.framesDecoded ?? 0;
 })()";
 
+/// What a page does with an answer to an offer of a connection that it has replaced since, and then with the right one.
+const LATE_ANSWER: &str = r"(async () => {
+    const { Peer, sessionId } = await import('/_/peer.js');
+    const version = (sdp) => /^o=\S+ (\S+ \S+)/m.exec(sdp)[1];
+    const media = { tracks: {}, stream: new MediaStream() };
+    const said = [];
+    const make = (more) => new Peer({ id: 'far', polite: false, media, config: {}, codec: null, send: (signal) => said.push(signal), ...more });
+    const told = (type) => said.map(({ description }) => description).filter((one) => one?.type === type);
+    const until = async (there) => { while (!there()) await new Promise((done) => setTimeout(done, 10)); };
+    const answer = async (offer) => {
+        const far = new RTCPeerConnection();
+        await far.setRemoteDescription(offer);
+        await far.setLocalDescription();
+        return { type: 'answer', sdp: far.localDescription.sdp.replace(/^m=/m, `a=x-answers:${version(offer.sdp)}\r\nm=`) };
+    };
+    const peer = make({ offers: true });
+    await until(() => told('offer').length === 1);
+    const late = await answer(told('offer')[0]);
+    peer.rebuild();
+    await until(() => told('offer').length === 2);
+    const right = await answer(told('offer')[1]);
+    await peer.signal({ description: late });
+    const after = peer.pc.signalingState;
+    await peer.signal({ description: right });
+    await until(() => sessionId(peer.pc.currentRemoteDescription?.sdp) === sessionId(right.sdp));
+    // And its own answers name their offers.
+    const far = new RTCPeerConnection();
+    far.createDataChannel('any');
+    await far.setLocalDescription();
+    await make({}).signal({ description: { type: 'offer', sdp: far.localDescription.sdp } });
+    const [ours] = told('answer');
+    await far.setRemoteDescription(ours);
+    const named = ours.sdp.includes(`a=x-answers:${version(far.localDescription.sdp)}\r\n`);
+    return [after, peer.pc.signalingState, told('offer').length, named];
+})()";
+
+#[tokio::test]
+async fn an_answer_to_a_connection_that_was_replaced_spoils_nothing() {
+    let stage = Stage::new(ChromeOptions::default()).await;
+    let page = stage
+        .browser
+        .open(&format!("{}/healthz", stage.url))
+        .await
+        .unwrap();
+    let came = page.eval(LATE_ANSWER).await.unwrap();
+    assert_eq!(came, json!(["have-local-offer", "stable", 2, true]));
+}
+
 #[tokio::test]
 async fn a_peer_that_offers_data_alone_is_sent_sound_and_picture_all_the_same() {
     let stage = Stage::new(ChromeOptions::default()).await;

@@ -99,10 +99,13 @@ impl Step {
                 (audio, video) => Some(audio.unwrap_or(0.0) + video.unwrap_or(0.0)),
             }
         };
-        if let (Some(lost), Some(received)) = (both("packetsLost"), both("packetsReceived"))
-            && lost + received > 0.0
-        {
-            peer.add("network.loss", at, lost / (lost + received));
+        if let (Some(lost), Some(received)) = (both("packetsLost"), both("packetsReceived")) {
+            // What was sent again came besides: of it nobody knows how much was lost.
+            let again = both("retransmittedPacketsReceived").unwrap_or(0.0);
+            let sent = lost + (received - again).max(0.0);
+            if sent > 0.0 {
+                peer.add("network.loss", at, lost / sent);
+            }
         }
     }
 
@@ -192,7 +195,8 @@ mod tests {
 
     fn report(second: u32, lost: u32, concealed: u32) -> Value {
         json!({
-            "V": {"type": "inbound-rtp", "kind": "video", "packetsReceived": 100 * second, "packetsLost": lost, "bytesReceived": 125_000 * second},
+            "V": {"type": "inbound-rtp", "kind": "video", "packetsReceived": 100 * second + lost, "packetsLost": lost,
+                  "retransmittedPacketsReceived": lost, "bytesReceived": 125_000 * second},
             "A": {"type": "inbound-rtp", "kind": "audio", "packetsReceived": 50 * second, "packetsLost": 0, "totalSamplesReceived": 48_000 * second,
                   "concealedSamples": concealed, "silentConcealedSamples": 0, "concealmentEvents": concealed / 960},
             "P": {"type": "candidate-pair", "nominated": true, "currentRoundTripTime": 0.08, "bytesReceived": 130_000 * second},

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rtc_protocol::{LeaveReason, Member};
+use rtc_protocol::{LeaveReason, Member, SdpType};
 use tokio::time::Instant;
 
 use super::super::far::FarMedia;
@@ -241,7 +241,7 @@ impl Call {
 
     /// Takes somebody back whose connection was given up. Tells whether what it said is answered by an offer of ours: it
     /// spoke of the old connection, which nothing can bring back here.
-    async fn revive(&mut self, id: &str, promise: &Promise) -> bool {
+    async fn revive(&mut self, id: &str, promise: &Promise, answers: bool) -> bool {
         let Some(far) = self.far.get_mut(id) else {
             return false;
         };
@@ -249,8 +249,14 @@ impl Call {
         far.lost = false;
         far.restarts = 0;
         let peer = far.who.clone();
-        let old = far.promised.origin == promise.origin;
+        let old = answers || far.promised.origin == promise.origin;
         self.tell(Event::PeerJoined { peer });
+        self.open_anew(id, promise, old).await
+    }
+
+    /// Opens a connection in place of one that is gone. Where what was said is about that one, there is an offer instead
+    /// of an answer; tells whether.
+    async fn open_anew(&mut self, id: &str, promise: &Promise, old: bool) -> bool {
         // Who is offered a new session takes it as one that is not polite.
         self.open_link(id, old, old).await;
         if old && let Some(link) = self.link(id) {
@@ -264,11 +270,12 @@ impl Call {
             Signal::Description(description) => Some(Promise::read(&description.sdp)),
             _ => None,
         };
+        let answers = matches!(&signal, Signal::Description(said) if said.kind == SdpType::Answer);
         if let Some(promise) = &promise
             && self.is_given_up(from)
         {
             // It slept, or the path to it was away for too long, and it has not given us up.
-            if self.revive(from, promise).await {
+            if self.revive(from, promise, answers).await {
                 return;
             }
         }
@@ -285,10 +292,14 @@ impl Call {
             let known = far.link.as_ref().map(|link| link.promise.origin.as_str());
             let reloaded = known.is_some_and(|o| !o.is_empty() && o != promise.origin);
             if reloaded || known.is_none() {
-                // The same peer with another session: its page was loaded again.
+                // The same peer with another session: its page was loaded again, or made its connection anew.
+                let answers = answers && !far.fixed;
                 let old = self.far.get_mut(from).and_then(|far| far.link.take());
                 self.close_link(from, old);
-                self.open_link(from, false, false).await;
+                // Nothing waits for an answer any more where the connection that offered is gone.
+                if self.open_anew(from, promise, answers).await {
+                    return;
+                }
             }
         }
         let Some(far) = self.far.get_mut(from) else {
