@@ -4,6 +4,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use rtc_client::measure::quality::{psnr_luma, ssim_luma};
+use rtc_client::media::capture::test_picture;
+use rtc_client::media::frame::Picture;
 use rtc_e2e::alone::alone;
 use rtc_e2e::browser::{Browser, ChromeOptions};
 use rtc_e2e::process::{PATIENCE, binary};
@@ -107,6 +110,67 @@ async fn the_vmaf_of_a_good_picture_is_higher_than_that_of_a_poor_one() {
     };
     let (good, poor) = (mean(&means[0]), mean(&means[1]));
     assert!(good > 95.0 && poor < good - 2.0, "{good} and {poor}");
+}
+
+/// One picture as Y4M.
+fn y4m(picture: &Picture) -> Vec<u8> {
+    let head = format!(
+        "YUV4MPEG2 W{} H{} F30:1 Ip A1:1 C420jpeg\nFRAME\n",
+        picture.width, picture.height
+    );
+    [head.as_bytes(), &picture.y, &picture.u, &picture.v].concat()
+}
+
+/// What ffmpeg's filter `name` says of two files, after `key` of the luma.
+fn by_ffmpeg(name: &str, key: &str, one: &Path, other: &Path) -> f64 {
+    let output = Command::new("ffmpeg")
+        .args(["-hide_banner", "-i"])
+        .arg(one)
+        .arg("-i")
+        .arg(other)
+        .args(["-lavfi", name, "-f", "null", "-"])
+        .output()
+        .expect("ffmpeg: run scripts/setup test");
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    let told = words.split(key).nth(1).expect("a figure");
+    let figure: String = told
+        .chars()
+        .take_while(|c| c.is_ascii_digit() || *c == '.')
+        .collect();
+    figure.parse().expect("a number")
+}
+
+#[test]
+fn the_quality_of_a_picture_is_the_one_that_ffmpeg_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let clean = test_picture::render(7, 640, 360);
+    let [before, after] = ["before.y4m", "after.y4m"].map(|name| folder.path().join(name));
+    std::fs::write(&before, y4m(&clean)).unwrap();
+    for spoil in [
+        "noise=c0s=12:c0_seed=7",
+        "gblur=sigma=1.5",
+        "noise=c0s=60:c0_seed=7",
+    ] {
+        let made = Command::new("ffmpeg")
+            .args(["-v", "error", "-y", "-i"])
+            .arg(&before)
+            .args(["-vf", spoil])
+            .arg(&after)
+            .status()
+            .expect("ffmpeg: run scripts/setup test");
+        assert!(made.success(), "{spoil}");
+        let bytes = std::fs::read(&after).unwrap();
+        let frame = bytes.windows(6).position(|six| six == b"FRAME\n").unwrap() + 6;
+        let mut spoilt = clean.clone();
+        spoilt.y = bytes[frame..frame + clean.y.len()].to_vec();
+        let ours = psnr_luma(&clean, &spoilt, 0).unwrap();
+        let theirs = by_ffmpeg("psnr", "PSNR y:", &before, &after);
+        assert!((ours - theirs).abs() < 0.01, "{spoil}: {ours} {theirs} dB");
+        let ours = ssim_luma(&clean, &spoilt, 0).unwrap();
+        let theirs = by_ffmpeg("ssim", "SSIM Y:", &before, &after);
+        assert!((ours - theirs).abs() < 0.001, "{spoil}: {ours} {theirs}");
+        println!("{spoil}: {ours} {theirs}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
