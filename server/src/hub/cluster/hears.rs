@@ -170,7 +170,9 @@ impl Hub {
             }
             word => word,
         };
-        let answers = matches!(word, Word::Joined { .. } | Word::Deliver { .. });
+        // Who was in it here, and has gone on, is not to be taken for lost by those who have not heard yet where to.
+        let moved = cluster.moved.has_room(&room);
+        let answers = !moved && matches!(word, Word::Joined { .. } | Word::Deliver { .. });
         if !cluster.keep_early(&room, from, word) && answers {
             cluster.say(from, Word::Nobody { room });
         }

@@ -89,17 +89,32 @@ pub(super) struct Arriving {
 
 /// Who has moved where, until nothing can be on its way to it here any more.
 #[derive(Debug, Default)]
-pub(super) struct Moved(HashMap<PeerId, (NodeId, Instant)>);
+pub(super) struct Moved {
+    peers: HashMap<PeerId, (NodeId, Instant)>,
+    /// Rooms whose last member here went so: those there were sat elsewhere by then.
+    rooms: HashMap<RoomId, Instant>,
+}
 
 impl Moved {
     /// Whether a peer went so lately that its new node may not have told the broker.
     pub(super) fn lately(&self, peer: PeerId, now: Instant, lease: Duration) -> bool {
-        let at = self.0.get(&peer).map(|(_, at)| *at);
+        let at = self.peers.get(&peer).map(|(_, at)| *at);
         at.is_some_and(|at| now < at + lease / 2)
     }
 
-    fn to(&self, peer: PeerId) -> Option<NodeId> {
-        self.0.get(&peer).map(|(node, _)| *node)
+    pub(super) fn to(&self, peer: PeerId) -> Option<NodeId> {
+        self.peers.get(&peer).map(|(node, _)| *node)
+    }
+
+    /// Whether a room was given up here because its members moved, and not because they left.
+    pub(super) fn has_room(&self, room: &RoomId) -> bool {
+        self.rooms.contains_key(room)
+    }
+
+    /// Lets go of what went longer ago than that.
+    fn forget(&mut self, now: Instant, rest: Duration) {
+        self.peers.retain(|_, (_, at)| now < *at + rest);
+        self.rooms.retain(|_, at| now < *at + rest);
     }
 }
 
@@ -181,6 +196,8 @@ impl Hub {
         let (Some(cluster), Some(node)) = (self.cluster.as_deref_mut(), me) else {
             return false;
         };
+        // It is here again: nothing is to be sent after it.
+        cluster.moved.peers.remove(&peer);
         let Some(arriving) = cluster.arriving.remove(&peer) else {
             if !known {
                 let turn = cluster.turn(peer);
@@ -231,7 +248,7 @@ impl Hub {
         let arriving = &cluster.arriving;
         cluster.onward.retain(|peer, _| arriving.contains_key(peer));
         let rest = cluster.lease * 2;
-        cluster.moved.0.retain(|_, (_, at)| now < *at + rest);
+        cluster.moved.forget(now, rest);
     }
 
     /// Another node wants a session that may be here.
@@ -337,6 +354,9 @@ impl Hub {
             if inside.deserted() {
                 self.rooms.remove(&room);
                 self.metrics.rooms_closed.inc();
+                if let Some(cluster) = self.cluster.as_deref_mut() {
+                    cluster.moved.rooms.insert(room, now);
+                }
             }
         }
         baggage.calls = self.calls.carry(peer, (me, to), now);
@@ -347,7 +367,7 @@ impl Hub {
         self.sessions.remove(&peer);
         self.metrics.sessions_ended.inc(LeaveReason::Left);
         if let Some(cluster) = self.cluster.as_deref_mut() {
-            cluster.moved.0.insert(peer, (to, now));
+            cluster.moved.peers.insert(peer, (to, now));
         }
         Some(baggage)
     }
@@ -451,7 +471,7 @@ impl Hub {
             .inc(crate::metrics::Begun::Moved);
         if let Some(cluster) = self.cluster.as_deref_mut() {
             cluster.turns.insert(peer, turn);
-            cluster.moved.0.remove(&peer);
+            cluster.moved.peers.remove(&peer);
         }
         for carried in rooms {
             self.moves_in(peer, carried, out);

@@ -887,6 +887,36 @@ fn of_two_nodes_at_which_a_peer_says_hello_exactly_one_has_it() {
 }
 
 #[test]
+fn two_that_are_sent_on_to_two_nodes_do_not_lose_each_other() {
+    for pause in 0..8 {
+        let mut cluster = Cluster::with_room("ad");
+        let lasts = [cluster.last('a'), cluster.last('d')];
+        let first = cluster.begins_to_move('a', 1, Some(lasts[0]));
+        for _ in 0..pause {
+            cluster.step();
+        }
+        let second = cluster.begins_to_move('d', 2, Some(lasts[1]));
+        for (who, to, waiter, last) in [('a', 1, first, lasts[0]), ('d', 2, second, lasts[1])] {
+            cluster.may_arrive(to, waiter);
+            cluster.moved.insert(who, to);
+            cluster.world(who).hello(who, Some(last));
+        }
+        for _ in 0..300 {
+            cluster.step();
+        }
+        for who in ['a', 'd'] {
+            let told = cluster.world(who).read(who);
+            assert!(
+                matches!(told[..], [M::Welcome { resumed: true, .. }]),
+                "after {pause}, {who}: {told:?}"
+            );
+        }
+        cluster.tells('a', "1");
+        cluster.hears('d', "1");
+    }
+}
+
+#[test]
 fn calls_move_with_their_peers_whether_they_ring_or_were_taken() {
     for caller_moves in [true, false] {
         let mut cluster = Cluster::with_room("ab");
