@@ -349,10 +349,11 @@ impl Hub {
     ) {
         for peer in to {
             let place = self.rooms.get(room).and_then(|inside| inside.place(peer));
+            let moved = self.cluster.as_deref().and_then(|one| one.moved.to(peer));
             match place.map(|place| place.node) {
                 Some(None) => self.tell_written(peer, line, out),
-                // It has moved, which who says this did not know yet.
-                Some(Some(node)) if node != from => {
+                // It has moved, which who says this did not know yet; be it to that one's own node.
+                Some(Some(node)) if node != from || moved == Some(node) => {
                     let word = Word::Deliver {
                         room: room.clone(),
                         to: vec![peer],

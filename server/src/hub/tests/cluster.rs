@@ -853,6 +853,35 @@ fn what_is_said_while_a_session_moves_comes_after_it() {
 }
 
 #[test]
+fn what_is_said_by_one_at_the_node_that_a_session_moves_to_comes_too() {
+    let mut cluster = Cluster::with_room("abd");
+    let last = cluster.last('a');
+    let waiter = cluster.begins_to_move('a', 1, Some(last));
+    for number in 1..6 {
+        let message = ClientMessage::Message {
+            room: named(0),
+            to: Some(id('a')),
+            data: Raw::parse(&number.to_string()).unwrap(),
+        };
+        cluster.say('b', message);
+        cluster.step();
+    }
+    cluster.may_arrive(1, waiter);
+    cluster.moved.insert('a', 1);
+    cluster.world('a').hello('a', Some(last));
+    for _ in 0..30 {
+        cluster.step();
+    }
+    let heard = cluster.world('a').read('a');
+    let texts = heard.iter().filter_map(|message| match message {
+        M::Message { data, .. } => Some(data.get()),
+        _ => None,
+    });
+    let texts: BTreeSet<_> = texts.collect();
+    assert_eq!(texts, BTreeSet::from(["1", "2", "3", "4", "5"]));
+}
+
+#[test]
 fn of_two_nodes_at_which_a_peer_says_hello_exactly_one_has_it() {
     for pause in 0..12 {
         let mut cluster = Cluster::with_room("ab");
