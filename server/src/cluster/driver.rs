@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use rtc_protocol::{CallId, Name, RoomId};
+use rtc_protocol::{CallId, Name, PeerId, RoomId};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::backplane::{Away, Backplane};
@@ -53,6 +53,7 @@ enum Done {
     Renewed(Due, Instant, Result<Answer, Away>),
     Named(u64, Result<Answer, Away>),
     Located(CallId, Result<Answer, Away>),
+    Turned(PeerId, Result<Answer, Away>),
     Beat(Result<Answer, Away>),
     Asked(Result<Answer, Away>),
 }
@@ -219,6 +220,15 @@ impl Driver {
                     Done::Located(call, plane.ask(request).await)
                 }));
             }
+            Wish::Turn(peer) => {
+                let request = Request::Turn {
+                    peer,
+                    node: self.me,
+                };
+                self.asked.push(Box::pin(async move {
+                    Done::Turned(peer, plane.ask(request).await)
+                }));
+            }
             Wish::Sync(room) => {
                 let room = Due::Room(room);
                 let soon = self.due.iter().take(SOON).any(|one| *one == room);
@@ -293,6 +303,13 @@ impl Driver {
                 self.switchboard
                     .cluster(|hub, out| hub.located(now, &call, answer, out));
             }
+            Done::Turned(peer, answer) => match answer {
+                Ok(answer) => self
+                    .switchboard
+                    .cluster(|hub, _| hub.turned(now, peer, &answer)),
+                // It is asked for again when the broker has another one's seat once more.
+                Err(error) => self.failed(&error),
+            },
             Done::Beat(answer) => {
                 self.beating = false;
                 self.beat(now, answer);

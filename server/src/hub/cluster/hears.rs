@@ -107,12 +107,7 @@ impl Hub {
                 limit,
             } => self.is_surveyed(from, number, after.as_deref(), limit),
             Word::Surveyed { number, finding } => self.finds(from, number, finding, out),
-            Word::Mine { peer, turn } => {
-                let cluster = self.cluster.as_deref();
-                if cluster.is_some_and(|cluster| cluster.turn(peer) < turn) {
-                    self.is_elsewhere(peer, out);
-                }
-            }
+            Word::Mine { peer, turn } => self.is_anothers(peer, turn, out),
             Word::Ring {
                 call,
                 from: caller,

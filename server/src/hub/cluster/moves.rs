@@ -17,11 +17,14 @@ use super::super::room::Place;
 use super::super::{ConnectionId, Effect, Hub, Line, Room, Session};
 use super::claims::Leaving;
 use super::{Cluster, Wish};
-use crate::cluster::seats::{Held, Request, Seat};
+use crate::cluster::seats::{Answer, Held, Request, Seat};
 use crate::cluster::{NodeId, Word};
 
 /// How long a peer's hello waits for its session: many times what it takes, and short for a node that has just died.
-const HANDOVER: Duration = Duration::from_secs(2);
+pub(crate) const HANDOVER: Duration = Duration::from_secs(2);
+
+/// The turn of a peer that came back while the broker could not say which of its hellos that was: lower than all others.
+const UNKNOWN: u64 = 0;
 
 /// All that moves of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -190,7 +193,12 @@ impl Hub {
 
     /// What a hello has to be told of the way its peer came, before it is done: that is over now. Gives whether it has said
     /// hello elsewhere meanwhile.
-    pub(in crate::hub) fn arrives(&mut self, peer: PeerId) -> bool {
+    pub(in crate::hub) fn arrives(
+        &mut self,
+        peer: PeerId,
+        returns: bool,
+        out: &mut Vec<Effect>,
+    ) -> bool {
         let me = self.node();
         let known = self.knows(peer);
         let (Some(cluster), Some(node)) = (self.cluster.as_deref_mut(), me) else {
@@ -200,6 +208,10 @@ impl Hub {
         cluster.moved.peers.remove(&peer);
         let Some(arriving) = cluster.arriving.remove(&peer) else {
             if !known {
+                if returns {
+                    // The broker could not be asked.
+                    cluster.turns.insert(peer, UNKNOWN);
+                }
                 let turn = cluster.turn(peer);
                 cluster
                     .wishes
@@ -207,6 +219,8 @@ impl Hub {
             }
             return false;
         };
+        // Who still waits need not: there is nothing to wait for any more.
+        out.extend(arriving.waiters.into_iter().map(Effect::Arrived));
         cluster.turns.insert(peer, arriving.turn);
         if let Some((to, turn, _)) = cluster.onward.remove(&peer) {
             let session = None;
@@ -226,6 +240,57 @@ impl Hub {
             cluster.say_each(alive, &Word::Mine { peer, turn });
         }
         arriving.superseded
+    }
+
+    /// Which of its hellos a peer's session began with, where that is known: to be kept while it begins anew.
+    pub(in crate::hub) fn turn_of(&self, peer: PeerId) -> Option<u64> {
+        let turns = self.cluster.as_deref().map(|cluster| &cluster.turns);
+        turns.and_then(|turns| turns.get(&peer).copied())
+    }
+
+    pub(in crate::hub) fn keep_turn(&mut self, peer: PeerId, turn: Option<u64>) {
+        if let (Some(cluster), Some(turn)) = (self.cluster.as_deref_mut(), turn) {
+            cluster.turns.insert(peer, turn);
+        }
+    }
+
+    /// The broker has a newer session of a peer than the one here. Where that one's turn could not be asked for, it is
+    /// asked for now, as its hello may well have been the last; gives whether that is so.
+    pub(super) fn asks_for_its_turn(&mut self, peer: PeerId) -> bool {
+        let Some(cluster) = self.cluster.as_deref_mut() else {
+            return false;
+        };
+        let asks = cluster.turns.get(&peer) == Some(&UNKNOWN);
+        if asks {
+            cluster.wishes.push(Wish::Turn(peer));
+        }
+        asks
+    }
+
+    /// The broker has answered which of its hellos a peer's was.
+    pub fn turned(&mut self, now: Instant, peer: PeerId, answer: &Answer) {
+        self.now = now;
+        let Some(cluster) = self.cluster.as_deref_mut() else {
+            return;
+        };
+        // Its session may have ended since, or have come to have another turn.
+        let known = cluster
+            .turns
+            .get_mut(&peer)
+            .filter(|turn| **turn == UNKNOWN);
+        if let (Answer::Turn { turn, .. }, Some(known)) = (answer, known) {
+            let turn = *turn;
+            *known = turn;
+            let alive = cluster.nodes.alive();
+            cluster.say_each(alive, &Word::Mine { peer, turn });
+            let rooms = self.session(peer).map(Session::rooms);
+            for room in rooms.unwrap_or_default() {
+                let inside = self.rooms.get_mut(&room);
+                if let Some(place) = inside.and_then(|inside| inside.place_mut(peer)) {
+                    place.since = now;
+                }
+            }
+        }
     }
 
     /// Nobody waits for longer than it should for a node that does not answer.
@@ -298,6 +363,21 @@ impl Hub {
                 session,
             },
         );
+    }
+
+    /// Another node has a peer, with this turn.
+    pub(super) fn is_anothers(&mut self, peer: PeerId, turn: u64, out: &mut Vec<Effect>) {
+        let Some(cluster) = self.cluster.as_deref_mut() else {
+            return;
+        };
+        let arriving = cluster.arriving.get_mut(&peer);
+        if let Some(arriving) = arriving.filter(|one| one.turn < turn) {
+            // What is on its way here ends when it comes.
+            arriving.superseded = true;
+        }
+        if cluster.turn(peer) < turn {
+            self.is_elsewhere(peer, out);
+        }
     }
 
     fn close_session(&self, peer: PeerId, out: &mut Vec<Effect>) {
@@ -412,6 +492,11 @@ impl Hub {
             (waits, cluster.and_then(|one| one.onward.remove(&peer)))
         {
             self.is_asked_to_yield(to, peer, turn, last, out);
+        }
+        let cluster = self.cluster.as_deref();
+        let arriving = cluster.and_then(|one| one.arriving.get(&peer));
+        if came && !known && arriving.is_some_and(|one| one.superseded) {
+            self.is_elsewhere(peer, out);
         }
     }
 

@@ -51,6 +51,7 @@ enum Ask {
     Name(u64, Request, Instant),
     Keep(Name, Request),
     Locate(CallId, Request),
+    Turn(PeerId),
     Other(Request),
 }
 
@@ -168,6 +169,7 @@ impl Cluster {
                 Wish::Locate(call, request) => {
                     node.asks.push((delay, Ask::Locate(call, request)));
                 }
+                Wish::Turn(peer) => node.asks.push((delay, Ask::Turn(peer))),
                 Wish::Sync(room) => wanted.push(room),
                 Wish::Say(to, word, receipt) => node.links.say(now, to, word, receipt),
             }
@@ -271,6 +273,12 @@ impl Cluster {
                     let answer = answer(request);
                     let hub = &mut self.nodes[at].world.hub;
                     hub.located(now, &call, answer, &mut out);
+                }
+                Ask::Turn(peer) => {
+                    let node = number(at);
+                    if let Some(answer) = answer(Request::Turn { peer, node }) {
+                        self.nodes[at].world.hub.turned(now, peer, &answer);
+                    }
                 }
                 Ask::Other(request) => drop(answer(request)),
             }
@@ -942,6 +950,109 @@ fn two_that_are_sent_on_to_two_nodes_do_not_lose_each_other() {
         }
         cluster.tells('a', "1");
         cluster.hears('d', "1");
+    }
+}
+
+#[test]
+fn who_came_back_while_the_broker_was_away_has_its_place_in_the_end() {
+    let mut cluster = Cluster::with_room("ab");
+    let last = cluster.last('a');
+    // The broker knows a turn of it.
+    assert!(cluster.moves('a', 1, Some(last)).0);
+    for _ in 0..30 {
+        cluster.step();
+    }
+    cluster.world('a').gone('a', false);
+    cluster.moved.insert('a', 2);
+    let link = cluster.world('a').hello('a', Some(last));
+    let mut joined = false;
+    for _ in 0..20 {
+        let join = ClientMessage::Join {
+            room: named(0),
+            name: None,
+            capacity: None,
+        };
+        cluster.say('a', join);
+        joined |= cluster.until('a', |message| match message {
+            M::Joined { .. } => Some(true),
+            M::Error { code, .. } => Some(*code == ErrorCode::AlreadyJoined),
+            _ => None,
+        });
+        if joined {
+            break;
+        }
+    }
+    assert!(joined);
+    for _ in 0..300 {
+        cluster.step();
+    }
+    assert_eq!(cluster.world('a').closed.get(&link), None);
+    cluster.world('b').read('b');
+    cluster.tells('a', "1");
+    cluster.hears('b', "1");
+    let knows = cluster
+        .nodes
+        .iter()
+        .map(|node| node.world.hub.knows(id('a')));
+    assert_eq!(knows.collect::<Vec<_>>(), [false, false, true]);
+}
+
+#[test]
+fn a_session_that_begins_anew_where_it_is_keeps_its_turn() {
+    let mut cluster = Cluster::with_room("ab");
+    let last = cluster.last('a');
+    assert!(cluster.moves('a', 1, Some(last)).0);
+    cluster.world('a').hello('a', None);
+    let join = ClientMessage::Join {
+        room: named(0),
+        name: None,
+        capacity: None,
+    };
+    cluster.say('a', join);
+    cluster.until('a', |message| {
+        matches!(message, M::Joined { .. }).then_some(())
+    });
+    let held = cluster.nodes[1].world.hub.held(&named(0)).unwrap();
+    assert_ne!(held.seats[&id('a')].turn, 0);
+}
+
+#[test]
+fn who_waits_for_a_session_need_not_when_another_connection_of_it_says_hello() {
+    let mut cluster = Cluster::with_room("ab");
+    let last = cluster.last('a');
+    let waiter = cluster.begins_to_move('a', 1, Some(last)).unwrap();
+    assert!(!cluster.nodes[1].world.arrived.contains(&waiter));
+    // Its turn could not be asked for.
+    cluster.nodes[1].world.hello('a', Some(last));
+    assert!(cluster.nodes[1].world.arrived.contains(&waiter));
+}
+
+#[test]
+fn a_session_on_its_way_ends_where_its_peer_has_said_hello_elsewhere_meanwhile() {
+    for pause in 0..8 {
+        let mut cluster = Cluster::with_room("ab");
+        let last = cluster.last('a');
+        cluster.begins_to_move('a', 1, Some(last)).unwrap();
+        // Its connection there breaks, and it begins anew at a third node.
+        for _ in 0..pause {
+            cluster.step();
+        }
+        assert_eq!(cluster.begins_to_move('a', 2, None), None);
+        cluster.moved.insert('a', 2);
+        let link = cluster.world('a').hello('a', None);
+        for _ in 0..50 {
+            cluster.step();
+        }
+        let knows = cluster
+            .nodes
+            .iter()
+            .map(|node| node.world.hub.knows(id('a')));
+        assert_eq!(
+            knows.collect::<Vec<_>>(),
+            [false, false, true],
+            "after {pause}"
+        );
+        assert_eq!(cluster.world('a').closed.get(&link), None);
     }
 }
 
