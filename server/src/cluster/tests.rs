@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -366,7 +367,10 @@ impl Drop for Server {
 async fn redis() -> Option<(Server, super::BrokerUrl)> {
     let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
     let port = port.unwrap().port();
-    let password = format!("of-this-test-{}", std::process::id());
+    // Another test of this process may start one at the same port in the same moment.
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    let started = STARTED.fetch_add(1, Ordering::Relaxed);
+    let password = format!("of-this-test-{}-{started}", std::process::id());
     let folder = tempfile::tempdir().unwrap();
     let child = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
