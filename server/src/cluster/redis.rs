@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::cluster::ClusterClient;
 use ::redis::cluster_async::ClusterConnection;
-use ::redis::sentinel::{SentinelClient, SentinelServerType};
-use ::redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value, cmd};
+use ::redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, Value, cmd,
+};
 use futures_util::future::{BoxFuture, try_join_all};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio::sync::{Mutex, OnceCell};
@@ -131,10 +133,14 @@ impl Redis {
             [] => return Err(Away("no address of a broker is given".into())),
             [first, ..] => match first.kind() {
                 Kind::Sentinel { master } => {
+                    let info = first.address().into_connection_info().map_err(away)?;
+                    // The primary's user and password are the Sentinels'.
+                    let primary = SentinelNodeConnectionInfo::default()
+                        .set_redis_connection_info(info.redis_settings().clone());
                     let client = SentinelClient::build(
                         addresses,
                         master.clone(),
-                        None,
+                        Some(primary),
                         SentinelServerType::Master,
                     );
                     Way::Sentinels(Box::new(Mutex::new(client.map_err(away)?)))
