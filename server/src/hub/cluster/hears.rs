@@ -17,6 +17,9 @@ impl Hub {
     /// Another node says something.
     pub fn hear(&mut self, now: Instant, from: NodeId, word: Word, out: &mut Vec<Effect>) {
         self.now = now;
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            cluster.says_on(from, &word);
+        }
         let room = match &word {
             Word::Joined { room, .. }
             | Word::Left { room, .. }
@@ -70,7 +73,9 @@ impl Hub {
             } => self.is_muted(&room, peer, by, kind, on, out),
             Word::Granted { room, peer, by } => {
                 let inside = self.rooms.get_mut(&room);
-                if inside.is_some_and(|inside| inside.promote(peer)) {
+                // It may be said twice, when the peer moves.
+                let fresh = inside.filter(|inside| !inside.moderates(peer));
+                if fresh.is_some_and(|inside| inside.promote(peer)) {
                     self.tell_granted(&room, peer, by, out);
                     self.has_changed(peer, &room);
                 }
@@ -252,6 +257,11 @@ impl Hub {
             return;
         };
         if !inside.has(peer) {
+            return;
+        }
+        let as_held = by == peer && on || inside.decisions.holds(peer, kind) == on;
+        if inside.muted(peer, kind) == on && as_held {
+            // It may be said twice, when the peer moves.
             return;
         }
         match (by == peer, on) {

@@ -140,6 +140,21 @@ impl Cluster {
         rest
     }
 
+    /// Says on to a peer's new node what was decided of it by somebody who may not know yet that it has moved.
+    pub(super) fn says_on(&mut self, from: NodeId, word: &Word) {
+        let (peer, by_its_node) = match word {
+            Word::Kick { peer, .. } => (*peer, true),
+            // Facts: whoever says them knows them.
+            Word::Muted { peer, .. } | Word::Granted { peer, .. } => (*peer, false),
+            _ => return,
+        };
+        if let Some(node) = self.moved.to(peer)
+            && (by_its_node || node != from)
+        {
+            self.say(node, word.clone());
+        }
+    }
+
     /// Whether there is a node that a session may move to.
     pub(in crate::hub) fn has_others(&self) -> bool {
         !self.nodes.alive().is_empty()
@@ -667,8 +682,14 @@ impl Hub {
         let rings = rings_ms.map(|ms| now + Duration::from_millis(ms));
         if Some(node) == self.node() {
             // The other side is here.
-            if !self.calls.meets(&call, peer) {
-                self.tell(peer, ServerMessage::HungUp { call }, out);
+            match self.calls.meets(&call, peer) {
+                None => self.tell(peer, ServerMessage::HungUp { call }, out),
+                // It was taken while its caller was on its way.
+                Some(true) if rings.is_some() && caller == peer => {
+                    self.metrics.calls_accepted.inc();
+                    self.tell(peer, ServerMessage::Accepted { call }, out);
+                }
+                Some(_) => {}
             }
             return;
         }

@@ -1110,6 +1110,78 @@ fn calls_move_with_their_peers_whether_they_ring_or_were_taken() {
 }
 
 #[test]
+fn a_call_that_is_taken_while_its_caller_moves_to_the_callee_is_taken_for_both() {
+    for pause in 0..8 {
+        let mut cluster = Cluster::with_room("ab");
+        let call = cluster.ring('a', Callee::Peer(id('b'))).unwrap();
+        assert_eq!(cluster.rung('b'), call);
+        // Something with a number, so that it may be resumed.
+        cluster.tells('b', "0");
+        for _ in 0..10 {
+            cluster.step();
+        }
+        let last = cluster.last('a');
+        let waiter = cluster.begins_to_move('a', 1, Some(last));
+        for _ in 0..pause {
+            cluster.step();
+        }
+        cluster.say('b', ClientMessage::Accept { call: call.clone() });
+        cluster.may_arrive(1, waiter);
+        cluster.moved.insert('a', 1);
+        cluster.world('a').hello('a', Some(last));
+        cluster.until('a', |message| match message {
+            M::Accepted { call: taken } => (*taken == call).then_some(()),
+            _ => None,
+        });
+        cluster.say('a', ClientMessage::HangUp { call: call.clone() });
+        cluster.hung_up('b', &call);
+    }
+}
+
+#[test]
+fn who_is_put_out_or_muted_while_it_moves_is() {
+    for pause in 0..8 {
+        for (to, kick) in [(1, true), (2, true), (2, false)] {
+            let mut cluster = Cluster::with_room("bad");
+            let last = cluster.last('a');
+            let waiter = cluster.begins_to_move('a', to, Some(last));
+            for _ in 0..pause {
+                cluster.step();
+            }
+            let (room, peer) = (named(0), id('a'));
+            cluster.say(
+                'b',
+                match kick {
+                    true => ClientMessage::Kick {
+                        room,
+                        peer,
+                        reason: None,
+                    },
+                    false => ClientMessage::Mute {
+                        room,
+                        peer,
+                        kind: Kind::Audio,
+                    },
+                },
+            );
+            cluster.may_arrive(to, waiter);
+            cluster.moved.insert('a', to);
+            cluster.world('a').hello('a', Some(last));
+            for _ in 0..10 {
+                cluster.step();
+            }
+            let told = cluster.world('a').read('a');
+            let heard = told.iter().filter(|message| match message {
+                M::Kicked { .. } => kick,
+                M::Muted { .. } => !kick,
+                _ => false,
+            });
+            assert_eq!(heard.count(), 1, "after {pause} to {to}: {told:?}");
+        }
+    }
+}
+
+#[test]
 fn a_node_that_drains_sends_everybody_on_and_keeps_their_sessions_until_they_are_fetched() {
     let mut cluster = Cluster::with_room("abd");
     let lasts = [cluster.last('a'), cluster.last('d')];
