@@ -27,6 +27,7 @@ use rtc_protocol::{
     RoomId, ServerMessage, close,
 };
 
+pub(crate) use cluster::HANDOVER;
 pub use cluster::{Baggage, Cluster, Finding, Leaving, Survey, Wish};
 pub use greeting::{Greeting, Pass};
 pub use line::Line;
@@ -211,7 +212,7 @@ impl Hub {
         let Greeting {
             id,
             token,
-            returns: _,
+            returns,
             last_seq,
             name,
             dialect,
@@ -227,7 +228,7 @@ impl Hub {
             Pass::ResumeOnly(_) if self.session(peer).is_some_and(stands) => None,
             Pass::ResumeOnly(denied) => return Err(denied),
         };
-        let superseded = self.arrives(peer);
+        let superseded = self.arrives(peer, returns, out);
         let known = self.sessions.contains_key(&peer);
         let resumed = match (self.sessions.get_mut(&peer), last_seq) {
             (Some(session), Some(last)) if session.can_resume(last) => {
@@ -246,7 +247,9 @@ impl Hub {
                     None => LeaveReason::Left,
                     Some(_) => LeaveReason::Lost,
                 };
+                let turn = self.turn_of(peer);
                 self.end(peer, reason, out);
+                self.keep_turn(peer, turn);
                 false
             }
             (None, _) => false,

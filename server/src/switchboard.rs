@@ -18,7 +18,7 @@ use crate::access::Denied;
 use crate::cluster::seats::{Answer, Request, Sync};
 use crate::cluster::{Backplane, Wishes};
 use crate::hub::{
-    Cluster, ConnectionId, Effect, Finding, Greeting, Hub, HubConfig, HubCounts, Survey,
+    Cluster, ConnectionId, Effect, Finding, Greeting, HANDOVER, Hub, HubConfig, HubCounts, Survey,
 };
 pub(crate) use crate::mailbox::Outgoing;
 use crate::mailbox::{Bounds, Mailbox, Put};
@@ -159,21 +159,23 @@ impl Switchboard {
         let turn = match plane.ask(Request::Turn { peer, node }).await {
             Ok(Answer::Turn { turn, before }) => (turn, before),
             Ok(other) => return tracing::warn!("the broker answers {other:?}"),
-            // Should it be elsewhere, too, the broker will say so when seats are renewed.
+            // Should it be elsewhere, too, the broker says so when it asks for a seat, or those are renewed.
             Err(error) => return tracing::debug!("{error}"),
         };
         let (arrived, here) = oneshot::channel();
-        let waits = self.input(|core| {
+        let waiter = self.input(|core| {
             core.waiter += 1;
             let waiter = core.waiter;
             let waits = core.hub.fetch(Instant::now(), peer, turn, last, waiter);
-            if waits {
+            waits.then(|| {
                 core.waiters.insert(waiter, arrived);
-            }
-            waits
+                waiter
+            })
         });
-        if waits {
-            let _ = here.await;
+        if let Some(waiter) = waiter
+            && timeout(HANDOVER * 2, here).await.is_err()
+        {
+            self.core().waiters.remove(&waiter);
         }
     }
 

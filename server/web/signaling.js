@@ -73,9 +73,10 @@ export async function loadSession() {
   if (saved && typeof saved.token === 'string' && (await claim(saved.token))) {
     return { token: saved.token, lastSeq: Number(saved.lastSeq) || 0 };
   }
+  // Without a number there is nothing to fetch: no server is asked for what nobody has.
   const token = newToken();
   await claim(token);
-  return { token, lastSeq: 0 };
+  return { token };
 }
 
 function claim(token) {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Output, Stdio};
 
 use rtc_e2e::process::binary;
+use rtc_e2e::redis::Redis;
 use rtc_server::tls::Tls;
 use rtc_server::{Config, testing};
 use serde_json::Value;
@@ -210,64 +211,21 @@ async fn what_goes_wrong_in_one_of_several_processes_is_told() {
     drop(server);
 }
 
-/// A broker of the test's own, on a port that the system gives. Keeps nothing.
-struct Broker {
-    child: tokio::process::Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
-
-impl Broker {
-    /// Tries ports until one is its own: between finding a free one and taking it, another may.
-    async fn start() -> Self {
-        loop {
-            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = free.local_addr().unwrap().port();
-            drop(free);
-            let folder = tempfile::tempdir().unwrap();
-            let mut child = Command::new("redis-server")
-                .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-                .args(["--port", &port.to_string()])
-                .arg("--dir")
-                .arg(folder.path())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .kill_on_drop(true)
-                .spawn()
-                .expect("redis-server is needed: scripts/setup test installs it");
-            while child.try_wait().unwrap().is_none() {
-                if tokio::net::TcpStream::connect(("127.0.0.1", port))
-                    .await
-                    .is_ok()
-                {
-                    return Self {
-                        child,
-                        port,
-                        _folder: folder,
-                    };
-                }
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-
-    fn node(&self) -> Config {
-        let url = format!("redis://127.0.0.1:{}", self.port);
-        Config {
-            cluster: Some(rtc_server::cluster::ClusterConfig {
-                broker: vec![url.parse().unwrap()],
-                lease: std::time::Duration::from_secs(4),
-            }),
-            ..testing::config()
-        }
+fn node(broker: &Redis) -> Config {
+    Config {
+        cluster: Some(rtc_server::cluster::ClusterConfig {
+            broker: vec![broker.url().parse().unwrap()],
+            lease: std::time::Duration::from_secs(4),
+        }),
+        ..testing::config()
     }
 }
 
 #[tokio::test]
 async fn the_peers_of_a_room_meet_at_different_nodes() {
-    let mut broker = Broker::start().await;
-    let (one, at_one) = testing::start(broker.node()).await.unwrap();
-    let (two, at_two) = testing::start(broker.node()).await.unwrap();
+    let broker = Redis::start().await.unwrap();
+    let (one, at_one) = testing::start(node(&broker)).await.unwrap();
+    let (two, at_two) = testing::start(node(&broker)).await.unwrap();
     let nodes = format!("ws://{at_one},ws://{at_two}");
     let all = ["--nodes", &nodes, "--rooms", "12", "--every", "200ms"];
     let all = figures(at_one, &[&all[..], &["--duration", "1s"]].concat()).await;
@@ -286,8 +244,7 @@ async fn the_peers_of_a_room_meet_at_different_nodes() {
             assert_eq!(all["messages"]["outOfOrder"], 0);
         }
     }
-    drop((one, two));
-    broker.child.kill().await.unwrap();
+    drop((one, two, broker));
 }
 
 #[tokio::test]

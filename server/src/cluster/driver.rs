@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use rtc_protocol::{CallId, Name, RoomId};
+use rtc_protocol::{CallId, Name, PeerId, RoomId};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::backplane::{Away, Backplane};
@@ -33,6 +33,9 @@ const SOON: usize = 64;
 /// Claims at once, among them those that wait.
 const CLAIMED: usize = 4_096;
 
+/// Claims that wait for those to be answered, so that all else goes on; what is over it is refused.
+const CROWD: usize = 65_536;
+
 /// How often words are looked at that may have to be said again.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -53,6 +56,7 @@ enum Done {
     Renewed(Due, Instant, Result<Answer, Away>),
     Named(u64, Result<Answer, Away>),
     Located(CallId, Result<Answer, Away>),
+    Turned(PeerId, Result<Answer, Away>),
     Beat(Result<Answer, Away>),
     Asked(Result<Answer, Away>),
 }
@@ -68,6 +72,8 @@ struct Driver {
     asked: Asked,
     /// Claims, which may have to wait for the broker.
     claimed: Asked,
+    /// Further ones.
+    crowd: VecDeque<Wish>,
     renewing: usize,
     /// What is to be renewed next. A round that takes longer than it should is ended before the next one begins, so that
     /// nothing is always the last.
@@ -99,6 +105,7 @@ pub(crate) async fn drive(
         links: Links::new(me, lease),
         asked: Asked::new(),
         claimed: Asked::new(),
+        crowd: VecDeque::new(),
         renewing: 0,
         due: VecDeque::new(),
         prompted: None,
@@ -145,6 +152,7 @@ impl Driver {
                 }
             }
             self.settle();
+            self.admit();
             self.renew();
             let waiting = self.links.waiting() as u64;
             let metrics = self.switchboard.metrics();
@@ -177,12 +185,32 @@ impl Driver {
     }
 
     fn has_room(&self) -> bool {
-        self.asked.len() < ASKED && self.claimed.len() < CLAIMED
+        self.asked.len() < ASKED
+    }
+
+    /// Asks for those that have waited for longest.
+    fn admit(&mut self) {
+        while self.claimed.len() < CLAIMED {
+            let Some(wish) = self.crowd.pop_front() else {
+                return;
+            };
+            self.wish(wish);
+        }
+    }
+
+    fn wait(&mut self, wish: Wish) {
+        if self.crowd.len() < CROWD {
+            return self.crowd.push_back(wish);
+        }
+        let now = Instant::now();
+        self.switchboard
+            .cluster(|hub, out| hub.refused(now, wish, out));
     }
 
     fn wish(&mut self, wish: Wish) {
         let plane = Arc::clone(&self.plane);
         match wish {
+            Wish::Claim(..) | Wish::Name(..) if self.claimed.len() >= CLAIMED => self.wait(wish),
             Wish::Claim(number, claim) => {
                 let patience = self.lease;
                 self.claimed.push(Box::pin(async move {
@@ -217,6 +245,15 @@ impl Driver {
             Wish::Locate(call, request) => {
                 self.asked.push(Box::pin(async move {
                     Done::Located(call, plane.ask(request).await)
+                }));
+            }
+            Wish::Turn(peer) => {
+                let request = Request::Turn {
+                    peer,
+                    node: self.me,
+                };
+                self.asked.push(Box::pin(async move {
+                    Done::Turned(peer, plane.ask(request).await)
                 }));
             }
             Wish::Sync(room) => {
@@ -293,6 +330,13 @@ impl Driver {
                 self.switchboard
                     .cluster(|hub, out| hub.located(now, &call, answer, out));
             }
+            Done::Turned(peer, answer) => match answer {
+                Ok(answer) => self
+                    .switchboard
+                    .cluster(|hub, _| hub.turned(now, peer, &answer)),
+                // It is asked for again when the broker has another one's seat once more.
+                Err(error) => self.failed(&error),
+            },
             Done::Beat(answer) => {
                 self.beating = false;
                 self.beat(now, answer);

@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::cluster::ClusterClient;
 use ::redis::cluster_async::ClusterConnection;
-use ::redis::sentinel::{SentinelClient, SentinelServerType};
-use ::redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value, cmd};
+use ::redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, Value, cmd,
+};
 use futures_util::future::{BoxFuture, try_join_all};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio::sync::{Mutex, OnceCell};
@@ -28,8 +30,13 @@ pub use url::{BrokerUrl, BrokerUrlError};
 /// The rules, as Redis runs them.
 const LIBRARY: &str = include_str!("seats.lua");
 
-/// The function, and what all keys begin with.
-const FUNCTION: &str = "rtc_2";
+/// The function, and what all keys begin with. A broker keeps the library that it has, so its number counts up with any
+/// change of it.
+const FUNCTION: &str = "rtc_3";
+
+/// What the library of that number is.
+#[cfg(test)]
+const LIBRARY_SHA256: &str = "07b832db0f253deaf36b36ab3c9b4b9fcca7dbda9747a4d6069291a6b6d3cf00";
 
 /// For a connection to be there, or an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -131,10 +138,14 @@ impl Redis {
             [] => return Err(Away("no address of a broker is given".into())),
             [first, ..] => match first.kind() {
                 Kind::Sentinel { master } => {
+                    let info = first.address().into_connection_info().map_err(away)?;
+                    // The primary's user and password are the Sentinels'.
+                    let primary = SentinelNodeConnectionInfo::default()
+                        .set_redis_connection_info(info.redis_settings().clone());
                     let client = SentinelClient::build(
                         addresses,
                         master.clone(),
-                        None,
+                        Some(primary),
                         SentinelServerType::Master,
                     );
                     Way::Sentinels(Box::new(Mutex::new(client.map_err(away)?)))
@@ -421,4 +432,23 @@ fn is_over(error: &RedisError) -> bool {
 
 fn away(error: RedisError) -> Away {
     Away(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn the_librarys_number_counts_up_with_any_change_of_it() {
+        let first = format!("#!lua name={FUNCTION}\n");
+        assert!(LIBRARY.starts_with(&first));
+        assert!(LIBRARY.contains(&format!("register_function('{FUNCTION}'")));
+        let hash = format!("{:x}", Sha256::digest(LIBRARY));
+        assert_eq!(
+            hash, LIBRARY_SHA256,
+            "seats.lua is not {FUNCTION} any more: count up the number in all three places, and write down this hash"
+        );
+    }
 }

@@ -1,6 +1,6 @@
-#!lua name=rtc_2
+#!lua name=rtc_3
 -- The rules of server/src/cluster/seats.rs once more, as one atomic step at the broker. A room is one hash; its name in
--- braces is what Redis Cluster chooses the place by. The number in the library's name changes with what it stores.
+-- braces is what Redis Cluster chooses the place by. The number in the library's name counts up with any change in here.
 
 -- Since when this process remembers. Not stored: a broker that lost what it knew, or a replica that took over, begins anew.
 local born
@@ -26,7 +26,11 @@ local function load(key, now)
     if field == '!' then
       room.meta = cjson.decode(value)
     elseif string.sub(field, 1, 2) == 'k:' then
-      if tonumber(value) > now then room.out[string.sub(field, 3)] = tonumber(value) end
+      if tonumber(value) > now then
+        room.out[string.sub(field, 3)] = tonumber(value)
+      else
+        redis.call('HDEL', key, field)
+      end
     else
       local seat = cjson.decode(value)
       if seat['until'] > now then
@@ -231,7 +235,7 @@ local verbs = {
   ['here'] = here, ['gone'] = gone, ['where'] = where, ['name'] = name, ['unname'] = unname, ['whose'] = whose
 }
 
-redis.register_function('rtc_2', function(keys, args)
+redis.register_function('rtc_3', function(keys, args)
   local a = cjson.decode(args[1])
   local now = time()
   local answer = verbs[a.verb](keys[1], a, now)

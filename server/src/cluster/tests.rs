@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -14,7 +15,10 @@ use tokio::time::{sleep, timeout};
 use super::backplane::memory::{Broker, Memory};
 use super::redis::Redis;
 use super::seats::{Answer, Claim, Held, Request, Sync};
-use super::{Backplane, NodeId};
+use super::{Backplane, NodeId, Word};
+use crate::hub::Wish;
+use crate::metrics::Metrics;
+use crate::switchboard::Switchboard;
 
 /// As long as a busy machine may keep a test from renewing.
 const LEASE: u64 = 3_000;
@@ -350,53 +354,127 @@ async fn the_broker_in_memory_does_what_a_broker_must() {
 mod crowd;
 
 /// Ends with the test.
-struct Server(
-    Child,
-    #[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir,
-);
+struct Server {
+    child: Child,
+    port: u16,
+    password: String,
+    _folder: tempfile::TempDir,
+}
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-/// A server at a port that was free a moment ago; none when somebody else was there first.
-async fn redis() -> Option<(Server, super::BrokerUrl)> {
+/// A server at a port that was free a moment ago, with these lines in its configuration beside its own; none when somebody
+/// else was there first.
+async fn started(
+    arguments: &[&str],
+    password: String,
+    lines: &str,
+    url: impl FnOnce(&str) -> String,
+) -> Option<(Server, super::BrokerUrl)> {
     let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
     let port = port.unwrap().port();
-    let password = format!("of-this-test-{}", std::process::id());
     let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let own = format!("port {port}\nbind 127.0.0.1\nrequirepass {password}\ndir {at}\n");
+    let file = folder.path().join("conf");
+    std::fs::write(&file, own + lines).unwrap();
     let child = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args([
-            "--requirepass",
-            &password,
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ])
-        .arg("--dir")
-        .arg(folder.path())
+        .arg(&file)
+        .args(arguments)
         .stdout(Stdio::null())
         .spawn();
     let child = child.unwrap_or_else(|error| {
         panic!("redis-server is needed, which scripts/setup test installs: {error}")
     });
-    let mut server = Server(child, folder);
-    let url: super::BrokerUrl = format!("redis://:{password}@127.0.0.1:{port}")
-        .parse()
-        .unwrap();
+    let url = url(&format!(":{password}@127.0.0.1:{port}"));
+    let url: super::BrokerUrl = url.parse().unwrap();
+    let mut server = Server {
+        child,
+        port,
+        password,
+        _folder: folder,
+    };
     let plane = Redis::new(ONE, vec![url.clone()]);
     while plane.ask(Request::Where { peer: peer(0) }).await.is_err() {
-        if server.0.try_wait().unwrap().is_some() {
+        if server.child.try_wait().unwrap().is_some() {
             return None;
         }
         sleep(Duration::from_millis(10)).await;
     }
     Some((server, url))
+}
+
+async fn redis() -> Option<(Server, super::BrokerUrl)> {
+    // Another test of this process may start one at the same port in the same moment.
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    let started_before = STARTED.fetch_add(1, Ordering::Relaxed);
+    let password = format!("of-this-test-{}-{started_before}", std::process::id());
+    let lines = "save \"\"\nappendonly no\n";
+    started(&[], password, lines, |at| format!("redis://{at}")).await
+}
+
+#[tokio::test]
+async fn sentinels_and_their_primary_are_shown_one_password() {
+    let found = timeout(PATIENCE, async {
+        let primary = loop {
+            if let Some((primary, _)) = redis().await {
+                break primary;
+            }
+        };
+        let Server { port, password, .. } = &primary;
+        let lines = format!(
+            "sentinel monitor main 127.0.0.1 {port} 1\nsentinel auth-pass main {password}\n"
+        );
+        loop {
+            let url = |at: &str| format!("sentinel://{at}/main");
+            if let Some(found) = started(&["--sentinel"], password.clone(), &lines, url).await {
+                return (primary, found);
+            }
+        }
+    });
+    let (_primary, (_sentinel, url)) = found.await.unwrap();
+    let plane = Redis::new(TWO, vec![url]);
+    assert_eq!(
+        asked(&plane, Request::Where { peer: peer(1) }).await,
+        Answer::Nobody
+    );
+}
+
+#[tokio::test]
+async fn what_is_said_does_not_wait_for_a_crowd_that_wants_seats() {
+    let broker = Broker::new();
+    let plane = |me| -> Arc<dyn Backplane> {
+        let broker = Arc::clone(&broker);
+        Arc::new(Memory { me, broker })
+    };
+    let (hub, metrics) = (crate::testing::config().hub(), Metrics::default());
+    let (switchboard, _task) = Switchboard::new(hub, 1 << 20, metrics, None);
+    let (wishes, inbox) = super::Inbox::new();
+    for number in 0..10_000 {
+        // The broker, which has just begun, lets everybody wait.
+        let claim = Claim {
+            lease: 1_000 * LEASE,
+            ..claim("r", ONE, 0, number)
+        };
+        assert_eq!(wishes.put(Wish::Claim(number, Box::new(claim))), None);
+    }
+    let word = Word::Broadcast {
+        line: "{}".into(),
+        number: None,
+    };
+    assert_eq!(wishes.put(Wish::Say(TWO, word, None)), None);
+    let lease = Duration::from_millis(1_000 * LEASE);
+    let driven = super::drive(switchboard, plane(ONE), ONE, lease, inbox);
+    let other = plane(TWO);
+    tokio::select! {
+        () = driven => panic!("it has ended"),
+        found = timeout(PATIENCE, other.collect()) => drop(found.unwrap().unwrap()),
+    }
 }
 
 #[tokio::test]

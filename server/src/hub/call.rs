@@ -214,15 +214,14 @@ impl Calls {
         carried
     }
 
-    /// A side of a call has come to the node of the other; whether there is that call.
-    pub(super) fn meets(&mut self, id: &CallId, peer: PeerId) -> bool {
-        let Some(call) = self.all.get_mut(id) else {
-            return false;
-        };
+    /// A side of a call has come to the node of the other; gives whether the call was taken, if there is one.
+    pub(super) fn meets(&mut self, id: &CallId, peer: PeerId) -> Option<bool> {
+        let call = self.all.get_mut(id)?;
+        let taken = call.rings.is_none();
         if call.far.take().is_some() {
             self.of.entry(peer).or_default().push(id.clone());
         }
-        true
+        Some(taken)
     }
 
     /// The other side of a call has gone to another node; gives whether the call was taken, if there is one.

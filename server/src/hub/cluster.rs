@@ -31,6 +31,7 @@ pub(super) use claims::NewMember;
 use claims::{Early, Pending};
 pub use moves::Baggage;
 pub(super) use moves::CarriedCall;
+pub(crate) use moves::HANDOVER;
 use moves::{Arriving, Moved};
 use naming::Naming;
 use nodes::Nodes;
@@ -52,6 +53,8 @@ pub enum Wish {
     Name(u64, Request),
     /// Where who is called is; answered by [`Hub::located`] with the same call.
     Locate(CallId, Request),
+    /// Which of its hellos this peer's was; answered by [`Hub::turned`].
+    Turn(PeerId),
     /// Say what we hold in this room soon: it has changed.
     Sync(RoomId),
     /// Say this to a node; the receipt goes to [`Hub::settled`].
@@ -75,7 +78,7 @@ pub struct Cluster {
     number: u64,
     /// What was said of rooms that somebody here is about to enter first.
     early: HashMap<RoomId, Early>,
-    /// Which of its hellos it was, of peers that were elsewhere before.
+    /// Which of its hellos it was, of peers that were elsewhere before; 0 where the broker could not be asked.
     turns: HashMap<PeerId, u64>,
     /// Peers whose sessions are on their way here, for seconds.
     arriving: HashMap<PeerId, Arriving>,

@@ -153,7 +153,7 @@ impl Hub {
         if self.names.owner(&name).is_some_and(|owner| owner != peer) {
             return Err(taken(&name));
         }
-        if self.ask_name(peer, id, &name) {
+        if self.ask_name(peer, id, &name)? == Answered::Later {
             return Ok(Answered::Later);
         }
         self.names.take(&name, peer);

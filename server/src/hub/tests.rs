@@ -127,7 +127,7 @@ impl World {
             pass,
             id: Some(1),
             token: token(who),
-            returns: false,
+            returns: last.is_some(),
             last_seq: last,
             name,
         };

@@ -12,9 +12,7 @@ use super::super::{LEASE, Membership};
 use super::*;
 use crate::hub::{Greeting, Pass};
 use crate::mailbox::Outgoing;
-use crate::metrics::Metrics;
 use crate::seat::Seat;
-use crate::switchboard::Switchboard;
 
 const NODES: usize = 3;
 const CAPACITY: u16 = 40;

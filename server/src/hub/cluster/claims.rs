@@ -205,7 +205,9 @@ impl Hub {
             }
             answer => {
                 let (code, message) = refusal(room, answer.as_ref());
-                if answer == Some(Answer::Superseded) {
+                // Where its turn was asked for meanwhile, this is no answer to that one.
+                let asked = self.turn_of(peer).unwrap_or_default() == claim.turn;
+                if answer == Some(Answer::Superseded) && asked && !self.asks_for_its_turn(peer) {
                     return self.is_elsewhere(peer, out);
                 }
                 self.answer(

@@ -52,7 +52,14 @@ impl Hub {
             return;
         };
         for peer in superseded {
-            self.is_elsewhere(peer, out);
+            let place = self.rooms.get(room).and_then(|inside| inside.place(peer));
+            if place.is_some_and(|place| place.since >= asked) {
+                // It was asked for another turn of it.
+                continue;
+            }
+            if !self.asks_for_its_turn(peer) {
+                self.is_elsewhere(peer, out);
+            }
         }
         for peer in lost {
             self.loses_seat(peer, room, out);

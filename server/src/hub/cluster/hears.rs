@@ -17,6 +17,9 @@ impl Hub {
     /// Another node says something.
     pub fn hear(&mut self, now: Instant, from: NodeId, word: Word, out: &mut Vec<Effect>) {
         self.now = now;
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            cluster.says_on(from, &word);
+        }
         let room = match &word {
             Word::Joined { room, .. }
             | Word::Left { room, .. }
@@ -70,7 +73,9 @@ impl Hub {
             } => self.is_muted(&room, peer, by, kind, on, out),
             Word::Granted { room, peer, by } => {
                 let inside = self.rooms.get_mut(&room);
-                if inside.is_some_and(|inside| inside.promote(peer)) {
+                // It may be said twice, when the peer moves.
+                let fresh = inside.filter(|inside| !inside.moderates(peer));
+                if fresh.is_some_and(|inside| inside.promote(peer)) {
                     self.tell_granted(&room, peer, by, out);
                     self.has_changed(peer, &room);
                 }
@@ -107,12 +112,7 @@ impl Hub {
                 limit,
             } => self.is_surveyed(from, number, after.as_deref(), limit),
             Word::Surveyed { number, finding } => self.finds(from, number, finding, out),
-            Word::Mine { peer, turn } => {
-                let cluster = self.cluster.as_deref();
-                if cluster.is_some_and(|cluster| cluster.turn(peer) < turn) {
-                    self.is_elsewhere(peer, out);
-                }
-            }
+            Word::Mine { peer, turn } => self.is_anothers(peer, turn, out),
             Word::Ring {
                 call,
                 from: caller,
@@ -170,7 +170,9 @@ impl Hub {
             }
             word => word,
         };
-        let answers = matches!(word, Word::Joined { .. } | Word::Deliver { .. });
+        // Who was in it here, and has gone on, is not to be taken for lost by those who have not heard yet where to.
+        let moved = cluster.moved.has_room(&room);
+        let answers = !moved && matches!(word, Word::Joined { .. } | Word::Deliver { .. });
         if !cluster.keep_early(&room, from, word) && answers {
             cluster.say(from, Word::Nobody { room });
         }
@@ -255,6 +257,11 @@ impl Hub {
             return;
         };
         if !inside.has(peer) {
+            return;
+        }
+        let as_held = by == peer && on || inside.decisions.holds(peer, kind) == on;
+        if inside.muted(peer, kind) == on && as_held {
+            // It may be said twice, when the peer moves.
             return;
         }
         match (by == peer, on) {
@@ -347,10 +354,11 @@ impl Hub {
     ) {
         for peer in to {
             let place = self.rooms.get(room).and_then(|inside| inside.place(peer));
+            let moved = self.cluster.as_deref().and_then(|one| one.moved.to(peer));
             match place.map(|place| place.node) {
                 Some(None) => self.tell_written(peer, line, out),
-                // It has moved, which who says this did not know yet.
-                Some(Some(node)) if node != from => {
+                // It has moved, which who says this did not know yet; be it to that one's own node.
+                Some(Some(node)) if node != from || moved == Some(node) => {
                     let word = Word::Deliver {
                         room: room.clone(),
                         to: vec![peer],

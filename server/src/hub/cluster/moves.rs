@@ -17,11 +17,14 @@ use super::super::room::Place;
 use super::super::{ConnectionId, Effect, Hub, Line, Room, Session};
 use super::claims::Leaving;
 use super::{Cluster, Wish};
-use crate::cluster::seats::{Held, Request, Seat};
+use crate::cluster::seats::{Answer, Held, Request, Seat};
 use crate::cluster::{NodeId, Word};
 
 /// How long a peer's hello waits for its session: many times what it takes, and short for a node that has just died.
-const HANDOVER: Duration = Duration::from_secs(2);
+pub(crate) const HANDOVER: Duration = Duration::from_secs(2);
+
+/// The turn of a peer that came back while the broker could not say which of its hellos that was: lower than all others.
+const UNKNOWN: u64 = 0;
 
 /// All that moves of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,17 +92,32 @@ pub(super) struct Arriving {
 
 /// Who has moved where, until nothing can be on its way to it here any more.
 #[derive(Debug, Default)]
-pub(super) struct Moved(HashMap<PeerId, (NodeId, Instant)>);
+pub(super) struct Moved {
+    peers: HashMap<PeerId, (NodeId, Instant)>,
+    /// Rooms whose last member here went so: those there were sat elsewhere by then.
+    rooms: HashMap<RoomId, Instant>,
+}
 
 impl Moved {
     /// Whether a peer went so lately that its new node may not have told the broker.
     pub(super) fn lately(&self, peer: PeerId, now: Instant, lease: Duration) -> bool {
-        let at = self.0.get(&peer).map(|(_, at)| *at);
+        let at = self.peers.get(&peer).map(|(_, at)| *at);
         at.is_some_and(|at| now < at + lease / 2)
     }
 
-    fn to(&self, peer: PeerId) -> Option<NodeId> {
-        self.0.get(&peer).map(|(node, _)| *node)
+    pub(super) fn to(&self, peer: PeerId) -> Option<NodeId> {
+        self.peers.get(&peer).map(|(node, _)| *node)
+    }
+
+    /// Whether a room was given up here because its members moved, and not because they left.
+    pub(super) fn has_room(&self, room: &RoomId) -> bool {
+        self.rooms.contains_key(room)
+    }
+
+    /// Lets go of what went longer ago than that.
+    fn forget(&mut self, now: Instant, rest: Duration) {
+        self.peers.retain(|_, (_, at)| now < *at + rest);
+        self.rooms.retain(|_, at| now < *at + rest);
     }
 }
 
@@ -120,6 +138,21 @@ impl Cluster {
             }
         }
         rest
+    }
+
+    /// Says on to a peer's new node what was decided of it by somebody who may not know yet that it has moved.
+    pub(super) fn says_on(&mut self, from: NodeId, word: &Word) {
+        let (peer, by_its_node) = match word {
+            Word::Kick { peer, .. } => (*peer, true),
+            // Facts: whoever says them knows them.
+            Word::Muted { peer, .. } | Word::Granted { peer, .. } => (*peer, false),
+            _ => return,
+        };
+        if let Some(node) = self.moved.to(peer)
+            && (by_its_node || node != from)
+        {
+            self.say(node, word.clone());
+        }
     }
 
     /// Whether there is a node that a session may move to.
@@ -175,14 +208,25 @@ impl Hub {
 
     /// What a hello has to be told of the way its peer came, before it is done: that is over now. Gives whether it has said
     /// hello elsewhere meanwhile.
-    pub(in crate::hub) fn arrives(&mut self, peer: PeerId) -> bool {
+    pub(in crate::hub) fn arrives(
+        &mut self,
+        peer: PeerId,
+        returns: bool,
+        out: &mut Vec<Effect>,
+    ) -> bool {
         let me = self.node();
         let known = self.knows(peer);
         let (Some(cluster), Some(node)) = (self.cluster.as_deref_mut(), me) else {
             return false;
         };
+        // It is here again: nothing is to be sent after it.
+        cluster.moved.peers.remove(&peer);
         let Some(arriving) = cluster.arriving.remove(&peer) else {
             if !known {
+                if returns {
+                    // The broker could not be asked.
+                    cluster.turns.insert(peer, UNKNOWN);
+                }
                 let turn = cluster.turn(peer);
                 cluster
                     .wishes
@@ -190,6 +234,8 @@ impl Hub {
             }
             return false;
         };
+        // Who still waits need not: there is nothing to wait for any more.
+        out.extend(arriving.waiters.into_iter().map(Effect::Arrived));
         cluster.turns.insert(peer, arriving.turn);
         if let Some((to, turn, _)) = cluster.onward.remove(&peer) {
             let session = None;
@@ -209,6 +255,57 @@ impl Hub {
             cluster.say_each(alive, &Word::Mine { peer, turn });
         }
         arriving.superseded
+    }
+
+    /// Which of its hellos a peer's session began with, where that is known: to be kept while it begins anew.
+    pub(in crate::hub) fn turn_of(&self, peer: PeerId) -> Option<u64> {
+        let turns = self.cluster.as_deref().map(|cluster| &cluster.turns);
+        turns.and_then(|turns| turns.get(&peer).copied())
+    }
+
+    pub(in crate::hub) fn keep_turn(&mut self, peer: PeerId, turn: Option<u64>) {
+        if let (Some(cluster), Some(turn)) = (self.cluster.as_deref_mut(), turn) {
+            cluster.turns.insert(peer, turn);
+        }
+    }
+
+    /// The broker has a newer session of a peer than the one here. Where that one's turn could not be asked for, it is
+    /// asked for now, as its hello may well have been the last; gives whether that is so.
+    pub(super) fn asks_for_its_turn(&mut self, peer: PeerId) -> bool {
+        let Some(cluster) = self.cluster.as_deref_mut() else {
+            return false;
+        };
+        let asks = cluster.turns.get(&peer) == Some(&UNKNOWN);
+        if asks {
+            cluster.wishes.push(Wish::Turn(peer));
+        }
+        asks
+    }
+
+    /// The broker has answered which of its hellos a peer's was.
+    pub fn turned(&mut self, now: Instant, peer: PeerId, answer: &Answer) {
+        self.now = now;
+        let Some(cluster) = self.cluster.as_deref_mut() else {
+            return;
+        };
+        // Its session may have ended since, or have come to have another turn.
+        let known = cluster
+            .turns
+            .get_mut(&peer)
+            .filter(|turn| **turn == UNKNOWN);
+        if let (Answer::Turn { turn, .. }, Some(known)) = (answer, known) {
+            let turn = *turn;
+            *known = turn;
+            let alive = cluster.nodes.alive();
+            cluster.say_each(alive, &Word::Mine { peer, turn });
+            let rooms = self.session(peer).map(Session::rooms);
+            for room in rooms.unwrap_or_default() {
+                let inside = self.rooms.get_mut(&room);
+                if let Some(place) = inside.and_then(|inside| inside.place_mut(peer)) {
+                    place.since = now;
+                }
+            }
+        }
     }
 
     /// Nobody waits for longer than it should for a node that does not answer.
@@ -231,7 +328,7 @@ impl Hub {
         let arriving = &cluster.arriving;
         cluster.onward.retain(|peer, _| arriving.contains_key(peer));
         let rest = cluster.lease * 2;
-        cluster.moved.0.retain(|_, (_, at)| now < *at + rest);
+        cluster.moved.forget(now, rest);
     }
 
     /// Another node wants a session that may be here.
@@ -281,6 +378,21 @@ impl Hub {
                 session,
             },
         );
+    }
+
+    /// Another node has a peer, with this turn.
+    pub(super) fn is_anothers(&mut self, peer: PeerId, turn: u64, out: &mut Vec<Effect>) {
+        let Some(cluster) = self.cluster.as_deref_mut() else {
+            return;
+        };
+        let arriving = cluster.arriving.get_mut(&peer);
+        if let Some(arriving) = arriving.filter(|one| one.turn < turn) {
+            // What is on its way here ends when it comes.
+            arriving.superseded = true;
+        }
+        if cluster.turn(peer) < turn {
+            self.is_elsewhere(peer, out);
+        }
     }
 
     fn close_session(&self, peer: PeerId, out: &mut Vec<Effect>) {
@@ -337,6 +449,9 @@ impl Hub {
             if inside.deserted() {
                 self.rooms.remove(&room);
                 self.metrics.rooms_closed.inc();
+                if let Some(cluster) = self.cluster.as_deref_mut() {
+                    cluster.moved.rooms.insert(room, now);
+                }
             }
         }
         baggage.calls = self.calls.carry(peer, (me, to), now);
@@ -347,7 +462,7 @@ impl Hub {
         self.sessions.remove(&peer);
         self.metrics.sessions_ended.inc(LeaveReason::Left);
         if let Some(cluster) = self.cluster.as_deref_mut() {
-            cluster.moved.0.insert(peer, (to, now));
+            cluster.moved.peers.insert(peer, (to, now));
         }
         Some(baggage)
     }
@@ -392,6 +507,11 @@ impl Hub {
             (waits, cluster.and_then(|one| one.onward.remove(&peer)))
         {
             self.is_asked_to_yield(to, peer, turn, last, out);
+        }
+        let cluster = self.cluster.as_deref();
+        let arriving = cluster.and_then(|one| one.arriving.get(&peer));
+        if came && !known && arriving.is_some_and(|one| one.superseded) {
+            self.is_elsewhere(peer, out);
         }
     }
 
@@ -451,7 +571,7 @@ impl Hub {
             .inc(crate::metrics::Begun::Moved);
         if let Some(cluster) = self.cluster.as_deref_mut() {
             cluster.turns.insert(peer, turn);
-            cluster.moved.0.remove(&peer);
+            cluster.moved.peers.remove(&peer);
         }
         for carried in rooms {
             self.moves_in(peer, carried, out);
@@ -562,8 +682,14 @@ impl Hub {
         let rings = rings_ms.map(|ms| now + Duration::from_millis(ms));
         if Some(node) == self.node() {
             // The other side is here.
-            if !self.calls.meets(&call, peer) {
-                self.tell(peer, ServerMessage::HungUp { call }, out);
+            match self.calls.meets(&call, peer) {
+                None => self.tell(peer, ServerMessage::HungUp { call }, out),
+                // It was taken while its caller was on its way.
+                Some(true) if rings.is_some() && caller == peer => {
+                    self.metrics.calls_accepted.inc();
+                    self.tell(peer, ServerMessage::Accepted { call }, out);
+                }
+                Some(_) => {}
             }
             return;
         }

@@ -4,10 +4,13 @@ use std::time::Instant;
 
 use rtc_protocol::{ErrorCode, Name, PeerId, ServerMessage};
 
-use super::super::names::taken;
+use super::super::names::{Answered, taken};
 use super::super::{Effect, Hub, Refusal};
 use super::{Cluster, Wish};
 use crate::cluster::seats::{Answer, Request};
+
+/// Names that a peer may have asked for: it has one, and may ask again when its link breaks before the answer.
+const ASKED: usize = 4;
 
 /// A name that the broker has not given yet.
 #[derive(Debug)]
@@ -38,11 +41,26 @@ impl Cluster {
 }
 
 impl Hub {
-    /// Asks the broker for a name; whether there is one to ask.
-    pub(in crate::hub) fn ask_name(&mut self, peer: PeerId, id: Option<u64>, name: &Name) -> bool {
+    /// Asks the broker for a name, if there is one to ask.
+    pub(in crate::hub) fn ask_name(
+        &mut self,
+        peer: PeerId,
+        id: Option<u64>,
+        name: &Name,
+    ) -> Result<Answered, Refusal> {
         let Some(cluster) = self.cluster.as_deref_mut() else {
-            return false;
+            return Ok(Answered::Now);
         };
+        let own = cluster.naming.values().filter(|one| one.peer == peer);
+        if own.count() >= ASKED {
+            return Err((
+                ErrorCode::TryLater,
+                format!(
+                    "{ASKED} names that you asked for are not answered yet; wait for that before you ask for {:?}",
+                    name.as_str()
+                ),
+            ));
+        }
         cluster.number += 1;
         let request = cluster.request(name.clone(), peer, true);
         let name = name.clone();
@@ -50,7 +68,7 @@ impl Hub {
             .naming
             .insert(cluster.number, Naming { peer, id, name });
         cluster.wishes.push(Wish::Name(cluster.number, request));
-        true
+        Ok(Answered::Later)
     }
 
     /// The broker has answered for a name; none when it cannot be reached.

@@ -51,6 +51,7 @@ enum Ask {
     Name(u64, Request, Instant),
     Keep(Name, Request),
     Locate(CallId, Request),
+    Turn(PeerId),
     Other(Request),
 }
 
@@ -168,6 +169,7 @@ impl Cluster {
                 Wish::Locate(call, request) => {
                     node.asks.push((delay, Ask::Locate(call, request)));
                 }
+                Wish::Turn(peer) => node.asks.push((delay, Ask::Turn(peer))),
                 Wish::Sync(room) => wanted.push(room),
                 Wish::Say(to, word, receipt) => node.links.say(now, to, word, receipt),
             }
@@ -271,6 +273,12 @@ impl Cluster {
                     let answer = answer(request);
                     let hub = &mut self.nodes[at].world.hub;
                     hub.located(now, &call, answer, &mut out);
+                }
+                Ask::Turn(peer) => {
+                    let node = number(at);
+                    if let Some(answer) = answer(Request::Turn { peer, node }) {
+                        self.nodes[at].world.hub.turned(now, peer, &answer);
+                    }
                 }
                 Ask::Other(request) => drop(answer(request)),
             }
@@ -853,6 +861,35 @@ fn what_is_said_while_a_session_moves_comes_after_it() {
 }
 
 #[test]
+fn what_is_said_by_one_at_the_node_that_a_session_moves_to_comes_too() {
+    let mut cluster = Cluster::with_room("abd");
+    let last = cluster.last('a');
+    let waiter = cluster.begins_to_move('a', 1, Some(last));
+    for number in 1..6 {
+        let message = ClientMessage::Message {
+            room: named(0),
+            to: Some(id('a')),
+            data: Raw::parse(&number.to_string()).unwrap(),
+        };
+        cluster.say('b', message);
+        cluster.step();
+    }
+    cluster.may_arrive(1, waiter);
+    cluster.moved.insert('a', 1);
+    cluster.world('a').hello('a', Some(last));
+    for _ in 0..30 {
+        cluster.step();
+    }
+    let heard = cluster.world('a').read('a');
+    let texts = heard.iter().filter_map(|message| match message {
+        M::Message { data, .. } => Some(data.get()),
+        _ => None,
+    });
+    let texts: BTreeSet<_> = texts.collect();
+    assert_eq!(texts, BTreeSet::from(["1", "2", "3", "4", "5"]));
+}
+
+#[test]
 fn of_two_nodes_at_which_a_peer_says_hello_exactly_one_has_it() {
     for pause in 0..12 {
         let mut cluster = Cluster::with_room("ab");
@@ -883,6 +920,139 @@ fn of_two_nodes_at_which_a_peer_says_hello_exactly_one_has_it() {
             [false, false, true],
             "after {pause}"
         );
+    }
+}
+
+#[test]
+fn two_that_are_sent_on_to_two_nodes_do_not_lose_each_other() {
+    for pause in 0..8 {
+        let mut cluster = Cluster::with_room("ad");
+        let lasts = [cluster.last('a'), cluster.last('d')];
+        let first = cluster.begins_to_move('a', 1, Some(lasts[0]));
+        for _ in 0..pause {
+            cluster.step();
+        }
+        let second = cluster.begins_to_move('d', 2, Some(lasts[1]));
+        for (who, to, waiter, last) in [('a', 1, first, lasts[0]), ('d', 2, second, lasts[1])] {
+            cluster.may_arrive(to, waiter);
+            cluster.moved.insert(who, to);
+            cluster.world(who).hello(who, Some(last));
+        }
+        for _ in 0..300 {
+            cluster.step();
+        }
+        for who in ['a', 'd'] {
+            let told = cluster.world(who).read(who);
+            assert!(
+                matches!(told[..], [M::Welcome { resumed: true, .. }]),
+                "after {pause}, {who}: {told:?}"
+            );
+        }
+        cluster.tells('a', "1");
+        cluster.hears('d', "1");
+    }
+}
+
+#[test]
+fn who_came_back_while_the_broker_was_away_has_its_place_in_the_end() {
+    let mut cluster = Cluster::with_room("ab");
+    let last = cluster.last('a');
+    // The broker knows a turn of it.
+    assert!(cluster.moves('a', 1, Some(last)).0);
+    for _ in 0..30 {
+        cluster.step();
+    }
+    cluster.world('a').gone('a', false);
+    cluster.moved.insert('a', 2);
+    let link = cluster.world('a').hello('a', Some(last));
+    let mut joined = false;
+    for _ in 0..20 {
+        let join = ClientMessage::Join {
+            room: named(0),
+            name: None,
+            capacity: None,
+        };
+        cluster.say('a', join);
+        joined |= cluster.until('a', |message| match message {
+            M::Joined { .. } => Some(true),
+            M::Error { code, .. } => Some(*code == ErrorCode::AlreadyJoined),
+            _ => None,
+        });
+        if joined {
+            break;
+        }
+    }
+    assert!(joined);
+    for _ in 0..300 {
+        cluster.step();
+    }
+    assert_eq!(cluster.world('a').closed.get(&link), None);
+    cluster.world('b').read('b');
+    cluster.tells('a', "1");
+    cluster.hears('b', "1");
+    let knows = cluster
+        .nodes
+        .iter()
+        .map(|node| node.world.hub.knows(id('a')));
+    assert_eq!(knows.collect::<Vec<_>>(), [false, false, true]);
+}
+
+#[test]
+fn a_session_that_begins_anew_where_it_is_keeps_its_turn() {
+    let mut cluster = Cluster::with_room("ab");
+    let last = cluster.last('a');
+    assert!(cluster.moves('a', 1, Some(last)).0);
+    cluster.world('a').hello('a', None);
+    let join = ClientMessage::Join {
+        room: named(0),
+        name: None,
+        capacity: None,
+    };
+    cluster.say('a', join);
+    cluster.until('a', |message| {
+        matches!(message, M::Joined { .. }).then_some(())
+    });
+    let held = cluster.nodes[1].world.hub.held(&named(0)).unwrap();
+    assert_ne!(held.seats[&id('a')].turn, 0);
+}
+
+#[test]
+fn who_waits_for_a_session_need_not_when_another_connection_of_it_says_hello() {
+    let mut cluster = Cluster::with_room("ab");
+    let last = cluster.last('a');
+    let waiter = cluster.begins_to_move('a', 1, Some(last)).unwrap();
+    assert!(!cluster.nodes[1].world.arrived.contains(&waiter));
+    // Its turn could not be asked for.
+    cluster.nodes[1].world.hello('a', Some(last));
+    assert!(cluster.nodes[1].world.arrived.contains(&waiter));
+}
+
+#[test]
+fn a_session_on_its_way_ends_where_its_peer_has_said_hello_elsewhere_meanwhile() {
+    for pause in 0..8 {
+        let mut cluster = Cluster::with_room("ab");
+        let last = cluster.last('a');
+        cluster.begins_to_move('a', 1, Some(last)).unwrap();
+        // Its connection there breaks, and it begins anew at a third node.
+        for _ in 0..pause {
+            cluster.step();
+        }
+        assert_eq!(cluster.begins_to_move('a', 2, None), None);
+        cluster.moved.insert('a', 2);
+        let link = cluster.world('a').hello('a', None);
+        for _ in 0..50 {
+            cluster.step();
+        }
+        let knows = cluster
+            .nodes
+            .iter()
+            .map(|node| node.world.hub.knows(id('a')));
+        assert_eq!(
+            knows.collect::<Vec<_>>(),
+            [false, false, true],
+            "after {pause}"
+        );
+        assert_eq!(cluster.world('a').closed.get(&link), None);
     }
 }
 
@@ -935,6 +1105,78 @@ fn calls_move_with_their_peers_whether_they_ring_or_were_taken() {
         cluster.hung_up('a', &call);
         for node in &cluster.nodes {
             assert!(node.world.hub.calls.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_call_that_is_taken_while_its_caller_moves_to_the_callee_is_taken_for_both() {
+    for pause in 0..8 {
+        let mut cluster = Cluster::with_room("ab");
+        let call = cluster.ring('a', Callee::Peer(id('b'))).unwrap();
+        assert_eq!(cluster.rung('b'), call);
+        // Something with a number, so that it may be resumed.
+        cluster.tells('b', "0");
+        for _ in 0..10 {
+            cluster.step();
+        }
+        let last = cluster.last('a');
+        let waiter = cluster.begins_to_move('a', 1, Some(last));
+        for _ in 0..pause {
+            cluster.step();
+        }
+        cluster.say('b', ClientMessage::Accept { call: call.clone() });
+        cluster.may_arrive(1, waiter);
+        cluster.moved.insert('a', 1);
+        cluster.world('a').hello('a', Some(last));
+        cluster.until('a', |message| match message {
+            M::Accepted { call: taken } => (*taken == call).then_some(()),
+            _ => None,
+        });
+        cluster.say('a', ClientMessage::HangUp { call: call.clone() });
+        cluster.hung_up('b', &call);
+    }
+}
+
+#[test]
+fn who_is_put_out_or_muted_while_it_moves_is() {
+    for pause in 0..8 {
+        for (to, kick) in [(1, true), (2, true), (2, false)] {
+            let mut cluster = Cluster::with_room("bad");
+            let last = cluster.last('a');
+            let waiter = cluster.begins_to_move('a', to, Some(last));
+            for _ in 0..pause {
+                cluster.step();
+            }
+            let (room, peer) = (named(0), id('a'));
+            cluster.say(
+                'b',
+                match kick {
+                    true => ClientMessage::Kick {
+                        room,
+                        peer,
+                        reason: None,
+                    },
+                    false => ClientMessage::Mute {
+                        room,
+                        peer,
+                        kind: Kind::Audio,
+                    },
+                },
+            );
+            cluster.may_arrive(to, waiter);
+            cluster.moved.insert('a', to);
+            cluster.world('a').hello('a', Some(last));
+            for _ in 0..10 {
+                cluster.step();
+            }
+            let told = cluster.world('a').read('a');
+            let heard = told.iter().filter(|message| match message {
+                M::Kicked { .. } => kick,
+                M::Muted { .. } => !kick,
+                _ => false,
+            });
+            assert_eq!(heard.count(), 1, "after {pause} to {to}: {told:?}");
         }
     }
 }
