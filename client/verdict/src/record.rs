@@ -15,6 +15,9 @@ const VALUES: usize = 1 << 20;
 /// Things that happened to one peer, for people to read; more are not kept.
 const NOTES: usize = 10_000;
 
+/// Quantities whose values are how long something lasted from their time on, in milliseconds.
+const LASTING: [&str; 3] = ["video.freeze", "audio.silence", "network.disconnected"];
+
 /// A value, and when in the call it was measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
@@ -22,6 +25,18 @@ pub struct Sample {
     pub at: Duration,
     /// In the unit of its quantity.
     pub value: f64,
+}
+
+impl Sample {
+    /// What is left from `from` on of something that lasted.
+    fn lasting_from(self, from: Duration) -> Option<Self> {
+        let gone = from.saturating_sub(self.at).as_secs_f64() * 1e3;
+        let left = Self {
+            at: self.at.max(from),
+            value: self.value - gone,
+        };
+        (self.at >= from || left.value > 0.0).then_some(left)
+    }
 }
 
 /// The values of one quantity, oldest first.
@@ -124,6 +139,23 @@ impl PeerRecord {
         if self.notes.len() < NOTES {
             self.notes.push((at, text.into()));
         }
+    }
+
+    /// What was measured of a quantity from `from` on and before `to`. Of what began before and lasted until then it is what was
+    /// left of it. Nothing where the quantity was never measured.
+    pub(crate) fn measured(
+        &self,
+        quantity: &str,
+        from: Duration,
+        to: Duration,
+    ) -> Option<Vec<Sample>> {
+        let series = self.series.get(quantity)?;
+        Some(if LASTING.contains(&quantity) {
+            let all = series.within(Duration::ZERO, to);
+            all.filter_map(|sample| sample.lasting_from(from)).collect()
+        } else {
+            series.within(from, to).collect()
+        })
     }
 
     /// The values of a quantity, if there are any.

@@ -39,10 +39,7 @@ pub(super) fn measure(peer: &PeerRecord, expectation: &Expectation, window: Wind
     let statistic = expectation.statistic;
     let measured = match expectation.quantity.kind {
         Kind::Once => return Some(series?.samples().next()?.value),
-        Kind::Samples => {
-            let values = series.map(|s| s.within(window.from, window.to).map(|v| v.value));
-            values.and_then(|values| of(statistic, values.collect()))
-        }
+        Kind::Samples => values(peer, expectation, window).and_then(|some| of(statistic, some)),
         Kind::Tally | Kind::Counter if statistic == Statistic::Total => {
             let all = series.map(|s| s.within(window.from, window.to).map(|v| v.value).sum());
             // A counter that was told, though not in this part of the call, did not grow in it.
@@ -57,6 +54,12 @@ pub(super) fn measure(peer: &PeerRecord, expectation: &Expectation, window: Wind
         }
     };
     measured.or_else(|| none_is_zero(peer, expectation, window))
+}
+
+/// The values of that part; nothing where none was ever measured.
+fn values(peer: &PeerRecord, expectation: &Expectation, window: Window) -> Option<Vec<f64>> {
+    let samples = peer.measured(&expectation.name, window.from, window.to)?;
+    Some(samples.into_iter().map(|sample| sample.value).collect())
 }
 
 /// That nothing of a kind happened is known only where it could have.
@@ -96,9 +99,8 @@ pub(super) fn each_second(
         match expectation.quantity.kind {
             Kind::Once => None,
             Kind::Samples => {
-                let series = peer.get(&expectation.name)?;
-                let values = series.within(second.from, second.to).map(|v| v.value);
-                of(expectation.statistic, values.collect())
+                let values = values(peer, expectation, second)?;
+                of(expectation.statistic, values)
             }
             Kind::Tally | Kind::Counter => by_second(peer.get(&expectation.name)?, second).pop(),
             Kind::Rate(tally) => by_second(peer.get(tally)?, second).pop(),
