@@ -208,3 +208,36 @@ fn what_began_before_the_part_that_counts_and_lasts_into_it_counts_in_it() {
     let when: Vec<_> = outcome.findings[0].when.iter().collect();
     assert_eq!((when[0].from, when[0].to, when.len()), (2.0, 25.0, 1));
 }
+
+#[test]
+fn that_nothing_happened_needs_evidence_from_the_part_that_counts() {
+    let mut record = Record::default();
+    let bob = record.peer("1", "bob", MS(0));
+    bob.connected(MS(0));
+    for picture in 0..100 {
+        let at = MS(40 * picture);
+        bob.add("video.frames", at, 1.0);
+        bob.add("video.marked", at, 1.0);
+        bob.add("audio.tone", at, 0.04);
+    }
+    bob.add("video.missing", MS(1_000), 1.0);
+    bob.add("audio.silence", MS(1_000), 20.0);
+    bob.add("inbound-rtp.video.packetsLost", MS(1_000), 1.0);
+    record.end(MS(10_000));
+    for (text, held) in [
+        ("video.missing==1", true),
+        ("video.missing==0 after 2s", true),
+        ("video.missing.max==0 after 2s", true),
+        ("audio.silence.count==0 after 2s", true),
+        // Nothing comes from the fourth second on.
+        ("video.missing==0 after 5s", false),
+        ("video.missing.max==0 after 5s", false),
+        ("audio.silence.count==0 after 5s", false),
+        // A counter that stands still tells just that.
+        ("inbound-rtp.video.packetsLost==0 after 5s", true),
+        ("video.frames==0 after 5s", true),
+    ] {
+        let outcome = judge(&record, &[text.parse().unwrap()]).remove(0);
+        assert_eq!(outcome.held, held, "{text}: {}", outcome.words);
+    }
+}

@@ -54,7 +54,7 @@ impl PeerRecord {
                 samples: samples.into(),
                 ..Series::default()
             };
-            // Kept where it is empty: of what is counted, nothing is known to have happened.
+            // Kept where it is empty: of a counter that was told before, that it did not grow.
             (name.clone(), part)
         };
         let notes = self.notes.iter().filter(|(at, _)| (from..to).contains(at));
