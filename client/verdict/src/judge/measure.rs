@@ -96,12 +96,7 @@ pub(super) fn each_second(
         };
         match expectation.quantity.kind {
             Kind::Once => None,
-            Kind::Samples => {
-                let values = values(peer, expectation, second)?;
-                of(expectation.statistic, values)
-            }
-            Kind::Tally | Kind::Counter => by_second(peer.get(&expectation.name)?, second).pop(),
-            Kind::Rate(tally) => by_second(peer.get(tally)?, second).pop(),
+            _ => measure(peer, expectation, second),
         }
     };
     window.seconds().map(|from| (from, one(from))).collect()

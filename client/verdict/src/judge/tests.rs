@@ -241,3 +241,31 @@ fn that_nothing_happened_needs_evidence_from_the_part_that_counts() {
         assert_eq!(outcome.held, held, "{text}: {}", outcome.words);
     }
 }
+
+#[test]
+fn a_share_counts_the_seconds_in_which_nothing_happened() {
+    let mut record = Record::default();
+    let bob = record.peer("1", "bob", MS(0));
+    bob.connected(MS(0));
+    for second in 0..60 {
+        bob.add("video.frames", MS(1_000 * second), 30.0);
+    }
+    record.end(MS(60_000));
+    let share = |record: &Record, text: &str| {
+        let outcome = judge(record, &[text.parse().unwrap()]).remove(0);
+        (outcome.held, outcome.findings[0].share)
+    };
+    let never = share(&record, "video.freeze<200ms for 95%");
+    assert_eq!(never, (true, Some(1.0)));
+    // One of sixty seconds, and then thirty.
+    let bob = record.peer("1", "bob", MS(0));
+    bob.add("video.freeze", MS(5_100), 250.0);
+    let once = share(&record, "video.freeze<200ms for 95%");
+    assert_eq!(once, (true, Some(59.0 / 60.0)));
+    let bob = record.peer("1", "bob", MS(0));
+    bob.add("video.freeze", MS(20_100), 29_500.0);
+    let long = share(&record, "video.freeze<200ms for 95%");
+    assert_eq!(long, (false, Some(29.0 / 60.0)));
+    // What could not be seen has no seconds.
+    assert_eq!(share(&record, "audio.gaps==0 for 95%"), (false, None));
+}
