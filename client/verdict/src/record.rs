@@ -44,8 +44,6 @@ impl Sample {
 pub struct Series {
     samples: VecDeque<Sample>,
     dropped: u64,
-    /// Where a counter stood last.
-    counter: Option<f64>,
 }
 
 impl Series {
@@ -98,18 +96,6 @@ impl PeerRecord {
     /// A value was measured, or so many things happened.
     pub fn add(&mut self, quantity: &str, at: Duration, value: f64) {
         self.series(quantity).push(at, value);
-    }
-
-    /// A counter stands at `value`: what it grew by is added. One that stands lower than before began anew.
-    pub fn counter(&mut self, quantity: &str, at: Duration, value: f64) {
-        let series = self.series(quantity);
-        let before = series.counter.replace(value).unwrap_or(0.0);
-        let grown = if value < before {
-            value
-        } else {
-            value - before
-        };
-        series.push(at, grown);
     }
 
     /// Something happened once, `after` so long; only the first time counts.
@@ -275,18 +261,6 @@ mod tests {
         assert_eq!(times, [5.0, 10.0, 20.0, 30.0, 40.0]);
         let some: Vec<f64> = series.within(MS(10), MS(30)).map(|s| s.value).collect();
         assert_eq!(some, [10.0, 20.0]);
-    }
-
-    #[test]
-    fn a_counter_that_begins_anew_goes_on_counting() {
-        let mut record = Record::default();
-        let peer = record.peer("1", "bob", MS(0));
-        for (at, value) in [(1, 5.0), (2, 9.0), (3, 9.0), (4, 2.0)] {
-            peer.counter("transport.bytesSent", MS(at), value);
-        }
-        let series = peer.get("transport.bytesSent").unwrap();
-        let grown: Vec<f64> = series.samples().map(|s| s.value).collect();
-        assert_eq!(grown, [5.0, 4.0, 0.0, 2.0]);
     }
 
     #[test]
