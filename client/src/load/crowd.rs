@@ -87,7 +87,11 @@ async fn hold(plan: Plan) -> Result<(), (Ending, String)> {
     let mut quit =
         Quit::listen().map_err(|error| failed(format!("the system gives no signals: {error}")))?;
     let reports = plan.reports().map_err(failed)?;
-    if let Err((ending, words)) = ask(&plan).await {
+    let asked = tokio::select! {
+        asked = ask(&plan) => asked,
+        () = quit.asked() => Err((Ending::NoServer, format!("{} had not answered yet", plan.server))),
+    };
+    if let Err((ending, words)) = asked {
         let record = Record::default();
         let outcomes = judge(&record, &plan.verdict.expectations);
         let report = Figures::report(&plan, &record, &outcomes, (ending, &words));
