@@ -140,8 +140,13 @@ Examples:
 Exit codes:
   3 nobody there, or no WHIP endpoint   5 refused: token, codecs, too busy   6 never connected   8 lost   12 not as expected";
 
+/// What the endpoint's address and its service settle: taken, so that what is set for all commands does no harm, but not offered.
+fn settled(arg: clap::Arg) -> clap::Arg {
+    arg.hide(true)
+}
+
 #[derive(Debug, Args)]
-#[command(after_help = PUBLISH_EXAMPLES)]
+#[command(after_help = PUBLISH_EXAMPLES, mut_arg("server", settled), mut_arg("name", settled))]
 pub(crate) struct Publish {
     /// The WHIP endpoint: https://HOST/whip/STREAM.
     #[arg(value_name = "URL")]
@@ -163,7 +168,7 @@ Exit codes:
   8 lost   12 not as expected";
 
 #[derive(Debug, Args)]
-#[command(after_help = PLAY_EXAMPLES)]
+#[command(after_help = PLAY_EXAMPLES, mut_arg("server", settled), mut_arg("name", settled))]
 pub(crate) struct Play {
     /// The WHEP endpoint: https://HOST/whep/STREAM.
     #[arg(value_name = "URL")]
@@ -620,6 +625,24 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_an_endpoint_settles_is_taken_but_not_offered() {
+        let mut cli = Cli::command();
+        let mut help = |name: &str| {
+            let command = cli.find_subcommand_mut(name).unwrap();
+            command.render_help().to_string()
+        };
+        for flag in ["--server", "--as"] {
+            assert!(help("join").contains(&format!("{flag} <")), "{flag}");
+            for command in ["publish", "play"] {
+                assert!(!help(command).contains(&format!("{flag} <")), "{flag}");
+                let url = "https://example.org/whip/a";
+                let line = ["rtc-client", command, url, flag, "x"];
+                assert!(Cli::try_parse_from(line).is_ok(), "{flag}");
+            }
+        }
     }
 
     #[test]

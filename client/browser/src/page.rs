@@ -15,7 +15,7 @@ use super::{bidi, cdp};
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
-/// The most messages of a page that are kept; the first are the ones that explain.
+/// The most messages of a page that are kept, of complaints and of others each; the first are the ones that explain.
 const MAX_MESSAGES: usize = 300;
 
 /// Something a page said by itself.
@@ -25,6 +25,13 @@ pub struct Message {
     pub level: String,
     /// What.
     pub text: String,
+}
+
+impl Message {
+    /// No healthy page gives it: an error, an uncaught exception, a violation of the security policy.
+    fn is_complaint(&self) -> bool {
+        matches!(self.level.as_str(), "error" | "exception")
+    }
 }
 
 /// A page of a [`super::Browser`].
@@ -46,9 +53,23 @@ pub(super) struct Messages(Arc<Mutex<Vec<Message>>>);
 impl Messages {
     pub(super) fn push(&self, message: Message) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < MAX_MESSAGES {
+        // However much a page says, what it complains of has a place.
+        let kind = message.is_complaint();
+        let alike = kept.iter().filter(|one| one.is_complaint() == kind);
+        if alike.count() < MAX_MESSAGES {
             kept.push(message);
         }
+    }
+
+    fn all(&self) -> Vec<Message> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clone()
+    }
+
+    fn complaints(&self) -> Vec<Message> {
+        let mut messages = self.all();
+        messages.retain(Message::is_complaint);
+        messages
     }
 }
 
@@ -148,16 +169,13 @@ impl Page {
     /// What the page said so far.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
-        let messages = self.messages.0.lock();
-        messages.unwrap_or_else(PoisonError::into_inner).clone()
+        self.messages.all()
     }
 
     /// Messages that no healthy page gives: errors, uncaught exceptions, violations of the security policy.
     #[must_use]
     pub fn complaints(&self) -> Vec<Message> {
-        let mut messages = self.messages();
-        messages.retain(|m| matches!(m.level.as_str(), "error" | "exception"));
-        messages
+        self.messages.complaints()
     }
 
     /// Writes what the page looks like into a PNG file.
@@ -198,5 +216,32 @@ fn truthy(value: &Value) -> bool {
         Value::Number(n) => n.as_f64() != Some(0.0),
         Value::String(s) => !s.is_empty(),
         _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_talkative_page_complains_of_is_kept() {
+        let messages = Messages::default();
+        let say = |level: &str, text: usize| {
+            messages.push(Message {
+                level: level.into(),
+                text: text.to_string(),
+            });
+        };
+        for text in 0..2 * MAX_MESSAGES {
+            say("log", text);
+        }
+        for text in 0..2 * MAX_MESSAGES {
+            say(["error", "exception"][text % 2], text);
+        }
+        say("warning", 0);
+        assert_eq!(messages.all().len(), 2 * MAX_MESSAGES);
+        let complaints = messages.complaints();
+        assert_eq!(complaints.len(), MAX_MESSAGES);
+        assert_eq!(complaints[0].text, "0");
     }
 }

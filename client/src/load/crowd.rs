@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use rtc_verdict::Record;
 use rtc_verdict::judge::judge;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -39,6 +40,8 @@ use super::process::{Usage, allow_files};
 use crate::exit::Ending;
 use crate::net::Impairment;
 use crate::quit::Quit;
+use crate::signaling::probe::answers;
+use crate::signaling::{ServerAddress, ServerChoice};
 use args::{Calls, Plan};
 use check::{Counts, Sent};
 use clock::Clock;
@@ -84,6 +87,19 @@ async fn hold(plan: Plan) -> Result<(), (Ending, String)> {
     let mut quit =
         Quit::listen().map_err(|error| failed(format!("the system gives no signals: {error}")))?;
     let reports = plan.reports().map_err(failed)?;
+    let asked = tokio::select! {
+        asked = ask(&plan) => asked,
+        () = quit.asked() => Err((Ending::NoServer, format!("{} had not answered yet", plan.server))),
+    };
+    if let Err((ending, words)) = asked {
+        let record = Record::default();
+        let outcomes = judge(&record, &plan.verdict.expectations);
+        let report = Figures::report(&plan, &record, &outcomes, (ending, &words));
+        reports
+            .write(&report)
+            .map_err(|error| failed(error.to_string()))?;
+        return Err((ending, words));
+    }
     let media = plan.media.clone();
     let prepared = tokio::task::spawn_blocking(move || Prepared::new(&media)).await;
     let prepared = prepared
@@ -175,7 +191,8 @@ async fn hold(plan: Plan) -> Result<(), (Ending, String)> {
     let figures = Figures::new(&plan, &crowd, &outcomes, (before, used), sampled, lasted)
         .behind(&clock.late());
     let (ending, words) = figures.ending(ended_by_person);
-    let written = reports.write(&figures.report(&plan, &crowd, &outcomes, (ending, &words)));
+    let report = Figures::report(&plan, crowd.record(), &outcomes, (ending, &words));
+    let written = reports.write(&report);
     let text = if plan.json {
         figures.to_json()
     } else {
@@ -196,7 +213,46 @@ async fn hold(plan: Plan) -> Result<(), (Ending, String)> {
     }
 }
 
+/// Looks for the server once, before hundreds do who would all come to be peers that never connected.
+async fn ask(plan: &Plan) -> Result<(), (Ending, String)> {
+    let server = ServerAddress::parse(&plan.server);
+    let server = server.map_err(|error| (Ending::Usage, format!("--server: {error}")))?;
+    answers(&ServerChoice::Given(server), &plan.trust, plan.patience)
+        .await
+        .map_err(|error| (Ending::NoServer, error.to_string()))
+}
+
 /// For how long rooms are opened.
 fn ramp(plan: &Plan) -> Duration {
     Duration::from_secs_f64(f64::from(plan.rooms) / plan.ramp)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn no_server_is_told_before_the_first_call() {
+        // A port that nobody listens at any more.
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0))
+            .and_then(|listener| listener.local_addr())
+            .map(|address| address.port());
+        let server = format!("http://127.0.0.1:{}", port.unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let report = folder.path().join("a.xml");
+        let arguments = [
+            "--server",
+            &server,
+            "--expect",
+            "connect<5s",
+            "--junit",
+            report.to_str().unwrap(),
+        ];
+        let ended = hold(Plan::of(&arguments).unwrap()).await;
+        assert_eq!(ended.unwrap_err().0, Ending::NoServer);
+        // The call's test, and the expectation's.
+        let report = std::fs::read_to_string(report).unwrap();
+        assert_eq!(report.matches("<failure").count(), 2, "{report}");
+    }
 }

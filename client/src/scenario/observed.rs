@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rtc_verdict::figures::Totals;
+use rtc_verdict::figures::{Growth, Totals};
 use rtc_verdict::record::{PeerRecord, Record};
 use serde::Deserialize;
 use serde_json::Value;
@@ -50,8 +50,6 @@ struct Connection {
     name: String,
     made: Duration,
     totals: Totals,
-    /// What was told last, by its name.
-    before: BTreeMap<&'static str, f64>,
     told_at: Option<Duration>,
     /// When its pictures last moved on.
     moved: Option<Duration>,
@@ -200,7 +198,7 @@ impl Connection {
         if self.over {
             return;
         }
-        self.totals.take(peer, at, report, None);
+        let growth = self.totals.take(peer, at, report, None);
         let sum = |kind: &str, member: &str| {
             let all = report.as_object().into_iter().flatten().map(|(_, one)| one);
             let all = all.filter(|one| one["type"] == "inbound-rtp" && one["kind"] == kind);
@@ -208,7 +206,7 @@ impl Connection {
                 .reduce(|a, b| a + b)
         };
         let before = self.told_at.replace(at);
-        self.pictures(peer, before, at, &sum);
+        self.pictures(peer, before, at, &growth);
         for (name, member) in [
             ("video.width", "frameWidth"),
             ("video.height", "frameHeight"),
@@ -217,7 +215,10 @@ impl Connection {
                 peer.add(name, at, value);
             }
         }
-        self.sound(peer, at, &sum);
+        let packets = sum("audio", "packetsReceived").unwrap_or_default();
+        if packets > 0.0 {
+            self.sound(peer, at, &growth);
+        }
     }
 
     fn pictures(
@@ -225,12 +226,13 @@ impl Connection {
         peer: &mut PeerRecord,
         before: Option<Duration>,
         at: Duration,
-        sum: &dyn Fn(&str, &str) -> Option<f64>,
+        growth: &Growth,
     ) {
-        let Some(decoded) = sum("video", "framesDecoded") else {
+        let of_video = |member: &str| growth.of(&format!("inbound-rtp.video.{member}"));
+        let Some(grown) = of_video("framesDecoded") else {
             return;
         };
-        let grown = self.grown("frames", decoded).clamp(0.0, MOST);
+        let grown = grown.clamp(0.0, MOST);
         let stood = self.moved;
         if grown > 0.0 {
             peer.once("video.first", at, at.saturating_sub(self.made));
@@ -242,13 +244,8 @@ impl Connection {
                 peer.add("video.frames", from + (at - from).mul_f64(share), 1.0);
             }
         }
-        match (
-            sum("video", "freezeCount"),
-            sum("video", "totalFreezesDuration"),
-        ) {
+        match (of_video("freezeCount"), of_video("totalFreezesDuration")) {
             (Some(count), Some(seconds)) => {
-                let (count, seconds) =
-                    (self.grown("freezes", count), self.grown("frozen", seconds));
                 for _ in 0..count.clamp(0.0, MOST) as u32 {
                     let each = Duration::try_from_secs_f64(seconds / count).unwrap_or_default();
                     peer.add("video.freeze", at.saturating_sub(each), millis(each));
@@ -265,30 +262,18 @@ impl Connection {
         }
     }
 
-    fn sound(
-        &mut self,
-        peer: &mut PeerRecord,
-        at: Duration,
-        sum: &dyn Fn(&str, &str) -> Option<f64>,
-    ) {
-        let Some(packets) = sum("audio", "packetsReceived") else {
+    fn sound(&self, peer: &mut PeerRecord, at: Duration, growth: &Growth) {
+        peer.once("audio.first", at, at.saturating_sub(self.made));
+        let of_audio = |member: &str| growth.of(&format!("inbound-rtp.audio.{member}"));
+        let seconds = of_audio("totalSamplesDuration")
+            .or_else(|| of_audio("totalSamplesReceived").map(|samples| samples / 48_000.0));
+        let Some(seconds) = seconds.filter(|seconds| *seconds > 0.0) else {
             return;
         };
-        if packets > 0.0 {
-            peer.once("audio.first", at, at.saturating_sub(self.made));
-        }
-        let seconds = sum("audio", "totalSamplesDuration");
-        let seconds = seconds
-            .or_else(|| sum("audio", "totalSamplesReceived").map(|samples| samples / 48_000.0));
-        let Some(seconds) = seconds else { return };
-        let seconds = self.grown("seconds", seconds);
-        if seconds <= 0.0 || packets <= 0.0 {
-            return;
-        }
         peer.add("audio.seconds", at, seconds);
-        if let Some(energy) = sum("audio", "totalAudioEnergy") {
+        if let Some(energy) = of_audio("totalAudioEnergy") {
             // W3C webrtc-stats, totalAudioEnergy: its root over time is the level.
-            let level = (self.grown("energy", energy) / seconds).sqrt();
+            let level = (energy / seconds).sqrt();
             peer.add("audio.level", at, (20.0 * level.log10()).max(SILENT_DBFS));
         }
     }
@@ -321,16 +306,6 @@ impl Connection {
             .marks
             .map_or(number, |(highest, _)| highest.max(number));
         self.marks = Some((highest, number));
-    }
-
-    /// What a counter grew by; one that stands lower than before began anew.
-    fn grown(&mut self, name: &'static str, value: f64) -> f64 {
-        let before = self.before.insert(name, value).unwrap_or(0.0);
-        if value < before {
-            value
-        } else {
-            value - before
-        }
     }
 }
 
@@ -423,6 +398,35 @@ mod tests {
     #[test]
     fn a_picture_that_stands_still_at_the_end_is_a_freeze() {
         for (words, held) in judged(&told(), 14, &["video.freeze>=3.9s"]) {
+            assert!(held, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_second_picture_that_ends_brings_no_pictures() {
+        let mut told = told();
+        for (half, entry) in told
+            .iter_mut()
+            .filter(|one| one["what"] == "stats")
+            .enumerate()
+        {
+            // Beside the first for five seconds, in which it stood still once.
+            if half < 10 {
+                let frames = 15 * (half + 1);
+                entry["report"]["W"] = json!({ "type": "inbound-rtp", "kind": "video", "framesDecoded": frames,
+                    "freezeCount": 1, "totalFreezesDuration": 0.9 });
+            }
+        }
+        for (words, held) in judged(
+            &told,
+            10,
+            &[
+                "video.fps.max<=61",
+                "video.fps.max<=31 after 6s",
+                "video.freeze.count==2",
+                "video.freeze==2s",
+            ],
+        ) {
             assert!(held, "{words}");
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::sinks::{PeerSinks, Sinks};
-use super::verdict::Measured;
+use super::verdict::{Measured, Standing};
 use crate::event::{Kind, LipSyncSummary, MarksSummary, PeerRef, ToneSummary};
 use crate::measure::audio::AudioMeter;
 use crate::measure::lips::LipMeter;
@@ -116,11 +116,17 @@ impl FarMedia {
 
     /// Nothing of it comes any more: if its picture stands still by now, or its tone is missing, that is told.
     pub(super) fn still(&self) {
+        self.measured
+            .still(&self.who, self.standing(Timestamp::now()));
+    }
+
+    /// What stands still of it and may go on.
+    pub(super) fn standing(&self, now: Timestamp) -> Standing {
         let meters = lock(&self.seen);
-        let picture = meters.moves.standing(Timestamp::now());
-        let tone = meters.audio.standing();
-        drop(meters);
-        self.measured.still(&self.who, picture, tone);
+        Standing {
+            picture: meters.moves.standing(now),
+            tone: meters.audio.standing(),
+        }
     }
 
     pub(super) fn seen(&self) -> Seen {

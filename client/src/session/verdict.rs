@@ -54,6 +54,39 @@ struct Beside {
     pictures: Pictures,
 }
 
+impl Beside {
+    /// Adds that its connection does not stand as if it stood again now.
+    fn disconnected(&self, peer: &mut PeerRecord, at: Duration) {
+        if let Some(since) = self.troubled {
+            peer.add(
+                "network.disconnected",
+                since,
+                millis(at.saturating_sub(since)),
+            );
+        }
+    }
+}
+
+/// For how long something of a peer stands still that may go on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standing {
+    /// Its picture, where that is a freeze by now.
+    pub(super) picture: Option<Duration>,
+    /// Its tone is missing.
+    pub(super) tone: Option<Duration>,
+}
+
+impl Standing {
+    /// Adds it as if it ended now.
+    fn end(self, peer: &mut PeerRecord, at: Duration) {
+        for (name, since) in [("video.freeze", self.picture), ("audio.silence", self.tone)] {
+            if let Some(since) = since {
+                peer.add(name, at.saturating_sub(since), millis(since));
+            }
+        }
+    }
+}
+
 /// A few of its pictures, to be looked at.
 #[derive(Default)]
 struct Pictures {
@@ -289,14 +322,8 @@ impl Measured {
     }
 
     /// The picture of a peer stands still at the end of the call, or its tone is missing.
-    pub(super) fn still(&self, who: &PeerRef, picture: Option<Duration>, tone: Option<Duration>) {
-        self.now(who, |peer, _, at| {
-            for (name, since) in [("video.freeze", picture), ("audio.silence", tone)] {
-                if let Some(since) = since {
-                    peer.add(name, at.saturating_sub(since), millis(since));
-                }
-            }
-        });
+    pub(super) fn still(&self, who: &PeerRef, standing: Standing) {
+        self.now(who, |peer, _, at| standing.end(peer, at));
     }
 
     /// Something happened that explains figures.
@@ -304,14 +331,27 @@ impl Measured {
         self.now(who, |peer, _, at| peer.note(at, text));
     }
 
-    /// The record as if the call were over now.
-    pub(super) fn so_far(&self) -> Record {
+    /// The record as if the call were over now, where this stands still of those who are there.
+    pub(super) fn so_far<'a>(
+        &self,
+        now: Timestamp,
+        standing: impl IntoIterator<Item = (&'a PeerRef, Standing)>,
+    ) -> Record {
         let Some(shared) = &self.0 else {
             return Record::default();
         };
-        let mut record = lock(&shared.kept).record.clone();
+        let at = now.since(shared.began);
+        let kept = lock(&shared.kept);
+        let mut record = kept.record.clone();
+        for (id, beside) in &kept.peers {
+            beside.disconnected(record.peer(id, "", at), at);
+        }
+        drop(kept);
+        for (who, standing) in standing {
+            standing.end(record.peer(&who.id, &who.name, at), at);
+        }
         record.begin_at(Duration::from_micros(shared.began.as_micros()));
-        record.end(Timestamp::now().since(shared.began));
+        record.end(at);
         record
     }
 
@@ -337,11 +377,9 @@ impl Measured {
         record.begin_at(Duration::from_micros(shared.began.as_micros()));
         record.end(at);
         let mut pictures = Vec::new();
-        for (id, mut beside) in peers {
+        for (id, beside) in peers {
             let peer = record.peer(&id, "", at);
-            if let Some(since) = beside.troubled.take() {
-                peer.add("network.disconnected", since, millis(at - since));
-            }
+            beside.disconnected(peer, at);
             pictures.extend(beside.pictures.samples(&peer.name));
         }
         Some((record, pictures))
@@ -407,4 +445,48 @@ fn millis(duration: Duration) -> f64 {
 
 fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rtc_verdict::judge::judge;
+
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    fn holds(record: &Record, text: &str) -> bool {
+        judge(record, &[text.parse().unwrap()])[0].held
+    }
+
+    #[test]
+    fn what_still_goes_on_is_in_the_record_so_far() {
+        let bob = PeerRef {
+            id: "1".into(),
+            name: "bob".into(),
+        };
+        let measured = Measured::begin(None);
+        measured.connected(&bob, MS(20));
+        for name in ["video.frames", "audio.tone"] {
+            measured.now(&bob, |peer, _, at| peer.add(name, at, 1.0));
+        }
+        measured.troubled(&bob, "disconnected");
+        let now = Timestamp::now() + MS(10_000);
+        let standing = Standing {
+            picture: Some(MS(9_000)),
+            tone: Some(MS(8_000)),
+        };
+        let before = measured.so_far(now, []);
+        assert!(holds(&before, "video.freeze==0"));
+        let record = measured.so_far(now, [(&bob, standing)]);
+        assert!(holds(&record, "video.freeze==9s"));
+        assert!(holds(&record, "audio.silence==8s"));
+        assert!(holds(&record, "network.disconnected>=10s"));
+        // It was only looked at.
+        measured.connected(&bob, MS(20));
+        let record = measured.so_far(now, []);
+        assert!(holds(&record, "video.freeze==0"));
+        assert!(holds(&record, "network.disconnected<5s"));
+    }
 }

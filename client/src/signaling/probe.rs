@@ -59,6 +59,37 @@ pub enum ProbeError {
     },
 }
 
+/// Whether a server answers at all, giving each step `patience`.
+///
+/// # Errors
+/// As [`ProbeError`] tells them apart.
+pub async fn answers(
+    server: &ServerChoice,
+    trust: &Trust,
+    patience: Duration,
+) -> Result<(), ProbeError> {
+    reach(server, trust, patience).await.map(drop)
+}
+
+async fn reach(
+    server: &ServerChoice,
+    trust: &Trust,
+    patience: Duration,
+) -> Result<Socket, ProbeError> {
+    let address = server.address();
+    match open(server, trust, patience).await {
+        Ok(socket) => Ok(socket),
+        Err(OpenError::Refused) if matches!(server, ServerChoice::Local { .. }) => {
+            Err(ProbeError::NoneHere(address.to_string()))
+        }
+        Err(OpenError::Refused) => {
+            let refused = io::ErrorKind::ConnectionRefused.into();
+            Err(unreachable(&address, &refused).into())
+        }
+        Err(OpenError::Passing(error) | OpenError::Lasting(error)) => Err(error.into()),
+    }
+}
+
 /// Looks at a server, giving each step `patience`.
 ///
 /// # Errors
@@ -78,17 +109,7 @@ pub async fn probe(
     }
     let resolved = began.elapsed();
     let began = Instant::now();
-    let mut socket = match open(server, trust, patience).await {
-        Ok(socket) => socket,
-        Err(OpenError::Refused) if matches!(server, ServerChoice::Local { .. }) => {
-            return Err(ProbeError::NoneHere(address.to_string()));
-        }
-        Err(OpenError::Refused) => {
-            let refused = io::ErrorKind::ConnectionRefused.into();
-            return Err(unreachable(&address, &refused).into());
-        }
-        Err(OpenError::Passing(error) | OpenError::Lasting(error)) => return Err(error.into()),
-    };
+    let mut socket = reach(server, trust, patience).await?;
     let opened = began.elapsed();
     let mute = |why: &str| ProbeError::Mute {
         server: address.to_string(),

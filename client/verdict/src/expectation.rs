@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::quantity::{self, Quantity};
+use crate::quantity::{self, Kind, Quantity};
 use crate::unit::{Unit, ValueError};
 
 /// What is taken of many values.
@@ -204,6 +204,14 @@ pub enum ExpectationError {
         /// As it was written.
         share: String,
     },
+    /// What happens once is in no share of the seconds.
+    #[error("for {share}: {name} happens once, and not in each second; leave \"for {share}\" out")]
+    ShareOfOnce {
+        /// As it was written.
+        share: String,
+        /// Of what.
+        name: String,
+    },
     /// Nothing is left of the call.
     #[error("after {after} until {until}: nothing lies between")]
     Empty {
@@ -289,6 +297,12 @@ impl Expectation {
                     if !(share > 0.0 && share <= 1.0) {
                         return Err(none());
                     }
+                    if self.quantity.kind == Kind::Once {
+                        return Err(ExpectationError::ShareOfOnce {
+                            share: value.to_owned(),
+                            name: self.name.clone(),
+                        });
+                    }
                     self.share = Some(share);
                 }
                 _ => return Err(half()),
@@ -366,7 +380,6 @@ fn full_name(name: &str) -> String {
 }
 
 const fn has(quantity: Quantity) -> &'static str {
-    use quantity::Kind;
     match quantity.kind {
         Kind::Once => "none: it happens once",
         Kind::Tally | Kind::Counter => "total, and min and max of a second",

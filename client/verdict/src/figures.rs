@@ -1,37 +1,43 @@
 //! From an `RTCStatsReport` to quantities.
 
+mod growth;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::mos;
 use crate::quantity::Kind;
 use crate::record::PeerRecord;
 use crate::stats;
+pub use growth::Growth;
+use growth::Streams;
 
 /// Samples of a packet of sound: 20 ms.
 const PACKET: f64 = 960.0;
 
-/// What a report told, of which the next one is told apart.
+/// What reports told, of which the next one is told apart.
 #[derive(Debug, Default)]
 pub struct Totals {
-    before: Option<(Duration, BTreeMap<String, f64>)>,
+    then: Option<Duration>,
+    streams: Streams,
 }
 
 impl Totals {
-    /// Takes a report: its statistics, and what follows from two of them.
+    /// Takes a report: its statistics, and what follows from two of them. Gives what they grew by.
     pub fn take(
         &mut self,
         peer: &mut PeerRecord,
         at: Duration,
         report: &Value,
         audio_latency: Option<f64>,
-    ) {
+    ) -> Growth {
         let values = statistics(report);
+        let growth = self.streams.take(report);
         for (name, value) in &values {
             match stats::find(name).map(|of| of.kind) {
-                Some(Kind::Counter) => peer.counter(name, at, *value),
+                Some(Kind::Counter) => peer.add(name, at, growth.of(name).unwrap_or_default()),
                 Some(_) => peer.add(name, at, *value),
                 None => {}
             }
@@ -40,18 +46,16 @@ impl Totals {
         if let Some(rtt) = rtt {
             peer.add("network.rtt", at, rtt * 1e3);
         }
-        let Some((then, before)) = self.before.replace((at, values.clone())) else {
-            return;
-        };
+        let then = self.then.replace(at).unwrap_or(at);
         let step = Step {
             seconds: at.saturating_sub(then).as_secs_f64(),
-            before,
-            now: values,
+            growth: &growth,
         };
         if step.seconds > 0.0 {
             step.tell(peer, at);
             step.tell_mos(peer, at, audio_latency, rtt.unwrap_or_default());
         }
+        growth
     }
 }
 
@@ -66,18 +70,16 @@ fn round_trip(values: &BTreeMap<String, f64>) -> Option<f64> {
     .find_map(|name| values.get(*name).copied())
 }
 
-/// Two reports, one after the other.
-struct Step {
+/// From one report to the next.
+struct Step<'a> {
     seconds: f64,
-    before: BTreeMap<String, f64>,
-    now: BTreeMap<String, f64>,
+    growth: &'a Growth,
 }
 
-impl Step {
-    /// What a counter grew by; nothing where it is not told, or began anew.
+impl Step<'_> {
+    /// What a counter grew by; nothing where only one of the two tells it.
     fn grown(&self, name: &str) -> Option<f64> {
-        let grown = self.now.get(name)? - self.before.get(name)?;
-        (grown >= 0.0).then_some(grown)
+        self.growth.lately(name)
     }
 
     fn tell(&self, peer: &mut PeerRecord, at: Duration) {
@@ -100,7 +102,9 @@ impl Step {
             }
         };
         if let (Some(lost), Some(received)) = (both("packetsLost"), both("packetsReceived")) {
-            // What was sent again came besides: of it nobody knows how much was lost.
+            // More that came late than were lost are no loss (RFC 3550 appendix A.3). What was sent again came besides: of it
+            // nobody knows how much was lost.
+            let lost = lost.max(0.0);
             let again = both("retransmittedPacketsReceived").unwrap_or(0.0);
             let sent = lost + (received - again).max(0.0);
             if sent > 0.0 {
@@ -154,22 +158,28 @@ impl Step {
     }
 }
 
-/// All numbers of a report by their names as quantities: those of several streams of a kind together.
-fn statistics(report: &Value) -> BTreeMap<String, f64> {
-    let mut all = BTreeMap::new();
-    for (_, dictionary) in report.as_object().into_iter().flatten() {
-        let Some(of) = dictionary["type"].as_str() else {
-            continue;
-        };
+/// The dictionaries of a report that say something of the call: their ids, what the names of their members begin with, and those.
+fn dictionaries(report: &Value) -> impl Iterator<Item = (&String, String, &Map<String, Value>)> {
+    let all = report.as_object().into_iter().flatten();
+    all.filter_map(|(id, dictionary)| {
+        let of = dictionary["type"].as_str()?;
         // Of the pairs that were tried only the one in use says something of the call.
         if of == "candidate-pair" && dictionary["nominated"] != true {
-            continue;
+            return None;
         }
         let prefix = match dictionary["kind"].as_str() {
             Some(kind) => format!("{of}.{kind}"),
             None => of.to_owned(),
         };
-        for (member, value) in dictionary.as_object().into_iter().flatten() {
+        Some((id, prefix, dictionary.as_object()?))
+    })
+}
+
+/// All numbers of a report by their names as quantities: those of several streams of a kind together.
+fn statistics(report: &Value) -> BTreeMap<String, f64> {
+    let mut all = BTreeMap::new();
+    for (_, prefix, members) in dictionaries(report) {
+        for (member, value) in members {
             let name = format!("{prefix}.{member}");
             let (Some(value), Some(known)) = (value.as_f64(), stats::find(&name)) else {
                 continue;
@@ -236,6 +246,24 @@ mod tests {
             "candidate-pair.currentRoundTripTime.max==0.08",
         ]) {
             assert!(held, "{words}");
+        }
+    }
+
+    #[test]
+    fn packets_that_come_late_are_no_loss() {
+        let mut record = Record::default();
+        let mut totals = Totals::default();
+        for (second, lost) in [(1, 50), (2, 50), (3, 49), (4, 49)] {
+            let at = Duration::from_secs(second);
+            let peer = record.peer("1", "bob", Duration::ZERO);
+            let report = json!({ "V": { "type": "inbound-rtp", "kind": "video", "packetsReceived": 100 * second, "packetsLost": lost } });
+            totals.take(peer, at, &report, None);
+        }
+        record.end(Duration::from_secs(5));
+        let texts = ["inbound-rtp.video.packetsLost==49", "network.loss.max==0"];
+        let texts: Vec<Expectation> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        for outcome in judge(&record, &texts) {
+            assert!(outcome.held, "{}", outcome.words);
         }
     }
 

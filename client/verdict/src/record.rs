@@ -15,6 +15,9 @@ const VALUES: usize = 1 << 20;
 /// Things that happened to one peer, for people to read; more are not kept.
 const NOTES: usize = 10_000;
 
+/// Quantities whose values are how long something lasted from their time on, in milliseconds.
+const LASTING: [&str; 3] = ["video.freeze", "audio.silence", "network.disconnected"];
+
 /// A value, and when in the call it was measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
@@ -24,13 +27,23 @@ pub struct Sample {
     pub value: f64,
 }
 
+impl Sample {
+    /// What is left from `from` on of something that lasted.
+    fn lasting_from(self, from: Duration) -> Option<Self> {
+        let gone = from.saturating_sub(self.at).as_secs_f64() * 1e3;
+        let left = Self {
+            at: self.at.max(from),
+            value: self.value - gone,
+        };
+        (self.at >= from || left.value > 0.0).then_some(left)
+    }
+}
+
 /// The values of one quantity, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
     samples: VecDeque<Sample>,
     dropped: u64,
-    /// Where a counter stood last.
-    counter: Option<f64>,
 }
 
 impl Series {
@@ -85,18 +98,6 @@ impl PeerRecord {
         self.series(quantity).push(at, value);
     }
 
-    /// A counter stands at `value`: what it grew by is added. One that stands lower than before began anew.
-    pub fn counter(&mut self, quantity: &str, at: Duration, value: f64) {
-        let series = self.series(quantity);
-        let before = series.counter.replace(value).unwrap_or(0.0);
-        let grown = if value < before {
-            value
-        } else {
-            value - before
-        };
-        series.push(at, grown);
-    }
-
     /// Something happened once, `after` so long; only the first time counts.
     pub fn once(&mut self, quantity: &str, at: Duration, after: Duration) {
         if !self.series.contains_key(quantity) {
@@ -124,6 +125,23 @@ impl PeerRecord {
         if self.notes.len() < NOTES {
             self.notes.push((at, text.into()));
         }
+    }
+
+    /// What was measured of a quantity from `from` on and before `to`. Of what began before and lasted until then it is what was
+    /// left of it. Nothing where the quantity was never measured.
+    pub(crate) fn measured(
+        &self,
+        quantity: &str,
+        from: Duration,
+        to: Duration,
+    ) -> Option<Vec<Sample>> {
+        let series = self.series.get(quantity)?;
+        Some(if LASTING.contains(&quantity) {
+            let all = series.within(Duration::ZERO, to);
+            all.filter_map(|sample| sample.lasting_from(from)).collect()
+        } else {
+            series.within(from, to).collect()
+        })
     }
 
     /// The values of a quantity, if there are any.
@@ -243,18 +261,6 @@ mod tests {
         assert_eq!(times, [5.0, 10.0, 20.0, 30.0, 40.0]);
         let some: Vec<f64> = series.within(MS(10), MS(30)).map(|s| s.value).collect();
         assert_eq!(some, [10.0, 20.0]);
-    }
-
-    #[test]
-    fn a_counter_that_begins_anew_goes_on_counting() {
-        let mut record = Record::default();
-        let peer = record.peer("1", "bob", MS(0));
-        for (at, value) in [(1, 5.0), (2, 9.0), (3, 9.0), (4, 2.0)] {
-            peer.counter("transport.bytesSent", MS(at), value);
-        }
-        let series = peer.get("transport.bytesSent").unwrap();
-        let grown: Vec<f64> = series.samples().map(|s| s.value).collect();
-        assert_eq!(grown, [5.0, 4.0, 0.0, 2.0]);
     }
 
     #[test]

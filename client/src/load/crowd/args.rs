@@ -201,3 +201,20 @@ impl Plan {
         Reports::open(&self.verdict.reports).map_err(|error: ReportError| error.to_string())
     }
 }
+
+#[cfg(test)]
+impl Plan {
+    /// Of such a command line.
+    pub(super) fn of(arguments: &[&str]) -> Result<Self, String> {
+        use clap::Parser;
+
+        #[derive(Debug, Parser)]
+        struct Line {
+            #[command(flatten)]
+            calls: Calls,
+        }
+        let line = std::iter::once(&"load").chain(arguments);
+        let line = Line::try_parse_from(line).map_err(|error| error.to_string())?;
+        Self::new(line.calls)
+    }
+}

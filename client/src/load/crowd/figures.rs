@@ -28,6 +28,8 @@ pub(super) struct Crowd {
     lost: u64,
     failures: BTreeMap<String, u64>,
     connect: Delays,
+    /// When the connection of each peer stood that took the longest, and how long.
+    slowest: Vec<Option<(Duration, Duration)>>,
     delays: [Delays; 2],
     looked: Duration,
     /// Bytes that came within the last second.
@@ -43,6 +45,7 @@ impl Crowd {
             lost: 0,
             failures: BTreeMap::new(),
             connect: Delays::default(),
+            slowest: vec![None; count],
             delays: Default::default(),
             looked: Duration::ZERO,
             rate: 0.0,
@@ -60,8 +63,12 @@ impl Crowd {
                 self.pairs.stands(number, far, now);
                 self.connect.add(after);
                 let peer = self.record.peer(&id(number), &id(number), now);
-                peer.once("connect", now, after);
                 peer.connected(now);
+                if let Some(slowest) = self.slowest.get_mut(number)
+                    && slowest.is_none_or(|(_, longest)| longest < after)
+                {
+                    *slowest = Some((now, after));
+                }
             }
             Told::Came(number, far, sense) => self.pairs.came(number, far, sense),
             Told::Lost(number, state) => {
@@ -129,6 +136,12 @@ impl Crowd {
 
     pub(super) fn end(&mut self, counts: &[Counts], now: Duration) {
         self.look(counts, now);
+        for (number, slowest) in self.slowest.iter().enumerate() {
+            if let Some((at, after)) = *slowest {
+                let peer = self.record.peer(&id(number), &id(number), at);
+                peer.once("connect", at, after);
+            }
+        }
         self.record.end(now);
     }
 
@@ -337,7 +350,7 @@ impl Figures {
         self
     }
 
-    /// How it ended, and why.
+    /// How it ended, and why. What was expected counts only of a crowd that came to a good end.
     pub(super) fn ending(&self, by_person: bool) -> (Ending, String) {
         let Calls {
             attempted,
@@ -346,15 +359,6 @@ impl Figures {
             first_silent,
             ..
         } = self.calls;
-        let broken: Vec<_> = self.expectations.iter().filter(|one| !one.held).collect();
-        if let Some(first) = broken.first() {
-            let (count, all) = (broken.len(), self.expectations.len());
-            let words = format!(
-                "{count} of {all} expectations did not hold: {}",
-                first.expected
-            );
-            return (Ending::Unexpected, words);
-        }
         if connected < attempted && !by_person {
             let why = self.failures.keys().next();
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
@@ -368,13 +372,21 @@ impl Figures {
             );
             return (Ending::NoMedia, words);
         }
+        let broken: Vec<_> = self.expectations.iter().filter(|one| !one.held).collect();
+        if let Some(first) = broken.first() {
+            let (count, all) = (broken.len(), self.expectations.len());
+            let words = format!(
+                "{count} of {all} expectations did not hold: {}",
+                first.expected
+            );
+            return (Ending::Unexpected, words);
+        }
         (Ending::Done, format!("all {attempted} connections stood"))
     }
 
     pub(super) fn report<'a>(
-        &self,
         plan: &Plan,
-        crowd: &'a Crowd,
+        record: &'a Record,
         outcomes: &'a [Outcome],
         (ending, words): (Ending, &str),
     ) -> Report<'a> {
@@ -382,7 +394,7 @@ impl Figures {
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             ("rooms".to_owned(), plan.rooms.to_string()),
             ("peers in each".to_owned(), plan.peers.to_string()),
-            ("media".to_owned(), self.media.to_owned()),
+            ("media".to_owned(), plan.media.senses.as_str().to_owned()),
         ];
         if !plan.impairment_is_empty() {
             facts.push(("impairment".to_owned(), plan.verdict.impairment.clone()));
@@ -396,7 +408,7 @@ impl Figures {
             call_held: matches!(ending, Ending::Done | Ending::Unexpected),
             call_words: words.to_owned(),
             outcomes,
-            record: &crowd.record,
+            record,
             pictures: Vec::new(),
         }
     }
@@ -507,4 +519,63 @@ fn worst(words: &str) -> String {
     let end = words.floor_char_boundary(SHOWN);
     let more = if end < words.len() { " …" } else { "" };
     format!("{}{more}", &words[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rtc_verdict::judge::judge;
+
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    fn judged(crowd: &Crowd, text: &str) -> Vec<Outcome> {
+        judge(crowd.record(), &[text.parse().unwrap()])
+    }
+
+    /// Of one room of two in which what was expected did not hold.
+    fn figures(crowd: &Crowd, lasted: Duration) -> Figures {
+        let plan = Plan::of(&["--rooms", "1", "--peers", "2", "--media", "audio"]).unwrap();
+        let outcomes = judged(crowd, "connect<10ms");
+        assert!(!outcomes[0].held);
+        let none = Usage::default;
+        let usage = (none(), (lasted, none(), none()));
+        Figures::new(&plan, crowd, &outcomes, usage, Sampled::default(), lasted)
+    }
+
+    fn ended(count: usize, told: impl IntoIterator<Item = Told>) -> Crowd {
+        let mut crowd = Crowd::new(count);
+        for told in told {
+            crowd.hear(told, MS(7_000));
+        }
+        let counts: Vec<Counts> = (0..count).map(|_| Counts::default()).collect();
+        crowd.end(&counts, MS(20_000));
+        crowd
+    }
+
+    #[test]
+    fn a_peer_is_held_to_the_slowest_of_its_connections() {
+        let crowd = ended(
+            1,
+            [(1, 100), (2, 6_000), (3, 200)].map(|(far, after)| Told::Connected(0, far, MS(after))),
+        );
+        assert!(!judged(&crowd, "connect<5s")[0].held);
+        assert!(judged(&crowd, "connect==6s")[0].held);
+    }
+
+    #[test]
+    fn what_was_expected_counts_last() {
+        let lasted = MS(20_000);
+        let how = |crowd: &Crowd, by_person| figures(crowd, lasted).ending(by_person).0;
+        let nobody = ended(2, []);
+        assert_eq!(how(&nobody, false), Ending::NeverConnected);
+        assert_eq!(how(&nobody, true), Ending::Unexpected);
+        let both = || [(0, 1), (1, 0)];
+        let stood = || both().map(|(own, far)| Told::Connected(own, far, MS(50)));
+        assert_eq!(how(&ended(2, stood()), false), Ending::NoMedia);
+        let came = both().map(|(own, far)| Told::Came(own, far, 1));
+        let well = ended(2, stood().into_iter().chain(came));
+        assert_eq!(how(&well, false), Ending::Unexpected);
+    }
 }

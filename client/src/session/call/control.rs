@@ -10,6 +10,7 @@ use super::super::reports;
 use super::Call;
 use crate::control::{Command, Line};
 use crate::event::Event;
+use crate::media::clock::Timestamp;
 use crate::net::impair::Spec;
 use crate::peer::Peer;
 
@@ -152,7 +153,10 @@ impl Call {
             read.map_err(|error| error.to_string())
         });
         let expectations: Vec<Expectation> = expectations.collect::<Result<_, _>>()?;
-        let record = self.measured.so_far();
+        let now = Timestamp::now();
+        let there = self.far.values().filter(|far| far.until.is_none());
+        let standing = there.map(|far| (&far.who, far.media.standing(now)));
+        let record = self.measured.so_far(now, standing);
         let outcomes = rtc_verdict::judge::judge(&record, &expectations);
         serde_json::to_value(reports::summaries(&outcomes)).map_err(|error| error.to_string())
     }

@@ -104,6 +104,10 @@ fn what_cannot_be_meant_is_refused_in_words_that_help() {
             "for 0%: a share is more than 0 % and at most 100 %",
         ),
         (
+            "connect<2s for 95%",
+            "for 95%: connect happens once, and not in each second; leave \"for 95%\" out",
+        ),
+        (
             "video.fps>2 after 3s until 2s",
             "after 3000 ms until 2000 ms: nothing lies between",
         ),

@@ -37,26 +37,27 @@ impl Window {
 pub(super) fn measure(peer: &PeerRecord, expectation: &Expectation, window: Window) -> Option<f64> {
     let series = peer.get(&expectation.name);
     let statistic = expectation.statistic;
-    let measured = match expectation.quantity.kind {
-        Kind::Once => return Some(series?.samples().next()?.value),
-        Kind::Samples => {
-            let values = series.map(|s| s.within(window.from, window.to).map(|v| v.value));
-            values.and_then(|values| of(statistic, values.collect()))
-        }
-        Kind::Tally | Kind::Counter if statistic == Statistic::Total => {
-            let all = series.map(|s| s.within(window.from, window.to).map(|v| v.value).sum());
-            // A counter that was told, though not in this part of the call, did not grow in it.
-            all.filter(|_| window.from < window.to)
-        }
-        Kind::Tally | Kind::Counter => {
-            series.and_then(|series| of(statistic, by_second(series, window)))
-        }
-        Kind::Rate(tally) => {
-            let seconds = by_second(peer.get(tally)?, window);
-            of(statistic, seconds)
-        }
-    };
-    measured.or_else(|| none_is_zero(peer, expectation, window))
+    let values = values(peer, expectation, window);
+    // Of what is told only when it happens silence tells nothing: that it did not happen needs evidence.
+    if expectation.quantity.zero_with.is_some() && values.as_ref().is_none_or(Vec::is_empty) {
+        return none_is_zero(peer, expectation, window);
+    }
+    match expectation.quantity.kind {
+        Kind::Once => Some(series?.samples().next()?.value),
+        Kind::Samples => of(statistic, values?),
+        // A counter that was told, though not in this part of the call, did not grow in it.
+        Kind::Tally | Kind::Counter if statistic == Statistic::Total => values
+            .filter(|_| window.from < window.to)
+            .map(|values| values.iter().sum()),
+        Kind::Tally | Kind::Counter => of(statistic, by_second(series?, window)),
+        Kind::Rate(tally) => of(statistic, by_second(peer.get(tally)?, window)),
+    }
+}
+
+/// The values of that part; nothing where none was ever measured.
+fn values(peer: &PeerRecord, expectation: &Expectation, window: Window) -> Option<Vec<f64>> {
+    let samples = peer.measured(&expectation.name, window.from, window.to)?;
+    Some(samples.into_iter().map(|sample| sample.value).collect())
 }
 
 /// That nothing of a kind happened is known only where it could have.
@@ -95,13 +96,7 @@ pub(super) fn each_second(
         };
         match expectation.quantity.kind {
             Kind::Once => None,
-            Kind::Samples => {
-                let series = peer.get(&expectation.name)?;
-                let values = series.within(second.from, second.to).map(|v| v.value);
-                of(expectation.statistic, values.collect())
-            }
-            Kind::Tally | Kind::Counter => by_second(peer.get(&expectation.name)?, second).pop(),
-            Kind::Rate(tally) => by_second(peer.get(tally)?, second).pop(),
+            _ => measure(peer, expectation, second),
         }
     };
     window.seconds().map(|from| (from, one(from))).collect()

@@ -27,7 +27,7 @@ fn call() -> Record {
         if let Some(last) = last.replace(at)
             && at - last > MS(300)
         {
-            peer.add("video.freeze", at, (at - last).as_secs_f64() * 1e3);
+            peer.add("video.freeze", last, (at - last).as_secs_f64() * 1e3);
         }
     }
     peer.add("network.loss", MS(9_000), 0.31);
@@ -173,4 +173,99 @@ fn a_tally_tells_the_seconds_in_which_it_grew() {
     assert_eq!(finding.measured, Some(4.0));
     let when: Vec<_> = finding.when.iter().map(|s| (s.from, s.worst)).collect();
     assert_eq!(when, [(9.5, 3.0), (12.5, 1.0)]);
+}
+
+#[test]
+fn what_began_before_the_part_that_counts_and_lasts_into_it_counts_in_it() {
+    let mut record = Record::default();
+    let bob = record.peer("1", "bob", MS(0));
+    bob.connected(MS(0));
+    for second in 0..30 {
+        // Repeated pictures come all the same.
+        bob.add("video.frames", MS(1_000 * second), 1.0);
+        bob.add("audio.tone", MS(1_000 * second), 1.0);
+    }
+    for name in ["video.freeze", "audio.silence", "network.disconnected"] {
+        bob.add(name, MS(1_900), 23_100.0);
+    }
+    record.end(MS(30_000));
+    for (text, held) in [
+        ("video.freeze<200ms after 2s", false),
+        ("video.freeze==23s after 2s", true),
+        ("video.freeze.count==1 after 2s", true),
+        ("video.freeze<200ms after 24900ms", true),
+        ("video.freeze==0 after 25s", true),
+        ("audio.silence<200ms after 2s", false),
+        ("audio.silence==0 after 25s", true),
+        ("network.disconnected==0 after 2s", false),
+        ("network.disconnected==23s after 2s", true),
+        ("network.disconnected==0 after 25s", true),
+    ] {
+        let outcome = judge(&record, &[text.parse().unwrap()]).remove(0);
+        assert_eq!(outcome.held, held, "{text}: {}", outcome.words);
+    }
+    let outcome = judge(&record, &["video.freeze<1s after 2s".parse().unwrap()]).remove(0);
+    let when: Vec<_> = outcome.findings[0].when.iter().collect();
+    assert_eq!((when[0].from, when[0].to, when.len()), (2.0, 25.0, 1));
+}
+
+#[test]
+fn that_nothing_happened_needs_evidence_from_the_part_that_counts() {
+    let mut record = Record::default();
+    let bob = record.peer("1", "bob", MS(0));
+    bob.connected(MS(0));
+    for picture in 0..100 {
+        let at = MS(40 * picture);
+        bob.add("video.frames", at, 1.0);
+        bob.add("video.marked", at, 1.0);
+        bob.add("audio.tone", at, 0.04);
+    }
+    bob.add("video.missing", MS(1_000), 1.0);
+    bob.add("audio.silence", MS(1_000), 20.0);
+    bob.add("inbound-rtp.video.packetsLost", MS(1_000), 1.0);
+    record.end(MS(10_000));
+    for (text, held) in [
+        ("video.missing==1", true),
+        ("video.missing==0 after 2s", true),
+        ("video.missing.max==0 after 2s", true),
+        ("audio.silence.count==0 after 2s", true),
+        // Nothing comes from the fourth second on.
+        ("video.missing==0 after 5s", false),
+        ("video.missing.max==0 after 5s", false),
+        ("audio.silence.count==0 after 5s", false),
+        // A counter that stands still tells just that.
+        ("inbound-rtp.video.packetsLost==0 after 5s", true),
+        ("video.frames==0 after 5s", true),
+    ] {
+        let outcome = judge(&record, &[text.parse().unwrap()]).remove(0);
+        assert_eq!(outcome.held, held, "{text}: {}", outcome.words);
+    }
+}
+
+#[test]
+fn a_share_counts_the_seconds_in_which_nothing_happened() {
+    let mut record = Record::default();
+    let bob = record.peer("1", "bob", MS(0));
+    bob.connected(MS(0));
+    for second in 0..60 {
+        bob.add("video.frames", MS(1_000 * second), 30.0);
+    }
+    record.end(MS(60_000));
+    let share = |record: &Record, text: &str| {
+        let outcome = judge(record, &[text.parse().unwrap()]).remove(0);
+        (outcome.held, outcome.findings[0].share)
+    };
+    let never = share(&record, "video.freeze<200ms for 95%");
+    assert_eq!(never, (true, Some(1.0)));
+    // One of sixty seconds, and then thirty.
+    let bob = record.peer("1", "bob", MS(0));
+    bob.add("video.freeze", MS(5_100), 250.0);
+    let once = share(&record, "video.freeze<200ms for 95%");
+    assert_eq!(once, (true, Some(59.0 / 60.0)));
+    let bob = record.peer("1", "bob", MS(0));
+    bob.add("video.freeze", MS(20_100), 29_500.0);
+    let long = share(&record, "video.freeze<200ms for 95%");
+    assert_eq!(long, (false, Some(29.0 / 60.0)));
+    // What could not be seen has no seconds.
+    assert_eq!(share(&record, "audio.gaps==0 for 95%"), (false, None));
 }

@@ -1,27 +1,10 @@
 //! Parts of records, and records put together: a peer that left and came again has one for each time, and what is expected
 //! from some moment on is held to what was measured from then on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{PeerRecord, Record, Sample, Series};
-
-/// Quantities whose values are how long something lasted from their time on, in milliseconds.
-const LASTING: [&str; 2] = ["video.freeze", "network.disconnected"];
-
-/// What lasted into a part is in it from its beginning on.
-fn lasting(series: &Series, from: Duration, to: Duration) -> VecDeque<Sample> {
-    let into = |sample: &Sample| {
-        let lasted = Duration::try_from_secs_f64(sample.value / 1e3).unwrap_or_default();
-        sample.at >= from || sample.at + lasted > from
-    };
-    let all = series.within(Duration::ZERO, to).filter(into);
-    all.map(|sample| Sample {
-        at: sample.at.max(from),
-        ..sample
-    })
-    .collect()
-}
+use super::{PeerRecord, Record, Series};
 
 impl Record {
     /// Takes in all of another record whose beginning is `later` than ours. Its peers stay apart from ours: their ids get
@@ -65,23 +48,19 @@ impl Record {
 
 impl PeerRecord {
     fn part(&self, from: Duration, to: Duration) -> Self {
-        let within = |(name, series): (&String, &Series)| {
-            let samples = if LASTING.contains(&name.as_str()) {
-                lasting(series, from, to)
-            } else {
-                series.within(from, to).collect()
-            };
+        let within = |name: &String| {
+            let samples = self.measured(name, from, to).unwrap_or_default();
             let part = Series {
-                samples,
+                samples: samples.into(),
                 ..Series::default()
             };
-            // Kept where it is empty: of what is counted, nothing is known to have happened.
+            // Kept where it is empty: of a counter that was told before, that it did not grow.
             (name.clone(), part)
         };
         let notes = self.notes.iter().filter(|(at, _)| (from..to).contains(at));
         Self {
             name: self.name.clone(),
-            series: self.series.iter().map(within).collect(),
+            series: self.series.keys().map(within).collect(),
             notes: notes.cloned().collect(),
             since: self.since,
             // Who is not connected by then has no connection in this part, unless it gets one.
@@ -140,8 +119,19 @@ mod tests {
         assert!(held(&part, "video.fps>=29 after 3s"));
         assert!(held(&part, "video.freeze==2s until 2s"));
         assert!(held(&record.part(S(6), S(8)), "video.freeze==0"));
-        assert!(held(&record.part(S(5), S(8)), "video.freeze==2s"));
+        // What lasted into it is in it from its beginning on.
+        assert!(held(&record.part(S(5), S(8)), "video.freeze==1s"));
+        assert!(held(&record.part(S(5), S(8)), "video.freeze==0 after 1s"));
         assert!(held(&part, "network.disconnected==0"));
+    }
+
+    #[test]
+    fn silence_that_began_before_a_part_is_in_it() {
+        let mut record = call();
+        let peer = record.peer("1", "bob", S(0));
+        peer.add("audio.tone", S(9), 1.0);
+        peer.add("audio.silence", S(4), 5_000.0);
+        assert!(held(&record.part(S(6), S(10)), "audio.silence==3s"));
     }
 
     #[test]
