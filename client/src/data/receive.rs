@@ -48,9 +48,17 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
         while let Some(todo) = receiver.todo() {
             match todo {
                 Todo::Say(frame) => said.push(frame),
-                Todo::Find { file, name, size } => {
-                    jobs.push_back(WriteJob::Find { file, name, size });
-                }
+                Todo::Find {
+                    file,
+                    name,
+                    size,
+                    careful,
+                } => jobs.push_back(WriteJob::Find {
+                    file,
+                    name,
+                    size,
+                    careful,
+                }),
                 Todo::Begin { file, offset } => jobs.push_back(WriteJob::Begin { file, offset }),
                 Todo::Write { file, bytes } => jobs.push_back(WriteJob::Write { file, bytes }),
                 Todo::Finish { file, sum } => jobs.push_back(WriteJob::Finish { file, sum }),

@@ -24,6 +24,8 @@ pub enum Todo {
         name: String,
         /// How long it will be.
         size: u64,
+        /// One of that name came in this run: it stays, whatever may be overwritten.
+        careful: bool,
     },
     /// Go on with it from here: the rest of what is there is not of it.
     Begin {
@@ -210,7 +212,7 @@ impl Receiver {
                     return Err(Broken::OutOfTurn("HELLO of pipe or receive"));
                 }
                 if self.sender.replace(me) != Some(me) {
-                    // Its numbers are others; the names that were given stay given.
+                    // Its numbers are others; the names that were given stay given, to the same files or to none.
                     self.results.clear();
                 }
                 self.greeted = true;
@@ -278,14 +280,13 @@ impl Receiver {
             written: 0,
             acknowledged: 0,
         });
-        if self.names.contains(&name) {
-            self.refuse(
-                Status::Exists,
-                format!("{name} is the name of a file that came before it"),
-            );
-        } else {
-            self.todo.push_back(Todo::Find { file, name, size });
-        }
+        let careful = self.names.contains(&name);
+        self.todo.push_back(Todo::Find {
+            file,
+            name,
+            size,
+            careful,
+        });
         Ok(())
     }
 

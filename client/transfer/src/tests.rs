@@ -203,9 +203,7 @@ proptest! {
         }
         world.link();
         for _ in 0..4000 {
-            for kind in 0..4 {
-                world.step(kind);
-            }
+            world.round();
         }
         prop_assert_eq!(world.sender.end(), Some(&End::Done));
         prop_assert_eq!(world.receiver.end(), Some(&End::Done));
@@ -318,6 +316,13 @@ impl World {
         self.open.clear();
     }
 
+    /// Each side does one thing and hears one.
+    fn round(&mut self) {
+        for kind in 0..4 {
+            self.step(kind);
+        }
+    }
+
     fn step(&mut self, kind: u8) {
         match kind {
             0 => {
@@ -366,7 +371,9 @@ impl World {
                     self.to_sender.push_back(frame.encode());
                 }
             }
-            Some(receive::Todo::Find { file, name, size }) => {
+            Some(receive::Todo::Find {
+                file, name, size, ..
+            }) => {
                 let whole = self.disk.whole.get(&name).map(Vec::as_slice);
                 let is_whole = whole.is_some_and(|whole| whole.len() as u64 == size);
                 let part = self.disk.parts.entry(name.clone()).or_default();
@@ -513,4 +520,54 @@ fn a_file_that_cannot_be_read_or_taken_stops_no_other() {
     assert_eq!(results.len(), 3);
     assert_eq!((results[0], results[1]), (Status::Done, Status::Failed));
     assert_eq!(world.sender.end(), Some(&End::Done));
+}
+
+#[test]
+fn who_sends_again_has_what_is_there_taken_for_there() {
+    let mut world = World::new(vec![vec![1; 10], vec![2; 300_000]]);
+    let first_is_there = |world: &World| world.receiver.progress().is_some_and(|now| now.0 == 1);
+    world.link();
+    while !first_is_there(&world) {
+        world.round();
+    }
+    world.restart_sender();
+    world.link();
+    while world.receiver.end().is_none() || world.sender.end().is_none() {
+        world.round();
+    }
+    let done = |status| status == Status::Done;
+    assert!(world.receiver.results().all(|one| done(one.status)));
+    let mut sent = world.sender.results().iter();
+    assert!(sent.all(|one| one.as_ref().is_some_and(|one| done(one.status))));
+}
+
+#[test]
+fn a_name_that_was_given_is_looked_at_with_care() {
+    let mut receiver = Receiver::new([1; 16]);
+    receiver.linked();
+    receiver.heard(Frame::Hello {
+        role: crate::frame::Role::Sender,
+        me: [2; 16],
+        partner: [0; 16],
+        taken: 0,
+    });
+    for (file, expected) in [(0, false), (1, true)] {
+        let (of, size, name) = (2, 0, "a".to_owned());
+        receiver.heard(Frame::Offer {
+            file,
+            of,
+            size,
+            name,
+        });
+        let finds =
+            |todo| matches!(todo, receive::Todo::Find { careful, .. } if careful == expected);
+        assert!(std::iter::from_fn(|| receiver.todo()).any(finds), "{file}");
+        receiver.found(file, 0, sum(b""));
+        receiver.heard(Frame::From { file, offset: 0 });
+        receiver.heard(Frame::Sum {
+            file,
+            sum: sum(b""),
+        });
+        receiver.finished(file);
+    }
 }
