@@ -206,7 +206,7 @@ impl Sender {
                 self.result(Sent { status, words });
             }
             // Said of a file that was given up here, before that was known there.
-            (Frame::Ack(_), Stage::Offered) => {}
+            (Frame::Ack(_), Stage::Offered | Stage::Over) => {}
             (Frame::Have { file, .. } | Frame::Result { file, .. }, stage)
                 if stage != Stage::Greeting && (file as usize) < self.file => {}
             (Frame::Bye, Stage::Over) => {

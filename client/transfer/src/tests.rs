@@ -571,3 +571,27 @@ fn a_name_that_was_given_is_looked_at_with_care() {
         receiver.finished(file);
     }
 }
+
+#[test]
+fn who_fails_with_its_last_file_still_hears_how_far_it_was_taken() {
+    let size = crate::ACKNOWLEDGE * 2;
+    let name = "x".to_owned();
+    let mut sender = Sender::new([1; 16], vec![File { name, size }]);
+    sender.linked();
+    sender.heard(Frame::Hello {
+        role: crate::frame::Role::Receiver,
+        me: [2; 16],
+        partner: [0; 16],
+        taken: 0,
+    });
+    let (file, offset, sum) = (0, 0, sum(b""));
+    sender.heard(Frame::Have { file, offset, sum });
+    sender.summed(0, 0, Some(sum));
+    sender.read(0, 0, vec![0; crate::ACKNOWLEDGE as usize].into());
+    sender.fail(0, "the disk is broken");
+    // It was on its way.
+    sender.heard(Frame::Ack(crate::ACKNOWLEDGE));
+    assert_eq!(sender.end(), None);
+    sender.heard(Frame::Bye);
+    assert_eq!(sender.end(), Some(&End::Done));
+}
