@@ -29,7 +29,6 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
     };
     let mut sender = Sender::new(random_id(), files.clone());
     let mut said = Said::new(SAID);
-    let mut told = 0;
     company.alone(Instant::now());
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -50,9 +49,10 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
                 Todo::Whole { file } => reader.ask(ReadJob::Whole { file }),
             }
         }
-        while let (Some(file), Some(Some(sent))) = (files.get(told), sender.results().get(told)) {
-            progress.file(&file.name, file.size, status_word(sent.status), &sent.words);
-            told += 1;
+        while let Some((file, sent)) = sender.noted() {
+            if let Some(File { name, size }) = files.get(file) {
+                progress.file(name, *size, status_word(sent.status), &sent.words);
+            }
         }
         if let Some(end) = sender.end() {
             break taken(end, sender.results());

@@ -286,7 +286,8 @@ impl World {
         if !std::mem::replace(&mut self.linked, true) {
             // One of them may have ended, and is started anew by who wants the files.
             if self.receiver.end().is_some() && self.sender.end().is_none() {
-                self.receiver = Receiver::new([98; 16]);
+                self.starts += 1;
+                self.receiver = Receiver::new([self.starts; 16]);
                 self.open.clear();
             }
             if self.sender.end().is_some() && self.receiver.end().is_none() {
@@ -314,6 +315,31 @@ impl World {
         self.starts += 1;
         self.receiver = Receiver::new([self.starts; 16]);
         self.open.clear();
+    }
+
+    /// What became of the files, as each side knows it.
+    fn results(&self) -> (Vec<Status>, Vec<Status>) {
+        let sent = self.sender.results().iter().flatten();
+        let received = self.receiver.results().map(|one| one.status);
+        (sent.map(|one| one.status).collect(), received.collect())
+    }
+
+    fn run_until(&mut self, is_so: impl Fn(&Self) -> bool) {
+        for _ in 0..10_000 {
+            if is_so(self) {
+                return;
+            }
+            self.round();
+        }
+        panic!("{:?} {:?}", self.sender, self.receiver);
+    }
+
+    fn run_to_the_end(&mut self) {
+        self.run_until(|world| world.receiver.end().is_some() && world.sender.end().is_some());
+    }
+
+    fn receives(&self, file: u32) -> bool {
+        self.receiver.progress().is_some_and(|now| now.0 == file)
     }
 
     /// Each side does one thing and hears one.
@@ -525,24 +551,16 @@ fn a_file_that_cannot_be_read_or_taken_stops_no_other() {
 #[test]
 fn who_sends_again_has_what_is_there_taken_for_there() {
     let mut world = World::new(vec![vec![1; 10], vec![2; 300_000]]);
-    let first_is_there = |world: &World| world.receiver.progress().is_some_and(|now| now.0 == 1);
     world.link();
-    while !first_is_there(&world) {
-        world.round();
-    }
+    world.run_until(|world| world.receives(1));
     world.restart_sender();
     world.link();
-    while world.receiver.end().is_none() || world.sender.end().is_none() {
-        world.round();
-    }
-    let done = |status| status == Status::Done;
-    assert!(world.receiver.results().all(|one| done(one.status)));
-    let mut sent = world.sender.results().iter();
-    assert!(sent.all(|one| one.as_ref().is_some_and(|one| done(one.status))));
+    world.run_to_the_end();
+    let done = vec![Status::Done; 2];
+    assert_eq!(world.results(), (done.clone(), done));
 }
 
-#[test]
-fn a_name_that_was_given_is_looked_at_with_care() {
+fn greeted_receiver() -> Receiver {
     let mut receiver = Receiver::new([1; 16]);
     receiver.linked();
     receiver.heard(Frame::Hello {
@@ -551,6 +569,12 @@ fn a_name_that_was_given_is_looked_at_with_care() {
         partner: [0; 16],
         taken: 0,
     });
+    receiver
+}
+
+#[test]
+fn a_name_that_was_given_is_looked_at_with_care() {
+    let mut receiver = greeted_receiver();
     for (file, expected) in [(0, false), (1, true)] {
         let (of, size, name) = (2, 0, "a".to_owned());
         receiver.heard(Frame::Offer {
@@ -594,4 +618,58 @@ fn who_fails_with_its_last_file_still_hears_how_far_it_was_taken() {
     assert_eq!(sender.end(), None);
     sender.heard(Frame::Bye);
     assert_eq!(sender.end(), Some(&End::Done));
+}
+
+#[test]
+fn who_receives_knows_of_every_file_also_of_one_that_failed_as_the_channel_was_lost() {
+    for once in [true, false] {
+        let mut world = World::new(vec![vec![1; 300_000], vec![2; 10]]);
+        world.link();
+        world.run_until(|world| world.receives(0));
+        world.sender.fail(0, "the disk is broken");
+        world.cut();
+        world.link();
+        world.run_until(|world| world.receives(0));
+        if !once {
+            world.sender.fail(0, "the disk is broken");
+        }
+        world.run_to_the_end();
+        let first = if once { Status::Done } else { Status::Failed };
+        let results = vec![first, Status::Done];
+        assert_eq!(world.results(), (results.clone(), results));
+        assert_eq!(world.receiver.end(), Some(&End::Done));
+    }
+}
+
+#[test]
+fn another_receiver_is_offered_every_file() {
+    let mut world = World::new(vec![vec![1; 10], vec![2; 300_000]]);
+    world.link();
+    world.run_until(|world| world.receives(1));
+    world.restart_receiver();
+    world.disk = Disk::default();
+    world.link();
+    world.run_to_the_end();
+    let done = vec![Status::Done; 2];
+    assert_eq!(world.results(), (done.clone(), done));
+    assert_eq!(world.disk.whole.len(), 2);
+}
+
+#[test]
+fn a_sender_that_goes_before_its_last_file_is_no_good_end() {
+    let mut receiver = greeted_receiver();
+    let (file, name) = (0, "a".to_owned());
+    receiver.heard(Frame::Offer {
+        file,
+        of: 2,
+        size: 0,
+        name,
+    });
+    receiver.failed(0, Status::DiskFull, "no space");
+    receiver.heard(Frame::Bye);
+    let end = receiver.end();
+    assert!(
+        matches!(end, Some(End::Stopped(_, words)) if words.contains("1 of 2")),
+        "{end:?}"
+    );
 }
