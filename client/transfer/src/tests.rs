@@ -511,7 +511,10 @@ fn a_far_side_that_is_another_is_refused_and_one_that_stays_away_is_lost() {
     };
     one.pipe.heard(stranger, now);
     let todo: Vec<_> = std::iter::from_fn(|| one.pipe.todo()).collect();
-    assert_eq!(todo.last(), Some(&pipe::Todo::Refuse));
+    let [.., pipe::Todo::Say(stop), pipe::Todo::Refuse] = todo.as_slice() else {
+        panic!("{todo:?}")
+    };
+    assert!(matches!(stop, Frame::Stop(Status::Busy, _)), "{stop:?}");
     one.pipe.unlinked(now);
     one.pipe.tick(now + Duration::from_secs(59));
     assert_eq!(one.pipe.end(), None);
@@ -670,6 +673,27 @@ fn a_sender_that_goes_before_its_last_file_is_no_good_end() {
     let end = receiver.end();
     assert!(
         matches!(end, Some(End::Stopped(_, words)) if words.contains("1 of 2")),
+        "{end:?}"
+    );
+}
+
+#[test]
+fn who_comes_to_a_pipe_whose_other_end_is_away_is_one_too_many_and_waits_for_nobody() {
+    let now = Instant::now();
+    let mut pipe = Pipe::new([7; 16], now, Duration::from_secs(60));
+    pipe.linked();
+    pipe.heard(
+        Frame::Hello {
+            role: crate::frame::Role::Pipe,
+            me: [1; 16],
+            partner: [2; 16],
+            taken: 0,
+        },
+        now,
+    );
+    let end = pipe.end();
+    assert!(
+        matches!(end, Some(pipe::End::Stopped(Status::Busy, _))),
         "{end:?}"
     );
 }
