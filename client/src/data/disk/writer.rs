@@ -216,7 +216,10 @@ impl Hands {
         };
         let there = fs::symlink_metadata(&path).ok();
         if let Some(there) = &there {
-            if there.is_file() && there.len() == size {
+            // What was begun in its place goes on: that this is another was found then.
+            let begun =
+                open.replaces == Replaces::Anything && part::is_begun(&self.folder, &open.name);
+            if there.is_file() && there.len() == size && !begun {
                 // Perhaps it is the same: its sum tells.
                 let mut same = File::open(&path).map_err(|error| refused(&open.name, &error))?;
                 open.running =
@@ -471,6 +474,40 @@ mod tests {
         };
         assert!(matches!(told.work(finish), Some(Written::Finished { .. })));
         assert_eq!(fs::read(&path).unwrap(), b"your");
+    }
+
+    #[test]
+    fn what_takes_the_place_of_a_file_of_its_length_goes_on_where_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, b"mine!").unwrap();
+        let mut told_to = hands(folder.path(), true);
+        find(&mut told_to, 5);
+        assert!(told_to.work(Job::Begin { file: 0, offset: 0 }).is_none());
+        let bytes = Bytes::from_static(b"hel");
+        told_to.work(Job::Write { file: 0, bytes });
+        // The channel is lost.
+        told_to.work(Job::Leave { file: 0 });
+        let found = find(&mut told_to, 5);
+        let Written::Found {
+            offset, sum: told, ..
+        } = found
+        else {
+            panic!("{found:?}")
+        };
+        assert_eq!((offset, told), (3, sum(b"hel")));
+        told_to.work(Job::Begin { file: 0, offset: 3 });
+        let bytes = Bytes::from_static(b"lo");
+        told_to.work(Job::Write { file: 0, bytes });
+        let finish = Job::Finish {
+            file: 0,
+            sum: sum(b"hello"),
+        };
+        assert!(matches!(
+            told_to.work(finish),
+            Some(Written::Finished { .. })
+        ));
+        assert_eq!(fs::read(&path).unwrap(), b"hello");
     }
 
     #[test]
