@@ -355,7 +355,8 @@ impl Sender {
 
     /// It cannot be read.
     pub fn fail(&mut self, file: u32, words: &str) {
-        if !self.is(file) {
+        // Where nobody has said hello on this channel it was read for the one before, and is tried again.
+        if !self.is(file) || self.stage == Stage::Greeting {
             return;
         }
         let (status, words) = (Status::Failed, words.to_owned());

@@ -697,3 +697,17 @@ fn who_comes_to_a_pipe_whose_other_end_is_away_is_one_too_many_and_waits_for_nob
         "{end:?}"
     );
 }
+
+#[test]
+fn what_was_read_for_the_channel_before_fails_no_file_of_this_one() {
+    let mut world = World::new(vec![vec![1; 300_000], vec![2; 10]]);
+    world.link();
+    world.run_until(|world| world.receives(0));
+    world.cut();
+    world.link();
+    world.sender.fail(0, "the disk is broken");
+    world.run_to_the_end();
+    assert_eq!(world.sender.end(), Some(&End::Done));
+    let done = vec![Status::Done; 2];
+    assert_eq!(world.results(), (done.clone(), done));
+}
