@@ -67,7 +67,7 @@ pub enum Command {
         /// The id or name of one of them.
         #[serde(default)]
         peer: Option<String>,
-        /// As `RTCDataChannelInit` has it.
+        /// As `RTCDataChannelInit` has it; its `id` is `negotiatedId` here.
         #[serde(flatten)]
         init: ChannelInit,
     },
@@ -245,6 +245,25 @@ mod tests {
                 r#"{"do":"wait","seconds":1.5}"#,
                 Value::Null,
                 Command::Wait { seconds: 1.5 },
+            ),
+            (
+                r#"{"id":9,"do":"open-channel","label":"game","negotiatedId":7}"#,
+                Value::from(9),
+                Command::OpenChannel {
+                    peer: None,
+                    init: ChannelInit {
+                        id: Some(7),
+                        ..ChannelInit::new("game", "")
+                    },
+                },
+            ),
+            (
+                r#"{"id":9,"do":"open-channel","label":"game"}"#,
+                Value::from(9),
+                Command::OpenChannel {
+                    peer: None,
+                    init: ChannelInit::new("game", ""),
+                },
             ),
         ] {
             assert_eq!(parse(text), Ok(Line { id, command }), "{text}");

@@ -131,22 +131,35 @@ class Call:
 
         Raises :class:`CallEnded` where the call is over without it, and :class:`TookTooLong` after ``timeout`` seconds.
         """
+        _, found = await self._find(event, wanted, members, timeout=timeout)
+        return found
+
+    async def _find(
+        self,
+        event: str,
+        wanted: Callable[[Event], bool] | None = None,
+        members: dict[str, Any] | None = None,
+        *,
+        first: int = 0,
+        timeout: float = PATIENCE,
+    ) -> tuple[int, Event]:
+        """As :meth:`wait_for`, from event number ``first`` on; gives the number of what it found, too. Those that are forgotten count."""
+        members = members or {}
 
         def fits(candidate: Event) -> bool:
             if candidate["event"] != event or (wanted is not None and not wanted(candidate)):
                 return False
             return all(candidate.get(name) == value for name, value in members.items())
 
-        seen = 0
         async with self._news:
             try:
                 async with asyncio.timeout(timeout) if hasattr(asyncio, "timeout") else _Timeout(timeout):
                     while True:
-                        first = max(seen - self._forgotten, 0)
-                        for candidate in self.events[first:]:
+                        first = max(first, self._forgotten)
+                        for number, candidate in enumerate(self.events[first - self._forgotten :], first):
                             if fits(candidate):
-                                return candidate
-                        seen = self._forgotten + len(self.events)
+                                return number, candidate
+                        first = self._so_far()
                         if self._over:
                             raise self._ended()
                         await self._news.wait()
@@ -154,14 +167,18 @@ class Call:
                 last = self.events[-1] if self.events else "nothing"
                 raise TookTooLong(f"no {event} {members or ''} in {timeout:g} s; the last that happened: {last}") from None
 
+    def _so_far(self) -> int:
+        """How many events came so far; the next has this number."""
+        return self._forgotten + len(self.events)
+
     async def follow(self) -> AsyncIterator[Event]:
         """Every event from the beginning on, as it comes, up to the end of the call."""
         seen = 0
         while True:
             async with self._news:
-                await self._news.wait_for(lambda: self._over or self._forgotten + len(self.events) > seen)
+                await self._news.wait_for(lambda: self._over or self._so_far() > seen)
                 fresh = self.events[max(seen - self._forgotten, 0) :]
-                seen = self._forgotten + len(self.events)
+                seen = self._so_far()
                 over = self._over
             for event in fresh:
                 yield event
@@ -180,16 +197,9 @@ class Call:
 
     async def source(self, what: Kind, source: str) -> None:
         """Takes picture or sound from another source, as ``--video`` and ``--audio`` name it, and waits until it is there."""
-        changes = sum(event["event"] == "source-changed" and event["kind"] == what for event in self.events)
+        first = self._so_far()
         await self.command("source", what=what, source=source)
-        seen = 0
-
-        def is_new(event: Event) -> bool:
-            nonlocal seen
-            seen += int(event["kind"] == what)
-            return bool(seen > changes)
-
-        await self.wait_for("source-changed", is_new)
+        await self._find("source-changed", members={"kind": what}, first=first)
 
     async def hold(self) -> None:
         """Nothing is sent and nothing taken."""
@@ -218,16 +228,17 @@ class Call:
 
         ``max_packet_life_time`` is in milliseconds; ``id`` makes it a negotiated one, which both sides open.
         """
-        known = self._channels(label)
+        first = self._so_far()
         wishes = {
             "maxRetransmits": max_retransmits,
             "maxPacketLifeTime": max_packet_life_time,
-            "id": id,
+            "negotiatedId": id,
             "peer": peer,
         }
         given: dict[str, Any] = {name: value for name, value in wishes.items() if value is not None}
         await self.command("open-channel", label=label, ordered=ordered, protocol=protocol, **given)
-        return await self.channel(label, after=known)
+        _, event = await self._find("channel-opened", members={"label": label}, first=first)
+        return self._opened(event)
 
     async def channel(self, label: str, *, after: int = 0, timeout: float = PATIENCE) -> Channel:
         """Waits for a channel of this label, by whomever it was opened, and passes over the first ``after`` of them."""
@@ -239,10 +250,10 @@ class Call:
             return bool(event["label"] == label and seen > after)
 
         event = await self.wait_for("channel-opened", is_new, timeout=timeout)
-        return Channel(self, event["channel"], label, event["protocol"], event["peer"]["name"])
+        return self._opened(event)
 
-    def _channels(self, label: str) -> int:
-        return sum(event["event"] == "channel-opened" and event["label"] == label for event in self.events)
+    def _opened(self, event: Event) -> Channel:
+        return Channel(self, event["channel"], event["label"], event["protocol"], event["peer"]["name"])
 
     async def dial(self, keys: str) -> None:
         """Keys of a telephone (DTMF)."""
@@ -272,7 +283,8 @@ class Call:
         answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
-            await self._write({"id": number, "do": do, **members})
+            # A member of the same name is none of the command's: its answer would not be known.
+            await self._write({**members, "id": number, "do": do})
             try:
                 event = await asyncio.wait_for(answer, timeout)
             except asyncio.TimeoutError:
@@ -366,7 +378,8 @@ class Channel:
 
     def __init__(self, call: Call, number: int, label: str, protocol: str, peer: str) -> None:
         self._call = call
-        self._heard = 0
+        # The number of the first event that may be a message not given yet.
+        self._next = 0
         self.number = number
         """What the call's events and commands call it."""
         self.label = label
@@ -387,15 +400,9 @@ class Channel:
 
     async def receive(self, *, timeout: float = PATIENCE) -> str | bytes:
         """The next message: text, or bytes."""
-        seen = 0
-
-        def is_next(event: Event) -> bool:
-            nonlocal seen
-            seen += int(event["channel"] == self.number)
-            return bool(event["channel"] == self.number and seen > self._heard)
-
-        event = await self._call.wait_for("channel-message", is_next, timeout=timeout)
-        self._heard += 1
+        members = {"channel": self.number}
+        found, event = await self._call._find("channel-message", members=members, first=self._next, timeout=timeout)
+        self._next = found + 1
         return str(event["text"]) if "text" in event else base64.b64decode(event["data"])
 
     async def close(self) -> None:

@@ -90,3 +90,22 @@ async def test_channels_carry_text_and_bytes(rtc_server: str, rtc_room: str) -> 
             assert await ours.receive() == b"\x00\xff"
             await ours.close()
             await bob.wait_for("channel-closed", label="game")
+            agreed = [await call.open_channel("agreed", id=300) for call in (ann, bob)]
+            await agreed[0].send("both opened it")
+            assert await agreed[1].receive() == "both opened it"
+
+
+async def test_no_member_takes_the_place_of_what_a_command_is_known_by(rtc_server: str, rtc_room: str) -> None:
+    async with rtc_client.join(rtc_room, server=rtc_server) as call:
+        assert await call.command("stats", timeout=10, id="mine") == {}
+
+
+async def test_messages_come_in_order_also_when_the_first_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtc_client._call.KEPT_EVENTS", 4)
+    call = rtc_client.Call([])
+    channel = rtc_client.Channel(call, 1, "game", "", "ann")
+    for number in range(20):
+        for sent in (number, -number):
+            await call._tell({"event": "channel-message", "channel": 1, "text": str(sent)})
+        for sent in (number, -number):
+            assert await channel.receive(timeout=1) == str(sent)

@@ -9,7 +9,7 @@ use rtc_e2e::alone::alone;
 use rtc_e2e::process::{Client, PATIENCE, binary};
 use rtc_e2e::server::TestServer;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -140,6 +140,37 @@ async fn a_reader_that_goes_ends_both_with_a_code_of_its_own() {
     write.await.unwrap();
 }
 
+/// Waits until a program says this on its standard error.
+async fn says(errors: &mut (impl AsyncBufReadExt + Unpin), words: &str) {
+    let mut line = String::new();
+    while !line.contains(words) {
+        line.clear();
+        let read = timeout(PATIENCE, errors.read_line(&mut line)).await;
+        assert_ne!(read.expect("it is said").unwrap(), 0, "{words}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_while_the_other_end_is_away_is_refused_and_told_so() {
+    let _alone = alone().await;
+    let server = TestServer::start().await.unwrap();
+    let mut near = client(&["-v", "pipe", "third"], &server);
+    let mut far = client(&["pipe", "third"], &server);
+    let mut errors = BufReader::new(near.stderr.take().unwrap());
+    // What arrived shows that both know each other.
+    let mut stdin = near.stdin.take().unwrap();
+    stdin.write_all(b"x").await.unwrap();
+    let mut stdout = far.stdout.take().unwrap();
+    let arrived = timeout(PATIENCE, stdout.read_u8()).await;
+    assert_eq!(arrived.unwrap().unwrap(), b'x');
+    far.kill().await.unwrap();
+    says(&mut errors, "waiting for it").await;
+    let (code, _, errors) = ended(client(&["pipe", "third"], &server)).await;
+    assert_eq!(code, Some(5), "{errors}");
+    assert!(errors.contains("two ends"), "{errors}");
+    assert_eq!(near.try_wait().unwrap(), None, "it waits for its own");
+}
+
 fn put(folder: &Path, name: &str, content: &[u8]) -> String {
     let path = folder.join(name);
     std::fs::write(&path, content).unwrap();
@@ -244,6 +275,19 @@ async fn ask(client: &mut Client, command: Value) -> Value {
     answered.await.unwrap()
 }
 
+/// Opens one of a number; gives what the call's events call it.
+async fn open_negotiated(client: &mut Client, label: &str) -> Value {
+    let command = json!({"id": 10, "do": "open-channel", "label": label, "negotiatedId": 300});
+    let answer = ask(client, command).await;
+    assert_eq!(answer["result"]["peers"], 1, "{answer}");
+    let is_it = |event: &Value| event["event"] == "channel-opened" && event["label"] == label;
+    if let Some(told) = client.events.iter().find(|event| is_it(event)) {
+        return told["channel"].clone();
+    }
+    let told = client.wait_for("channel-opened", is_it).await.unwrap();
+    told["channel"].clone()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn channels_are_opened_and_spoken_on_by_command() {
     let _alone = alone().await;
@@ -330,6 +374,20 @@ async fn channels_are_opened_and_spoken_on_by_command() {
     .await;
     let closed = far.wait_for("channel-closed", |_| true).await.unwrap();
     assert_eq!(closed["label"], "game");
+
+    // Each opens its own end of one that they agreed on, under a label of its own: nothing is told on the wire.
+    let (ours, theirs) = (
+        open_negotiated(&mut near, "ours").await,
+        open_negotiated(&mut far, "theirs").await,
+    );
+    ask(
+        &mut near,
+        json!({"id": 11, "do": "send", "channel": ours, "text": "agreed"}),
+    )
+    .await;
+    let is_it = |event: &Value| event["text"] == "agreed";
+    let heard = far.wait_for("channel-message", is_it).await.unwrap();
+    assert_eq!(heard["channel"], theirs);
     drop((near.take_stdin(), far.take_stdin()));
     assert_eq!(near.ended(Duration::ZERO).await.unwrap().code, Some(0));
     assert_eq!(far.ended(Duration::ZERO).await.unwrap().code, Some(0));

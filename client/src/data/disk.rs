@@ -11,7 +11,7 @@ use ring::digest::{Context, SHA256};
 use rtc_transfer::Sum;
 use rtc_transfer::frame::Status;
 
-pub(super) use reader::{Job as ReadJob, Read as ReadDone, Reader};
+pub(super) use reader::{Job as ReadJob, Read as ReadDone, Reader, Source};
 pub(super) use writer::{Job as WriteJob, Writer, Written as WriteDone};
 
 /// Read at once where sums are taken.

@@ -59,6 +59,9 @@ pub(super) async fn run(asked: args::Pipe) -> Result<(), (Ending, String)> {
                 Todo::Write(bytes) => writes.push_back(Some(bytes)),
                 Todo::Close => writes.push_back(None),
                 Todo::Refuse => {
+                    if let Some(channel) = line.sender() {
+                        said.rush(&channel);
+                    }
                     line.refuse();
                     said.clear();
                     pipe.unlinked(Instant::now());

@@ -38,7 +38,6 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
     let mut receiver = Receiver::new(random_id());
     let mut said = Said::new(SAID);
     let mut jobs = VecDeque::new();
-    let mut told = 0;
     // Whether it was this side that a file failed at.
     let mut own_failure = false;
     company.alone(Instant::now());
@@ -48,18 +47,25 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
         while let Some(todo) = receiver.todo() {
             match todo {
                 Todo::Say(frame) => said.push(frame),
-                Todo::Find { file, name, size } => {
-                    jobs.push_back(WriteJob::Find { file, name, size });
-                }
+                Todo::Find {
+                    file,
+                    name,
+                    size,
+                    careful,
+                } => jobs.push_back(WriteJob::Find {
+                    file,
+                    name,
+                    size,
+                    careful,
+                }),
                 Todo::Begin { file, offset } => jobs.push_back(WriteJob::Begin { file, offset }),
                 Todo::Write { file, bytes } => jobs.push_back(WriteJob::Write { file, bytes }),
                 Todo::Finish { file, sum } => jobs.push_back(WriteJob::Finish { file, sum }),
                 Todo::Leave { file } => jobs.push_back(WriteJob::Leave { file }),
             }
         }
-        for one in receiver.results().skip(told) {
+        while let Some(one) = receiver.noted() {
             progress.file(&one.name, one.size, status_word(one.status), &one.words);
-            told += 1;
         }
         if let Some(end) = receiver.end() {
             let missing = receiver.results().filter(|one| one.status != Status::Done);
@@ -81,10 +87,7 @@ pub(super) async fn run(asked: args::Receive) -> Result<(), (Ending, String)> {
                     progress.notice(&format!("connected to {}", line.peer().unwrap_or_default()));
                 }
                 News::Message(message) => match Frame::decode(message) {
-                    Ok(frame) => {
-                        receiver.heard(frame);
-                        told = told.min(receiver.results().count());
-                    }
+                    Ok(frame) => receiver.heard(frame),
                     Err(error) => {
                         let words = format!("the far side speaks something else: {error}");
                         break Err((Ending::Failed, words));

@@ -58,6 +58,12 @@ impl Said {
         }
     }
 
+    /// Says at once what there is room for: the channel is closed next.
+    pub(super) fn rush(&mut self, channel: &ChannelSender) {
+        let fits = |frame: &Frame| channel.try_send(binary(frame)).is_ok();
+        while self.frames.pop_front().is_some_and(|frame| fits(&frame)) {}
+    }
+
     /// All that was not said, and this behind it.
     pub(super) fn with(self, last: impl IntoIterator<Item = Frame>) -> impl Iterator<Item = Frame> {
         self.frames.into_iter().chain(last)

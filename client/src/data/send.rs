@@ -9,7 +9,7 @@ use rtc_transfer::frame::{Frame, Status};
 use rtc_transfer::send::{File, Sender, Sent, Todo};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::disk::{ReadDone, ReadJob, Reader};
+use super::disk::{ReadDone, ReadJob, Reader, Source};
 use super::line::{Line, Newcomer, News};
 use super::said::Said;
 use super::{Company, SAID, TICK, args, no_signals, no_thread, outcome, random_id, status_word};
@@ -19,8 +19,8 @@ use crate::quit::Quit;
 
 pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
     let mut quit = Quit::listen().map_err(no_signals)?;
-    let (files, paths) = look_at(&asked.files)?;
-    let mut reader = Reader::start(paths).map_err(no_thread)?;
+    let (files, sources) = look_at(&asked.files)?;
+    let mut reader = Reader::start(sources).map_err(no_thread)?;
     let mut progress = Progress::new(asked.output.json, asked.output.quiet);
     let mut company = Company::new(&asked.place);
     let mut line = tokio::select! {
@@ -29,7 +29,6 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
     };
     let mut sender = Sender::new(random_id(), files.clone());
     let mut said = Said::new(SAID);
-    let mut told = 0;
     company.alone(Instant::now());
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -50,9 +49,10 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
                 Todo::Whole { file } => reader.ask(ReadJob::Whole { file }),
             }
         }
-        while let (Some(file), Some(Some(sent))) = (files.get(told), sender.results().get(told)) {
-            progress.file(&file.name, file.size, status_word(sent.status), &sent.words);
-            told += 1;
+        while let Some((file, sent)) = sender.noted() {
+            if let Some(File { name, size }) = files.get(file) {
+                progress.file(name, *size, status_word(sent.status), &sent.words);
+            }
         }
         if let Some(end) = sender.end() {
             break taken(end, sender.results());
@@ -121,9 +121,9 @@ pub(super) async fn run(asked: args::Send) -> Result<(), (Ending, String)> {
 }
 
 /// What each is, before anybody is called.
-fn look_at(paths: &[PathBuf]) -> Result<(Vec<File>, Vec<PathBuf>), (Ending, String)> {
+fn look_at(paths: &[PathBuf]) -> Result<(Vec<File>, Vec<Source>), (Ending, String)> {
     let mut names = HashSet::new();
-    let mut files = Vec::new();
+    let (mut files, mut sources) = (Vec::new(), Vec::new());
     for path in paths {
         let failed = |why: String| (Ending::Failed, format!("{}: {why}", path.display()));
         let there = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
@@ -138,12 +138,11 @@ fn look_at(paths: &[PathBuf]) -> Result<(Vec<File>, Vec<PathBuf>), (Ending, Stri
             let why = format!("two files are called {name}; send them one after the other");
             return Err((Ending::Usage, why));
         }
-        files.push(File {
-            name,
-            size: there.len(),
-        });
+        let (path, size) = (path.clone(), there.len());
+        files.push(File { name, size });
+        sources.push(Source { path, size });
     }
-    Ok((files, paths.to_vec()))
+    Ok((files, sources))
 }
 
 fn name_of(path: &Path) -> String {

@@ -39,8 +39,9 @@ pub struct ChannelInit {
     /// What is spoken on it, a word of the application's.
     #[serde(default)]
     pub protocol: String,
-    /// Its number, where both sides open it by themselves and agreed on that before.
-    #[serde(default)]
+    /// Its number, where both sides open it by themselves and agreed on that before. Written down it is no `id`: a command has one
+    /// of its own.
+    #[serde(default, rename = "negotiatedId")]
     pub id: Option<u16>,
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Ask {
     pub body: Option<(&'static str, String)>,
     /// `If-Match`.
     pub if_match: Option<String>,
+    /// The token is not shown: the address comes from somebody who was not shown it either.
+    pub without_token: bool,
 }
 
 impl Ask {
@@ -56,6 +58,7 @@ impl Ask {
             url,
             body: None,
             if_match: None,
+            without_token: false,
         }
     }
 }
@@ -190,7 +193,7 @@ impl Http {
     pub(crate) async fn ask(&self, ask: Ask) -> Result<Reply, HttpError> {
         let mut url = ask.url.clone();
         for _ in 0..=REDIRECTS {
-            let same = url.origin() == ask.url.origin();
+            let same = !ask.without_token && url.origin() == ask.url.origin();
             let once = self.once(&ask, &url, same);
             let reply = match timeout(self.patience * 2, once).await {
                 Ok(reply) => reply?,

@@ -40,7 +40,7 @@ pub enum Todo {
     Write(Bytes),
     /// The reader gets nothing any more: the stream is at its end.
     Close,
-    /// Close this channel: it is somebody else's.
+    /// Close this channel, after what is to be said on it: it is somebody else's.
     Refuse,
 }
 
@@ -246,12 +246,15 @@ impl Pipe {
         let stranger = self.partner.is_some_and(|known| known != who);
         let taken_already = partner != Id::default() && partner != self.me;
         if stranger || taken_already {
-            self.say(Frame::Stop(
-                Status::Busy,
-                "a pipe has two ends, and this one has its other end already; use another room"
-                    .to_owned(),
-            ));
-            self.todo.push_back(Todo::Refuse);
+            let words =
+                "a pipe has two ends, and this one has its other end already; use another room";
+            self.say(Frame::Stop(Status::Busy, words.to_owned()));
+            if self.partner.is_some() {
+                self.todo.push_back(Todo::Refuse);
+            } else {
+                // We are the one too many, and have nobody to wait for.
+                self.finish(End::Stopped(Status::Busy, words.to_owned()));
+            }
             return Ok(());
         }
         self.partner = Some(who);

@@ -24,6 +24,8 @@ pub enum Todo {
         name: String,
         /// How long it will be.
         size: u64,
+        /// One of that name came in this run: it stays, whatever may be overwritten.
+        careful: bool,
     },
     /// Go on with it from here: the rest of what is there is not of it.
     Begin {
@@ -98,6 +100,8 @@ pub struct Receiver {
     current: Option<Current>,
     /// By their numbers; what is there is not asked for again.
     results: BTreeMap<u32, Received>,
+    /// What the owner was not told of yet, which it asks for after each event.
+    noted: VecDeque<Received>,
     /// Names that were given in this run: none is given twice, whatever may be overwritten.
     names: BTreeSet<String>,
     of: u32,
@@ -116,6 +120,7 @@ impl Receiver {
             greeted: false,
             current: None,
             results: BTreeMap::new(),
+            noted: VecDeque::new(),
             names: BTreeSet::new(),
             of: 0,
             todo: VecDeque::new(),
@@ -137,6 +142,11 @@ impl Receiver {
     /// What became of the files so far.
     pub fn results(&self) -> impl Iterator<Item = &Received> {
         self.results.values()
+    }
+
+    /// What has become of a file since this was asked last. Where it is offered anew, it is told once more.
+    pub fn noted(&mut self) -> Option<Received> {
+        self.noted.pop_front()
     }
 
     /// How many files there will be, as the sender says.
@@ -210,8 +220,9 @@ impl Receiver {
                     return Err(Broken::OutOfTurn("HELLO of pipe or receive"));
                 }
                 if self.sender.replace(me) != Some(me) {
-                    // Its numbers are others; the names that were given stay given.
+                    // Its numbers are others; the names that were given stay given, to the same files or to none.
                     self.results.clear();
+                    self.of = 0;
                 }
                 self.greeted = true;
             }
@@ -244,7 +255,15 @@ impl Receiver {
                     return Err(Broken::OutOfTurn("BYE"));
                 }
                 self.say(Frame::Bye);
-                self.end.get_or_insert(End::Done);
+                let (known, of) = (self.results.len(), self.of);
+                self.end.get_or_insert(if known < of as usize {
+                    let words = format!(
+                        "the sender ended after {known} of {of} files; start both sides again"
+                    );
+                    End::Stopped(Status::Failed, words)
+                } else {
+                    End::Done
+                });
             }
             other => return Err(Broken::OutOfTurn(other.name())),
         }
@@ -278,14 +297,13 @@ impl Receiver {
             written: 0,
             acknowledged: 0,
         });
-        if self.names.contains(&name) {
-            self.refuse(
-                Status::Exists,
-                format!("{name} is the name of a file that came before it"),
-            );
-        } else {
-            self.todo.push_back(Todo::Find { file, name, size });
-        }
+        let careful = self.names.contains(&name);
+        self.todo.push_back(Todo::Find {
+            file,
+            name,
+            size,
+            careful,
+        });
         Ok(())
     }
 
@@ -402,15 +420,14 @@ impl Receiver {
 
     fn note(&mut self, status: Status, words: String) {
         if let Some(current) = self.current.take() {
-            self.results.insert(
-                current.file,
-                Received {
-                    name: current.name,
-                    size: current.size,
-                    status,
-                    words,
-                },
-            );
+            let received = Received {
+                name: current.name,
+                size: current.size,
+                status,
+                words,
+            };
+            self.noted.push_back(received.clone());
+            self.results.insert(current.file, received);
         }
     }
 

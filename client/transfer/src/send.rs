@@ -81,8 +81,14 @@ enum Stage {
 #[derive(Debug)]
 pub struct Sender {
     me: Id,
+    /// Who receives; what became of the files at another's is another matter.
+    receiver: Option<Id>,
     files: Vec<File>,
     results: Vec<Option<Sent>>,
+    /// Those that failed here, which the receiver may not have heard.
+    failed: Vec<usize>,
+    /// What the owner was not told of yet, which it asks for after each event.
+    noted: VecDeque<(usize, Sent)>,
     file: usize,
     stage: Stage,
     linked: bool,
@@ -99,8 +105,11 @@ impl Sender {
     pub fn new(me: Id, files: Vec<File>) -> Self {
         Self {
             me,
+            receiver: None,
             results: vec![None; files.len()],
             files,
+            failed: Vec::new(),
+            noted: VecDeque::new(),
             file: 0,
             stage: Stage::Greeting,
             linked: false,
@@ -127,6 +136,12 @@ impl Sender {
     #[must_use]
     pub fn results(&self) -> &[Option<Sent>] {
         &self.results
+    }
+
+    /// Which file something has become of since this was asked last, and what. With another receiver, or where it failed here and
+    /// is tried again, it is told once more.
+    pub fn noted(&mut self) -> Option<(usize, Sent)> {
+        self.noted.pop_front()
     }
 
     /// The file in hand, if one is, and how much of it is taken.
@@ -172,10 +187,22 @@ impl Sender {
             (Frame::Stop(status, words), _) => {
                 self.end.get_or_insert(End::Stopped(status, words));
             }
-            (Frame::Hello { role, .. }, Stage::Greeting) => {
+            (Frame::Hello { role, me, .. }, Stage::Greeting) => {
                 if role != Role::Receiver {
                     return Err(Broken::OutOfTurn("HELLO of pipe or send"));
                 }
+                let failed = std::mem::take(&mut self.failed);
+                if self.receiver.replace(me) == Some(me) {
+                    // It may not have heard of it, so it is tried again.
+                    for file in failed {
+                        if let Some(result) = self.results.get_mut(file) {
+                            *result = None;
+                        }
+                    }
+                } else {
+                    self.results.fill(None);
+                }
+                self.file = 0;
                 self.offer();
             }
             (Frame::Have { file, offset, sum }, Stage::Offered) if self.is(file) => {
@@ -206,7 +233,7 @@ impl Sender {
                 self.result(Sent { status, words });
             }
             // Said of a file that was given up here, before that was known there.
-            (Frame::Ack(_), Stage::Offered) => {}
+            (Frame::Ack(_), Stage::Offered | Stage::Over) => {}
             (Frame::Have { file, .. } | Frame::Result { file, .. }, stage)
                 if stage != Stage::Greeting && (file as usize) < self.file => {}
             (Frame::Bye, Stage::Over) => {
@@ -229,7 +256,10 @@ impl Sender {
         u32::try_from(self.file).unwrap_or(u32::MAX)
     }
 
+    /// Offers the next that nothing has become of.
     fn offer(&mut self) {
+        let later = self.results.iter().skip(self.file);
+        self.file += later.take_while(|result| result.is_some()).count();
         let of = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
         (self.read, self.taken) = (0, 0);
         match self.files.get(self.file) {
@@ -253,9 +283,9 @@ impl Sender {
 
     fn result(&mut self, sent: Sent) {
         if let Some(slot) = self.results.get_mut(self.file) {
-            *slot = Some(sent);
+            *slot = Some(sent.clone());
+            self.noted.push_back((self.file, sent));
         }
-        self.file += 1;
         self.reading = false;
         self.todo.retain(|todo| matches!(todo, Todo::Say(_)));
         self.offer();
@@ -325,7 +355,8 @@ impl Sender {
 
     /// It cannot be read.
     pub fn fail(&mut self, file: u32, words: &str) {
-        if !self.is(file) {
+        // Where nobody has said hello on this channel it was read for the one before, and is tried again.
+        if !self.is(file) || self.stage == Stage::Greeting {
             return;
         }
         let (status, words) = (Status::Failed, words.to_owned());
@@ -334,6 +365,7 @@ impl Sender {
             status,
             words: words.clone(),
         });
+        self.failed.push(self.file);
         self.result(Sent { status, words });
     }
 

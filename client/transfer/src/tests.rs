@@ -203,9 +203,7 @@ proptest! {
         }
         world.link();
         for _ in 0..4000 {
-            for kind in 0..4 {
-                world.step(kind);
-            }
+            world.round();
         }
         prop_assert_eq!(world.sender.end(), Some(&End::Done));
         prop_assert_eq!(world.receiver.end(), Some(&End::Done));
@@ -288,7 +286,8 @@ impl World {
         if !std::mem::replace(&mut self.linked, true) {
             // One of them may have ended, and is started anew by who wants the files.
             if self.receiver.end().is_some() && self.sender.end().is_none() {
-                self.receiver = Receiver::new([98; 16]);
+                self.starts += 1;
+                self.receiver = Receiver::new([self.starts; 16]);
                 self.open.clear();
             }
             if self.sender.end().is_some() && self.receiver.end().is_none() {
@@ -316,6 +315,38 @@ impl World {
         self.starts += 1;
         self.receiver = Receiver::new([self.starts; 16]);
         self.open.clear();
+    }
+
+    /// What became of the files, as each side knows it.
+    fn results(&self) -> (Vec<Status>, Vec<Status>) {
+        let sent = self.sender.results().iter().flatten();
+        let received = self.receiver.results().map(|one| one.status);
+        (sent.map(|one| one.status).collect(), received.collect())
+    }
+
+    fn run_until(&mut self, is_so: impl Fn(&Self) -> bool) {
+        for _ in 0..10_000 {
+            if is_so(self) {
+                return;
+            }
+            self.round();
+        }
+        panic!("{:?} {:?}", self.sender, self.receiver);
+    }
+
+    fn run_to_the_end(&mut self) {
+        self.run_until(|world| world.receiver.end().is_some() && world.sender.end().is_some());
+    }
+
+    fn receives(&self, file: u32) -> bool {
+        self.receiver.progress().is_some_and(|now| now.0 == file)
+    }
+
+    /// Each side does one thing and hears one.
+    fn round(&mut self) {
+        for kind in 0..4 {
+            self.step(kind);
+        }
     }
 
     fn step(&mut self, kind: u8) {
@@ -366,7 +397,9 @@ impl World {
                     self.to_sender.push_back(frame.encode());
                 }
             }
-            Some(receive::Todo::Find { file, name, size }) => {
+            Some(receive::Todo::Find {
+                file, name, size, ..
+            }) => {
                 let whole = self.disk.whole.get(&name).map(Vec::as_slice);
                 let is_whole = whole.is_some_and(|whole| whole.len() as u64 == size);
                 let part = self.disk.parts.entry(name.clone()).or_default();
@@ -478,7 +511,10 @@ fn a_far_side_that_is_another_is_refused_and_one_that_stays_away_is_lost() {
     };
     one.pipe.heard(stranger, now);
     let todo: Vec<_> = std::iter::from_fn(|| one.pipe.todo()).collect();
-    assert_eq!(todo.last(), Some(&pipe::Todo::Refuse));
+    let [.., pipe::Todo::Say(stop), pipe::Todo::Refuse] = todo.as_slice() else {
+        panic!("{todo:?}")
+    };
+    assert!(matches!(stop, Frame::Stop(Status::Busy, _)), "{stop:?}");
     one.pipe.unlinked(now);
     one.pipe.tick(now + Duration::from_secs(59));
     assert_eq!(one.pipe.end(), None);
@@ -513,4 +549,165 @@ fn a_file_that_cannot_be_read_or_taken_stops_no_other() {
     assert_eq!(results.len(), 3);
     assert_eq!((results[0], results[1]), (Status::Done, Status::Failed));
     assert_eq!(world.sender.end(), Some(&End::Done));
+}
+
+#[test]
+fn who_sends_again_has_what_is_there_taken_for_there() {
+    let mut world = World::new(vec![vec![1; 10], vec![2; 300_000]]);
+    world.link();
+    world.run_until(|world| world.receives(1));
+    world.restart_sender();
+    world.link();
+    world.run_to_the_end();
+    let done = vec![Status::Done; 2];
+    assert_eq!(world.results(), (done.clone(), done));
+}
+
+fn greeted_receiver() -> Receiver {
+    let mut receiver = Receiver::new([1; 16]);
+    receiver.linked();
+    receiver.heard(Frame::Hello {
+        role: crate::frame::Role::Sender,
+        me: [2; 16],
+        partner: [0; 16],
+        taken: 0,
+    });
+    receiver
+}
+
+#[test]
+fn a_name_that_was_given_is_looked_at_with_care() {
+    let mut receiver = greeted_receiver();
+    for (file, expected) in [(0, false), (1, true)] {
+        let (of, size, name) = (2, 0, "a".to_owned());
+        receiver.heard(Frame::Offer {
+            file,
+            of,
+            size,
+            name,
+        });
+        let finds =
+            |todo| matches!(todo, receive::Todo::Find { careful, .. } if careful == expected);
+        assert!(std::iter::from_fn(|| receiver.todo()).any(finds), "{file}");
+        receiver.found(file, 0, sum(b""));
+        receiver.heard(Frame::From { file, offset: 0 });
+        receiver.heard(Frame::Sum {
+            file,
+            sum: sum(b""),
+        });
+        receiver.finished(file);
+    }
+}
+
+#[test]
+fn who_fails_with_its_last_file_still_hears_how_far_it_was_taken() {
+    let size = crate::ACKNOWLEDGE * 2;
+    let name = "x".to_owned();
+    let mut sender = Sender::new([1; 16], vec![File { name, size }]);
+    sender.linked();
+    sender.heard(Frame::Hello {
+        role: crate::frame::Role::Receiver,
+        me: [2; 16],
+        partner: [0; 16],
+        taken: 0,
+    });
+    let (file, offset, sum) = (0, 0, sum(b""));
+    sender.heard(Frame::Have { file, offset, sum });
+    sender.summed(0, 0, Some(sum));
+    sender.read(0, 0, vec![0; crate::ACKNOWLEDGE as usize].into());
+    sender.fail(0, "the disk is broken");
+    // It was on its way.
+    sender.heard(Frame::Ack(crate::ACKNOWLEDGE));
+    assert_eq!(sender.end(), None);
+    sender.heard(Frame::Bye);
+    assert_eq!(sender.end(), Some(&End::Done));
+}
+
+#[test]
+fn who_receives_knows_of_every_file_also_of_one_that_failed_as_the_channel_was_lost() {
+    for once in [true, false] {
+        let mut world = World::new(vec![vec![1; 300_000], vec![2; 10]]);
+        world.link();
+        world.run_until(|world| world.receives(0));
+        world.sender.fail(0, "the disk is broken");
+        world.cut();
+        world.link();
+        world.run_until(|world| world.receives(0));
+        if !once {
+            world.sender.fail(0, "the disk is broken");
+        }
+        world.run_to_the_end();
+        let first = if once { Status::Done } else { Status::Failed };
+        let results = vec![first, Status::Done];
+        assert_eq!(world.results(), (results.clone(), results));
+        assert_eq!(world.receiver.end(), Some(&End::Done));
+    }
+}
+
+#[test]
+fn another_receiver_is_offered_every_file() {
+    let mut world = World::new(vec![vec![1; 10], vec![2; 300_000]]);
+    world.link();
+    world.run_until(|world| world.receives(1));
+    world.restart_receiver();
+    world.disk = Disk::default();
+    world.link();
+    world.run_to_the_end();
+    let done = vec![Status::Done; 2];
+    assert_eq!(world.results(), (done.clone(), done));
+    assert_eq!(world.disk.whole.len(), 2);
+}
+
+#[test]
+fn a_sender_that_goes_before_its_last_file_is_no_good_end() {
+    let mut receiver = greeted_receiver();
+    let (file, name) = (0, "a".to_owned());
+    receiver.heard(Frame::Offer {
+        file,
+        of: 2,
+        size: 0,
+        name,
+    });
+    receiver.failed(0, Status::DiskFull, "no space");
+    receiver.heard(Frame::Bye);
+    let end = receiver.end();
+    assert!(
+        matches!(end, Some(End::Stopped(_, words)) if words.contains("1 of 2")),
+        "{end:?}"
+    );
+}
+
+#[test]
+fn who_comes_to_a_pipe_whose_other_end_is_away_is_one_too_many_and_waits_for_nobody() {
+    let now = Instant::now();
+    let mut pipe = Pipe::new([7; 16], now, Duration::from_secs(60));
+    pipe.linked();
+    pipe.heard(
+        Frame::Hello {
+            role: crate::frame::Role::Pipe,
+            me: [1; 16],
+            partner: [2; 16],
+            taken: 0,
+        },
+        now,
+    );
+    let end = pipe.end();
+    assert!(
+        matches!(end, Some(pipe::End::Stopped(Status::Busy, _))),
+        "{end:?}"
+    );
+}
+
+#[test]
+fn what_was_read_for_the_channel_before_fails_no_file_of_this_one() {
+    let mut world = World::new(vec![vec![1; 300_000], vec![2; 10]]);
+    world.link();
+    world.run_until(|world| world.receives(0));
+    world.cut();
+    world.link();
+    world.sender.fail(0, "the disk is broken");
+    world.run_to_the_end();
+    assert_eq!(world.sender.end(), Some(&End::Done));
+    let done = vec![Status::Done; 2];
+    assert_eq!(world.results(), (done.clone(), done));
 }

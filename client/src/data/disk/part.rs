@@ -55,6 +55,15 @@ pub(super) fn open(folder: &Path, name: &str) -> io::Result<File> {
     Ok(file)
 }
 
+/// Whether one of ours is there with something in it.
+pub(super) fn is_begun(folder: &Path, name: &str) -> bool {
+    let there = fs::symlink_metadata(part_of(folder, name)).ok();
+    let begun = there.filter(|there| there.is_file() && there.len() > 0);
+    begun.is_some_and(|there| {
+        fs::read_to_string(mark_of(folder, name)).ok() == Some(identity(&there))
+    })
+}
+
 /// It becomes the file itself.
 pub(super) fn name(folder: &Path, name: &str) -> io::Result<()> {
     fs::rename(part_of(folder, name), folder.join(name))?;
@@ -111,6 +120,7 @@ mod tests {
             open(folder.path(), "a").unwrap_err().kind(),
             ErrorKind::ResourceBusy
         );
+        assert!(is_begun(folder.path(), "a") && !is_begun(folder.path(), "b"));
         drop(file);
         assert_eq!(
             open(folder.path(), "a").unwrap().metadata().unwrap().len(),
@@ -126,6 +136,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.part");
         fs::write(&path, b"theirs").unwrap();
+        assert!(!is_begun(folder.path(), "a"));
         let refused = |name: &str| open(folder.path(), name).unwrap_err().kind();
         assert_eq!(refused("a"), ErrorKind::AlreadyExists);
         // Also in place of one of ours, whose mark is still there.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use rtc_transfer::Sum;
@@ -12,6 +13,13 @@ use super::Running;
 
 /// Jobs that wait: the rules ask for one after the other, and forget what belonged to a channel that was lost.
 const JOBS: usize = 64;
+
+/// A file that is to be sent, as it was when it was looked at.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Source {
+    pub path: PathBuf,
+    pub size: u64,
+}
 
 /// What is to be read.
 #[derive(Debug)]
@@ -58,7 +66,7 @@ pub(in super::super) struct Reader {
 }
 
 impl Reader {
-    pub(in super::super) fn start(files: Vec<PathBuf>) -> io::Result<Self> {
+    pub(in super::super) fn start(files: Vec<Source>) -> io::Result<Self> {
         let (jobs, mut asked) = mpsc::channel(JOBS);
         let (tell, done) = mpsc::channel(JOBS);
         let work = move || {
@@ -88,8 +96,17 @@ impl Reader {
 }
 
 struct Hands {
-    files: Vec<PathBuf>,
-    open: Option<(u32, File, Running)>,
+    files: Vec<Source>,
+    open: Option<Open>,
+}
+
+/// The file in hand.
+struct Open {
+    number: u32,
+    file: File,
+    /// When it was changed last as reading it began; none where the system does not know.
+    changed: Option<SystemTime>,
+    running: Running,
 }
 
 impl Hands {
@@ -123,45 +140,172 @@ impl Hands {
                 },
                 Err(error) => self.failed(file, &error),
             },
-            Job::Whole { file } => {
-                let open = self.open.as_ref().filter(|open| open.0 == file);
-                let sum = open
-                    .map(|(_, _, running)| running.sum())
-                    .unwrap_or_default();
-                Read::Whole { file, sum }
-            }
+            Job::Whole { file } => match self.whole(file) {
+                Ok(sum) => Read::Whole { file, sum },
+                Err(error) => self.failed(file, &error),
+            },
         }
     }
 
     fn prefix(&mut self, file: u32, upto: u64) -> io::Result<Sum> {
-        let path = self.files.get(file as usize);
-        let path = path.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let source = self.files.get(file as usize);
+        let source = source.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         let mut open = match self.open.take() {
-            Some((number, open, _)) if number == file => open,
-            _ => File::open(path)?,
+            Some(open) if open.number == file => open.file,
+            _ => File::open(&source.path)?,
         };
+        let changed = source.seen_in(&open)?;
         open.rewind()?;
         let running = Running::of(&mut open, upto)?;
         let sum = running.sum();
-        self.open = Some((file, open, running));
+        self.open = Some(Open {
+            number: file,
+            file: open,
+            changed,
+            running,
+        });
         Ok(sum)
     }
 
     fn read(&mut self, file: u32, length: usize) -> io::Result<Bytes> {
-        let Some((_, open, running)) = self.open.as_mut().filter(|open| open.0 == file) else {
+        let Some(open) = self.open.as_mut().filter(|open| open.number == file) else {
             return Err(io::ErrorKind::NotFound.into());
         };
         let mut block = Vec::with_capacity(length);
-        open.take(length as u64).read_to_end(&mut block)?;
-        running.add(&block);
+        let part = &mut open.file;
+        part.take(length as u64).read_to_end(&mut block)?;
+        open.running.add(&block);
         Ok(block.into())
     }
 
+    /// The sum of all, where what was read is one and the same file from its beginning to its end.
+    fn whole(&self, file: u32) -> io::Result<Sum> {
+        let open = self.open.as_ref().filter(|open| open.number == file);
+        let (Some(open), Some(source)) = (open, self.files.get(file as usize)) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        if source.seen_in(&open.file)? == open.changed {
+            Ok(open.running.sum())
+        } else {
+            Err(another())
+        }
+    }
+
     fn failed(&self, file: u32, error: &io::Error) -> Read {
-        let path = self.files.get(file as usize).cloned().unwrap_or_default();
+        let path = self.files.get(file as usize).map(|source| &source.path);
         // The far side is told, too: where it lies here is not its business.
-        let name = path.file_name().unwrap_or_default();
+        let name = path.and_then(|path| path.file_name()).unwrap_or_default();
         let words = format!("{} cannot be read: {error}", name.display());
         Read::Failed { file, words }
+    }
+}
+
+impl Source {
+    /// When it was changed last, if it is as long as it was.
+    fn seen_in(&self, open: &File) -> io::Result<Option<SystemTime>> {
+        let now = open.metadata()?;
+        if now.len() == self.size {
+            Ok(now.modified().ok())
+        } else {
+            Err(another())
+        }
+    }
+}
+
+fn another() -> io::Error {
+    io::Error::other("it changed while it waited or was sent; send it again")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use std::fs;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Hands that are to send this file.
+    fn hands(path: &Path) -> Hands {
+        let (path, size) = (path.to_owned(), fs::metadata(path).unwrap().len());
+        Hands {
+            files: vec![Source { path, size }],
+            open: None,
+        }
+    }
+
+    fn begin(hands: &mut Hands) -> Read {
+        hands.work(Job::Prefix { file: 0, upto: 0 })
+    }
+
+    fn read_all(hands: &mut Hands) {
+        let (file, offset, length) = (0, 0, 100);
+        let read = hands.work(Job::Read {
+            file,
+            offset,
+            length,
+        });
+        assert!(matches!(read, Read::Block { .. }), "{read:?}");
+    }
+
+    fn says_that_it_changed(read: &Read) -> bool {
+        matches!(read, Read::Failed { words, .. } if words.contains("a cannot be read: it changed"))
+    }
+
+    #[test]
+    fn a_file_that_stays_as_it_is_is_sent_with_its_sum() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, b"hello").unwrap();
+        let mut hands = hands(&path);
+        // Twice, as on another channel.
+        for _ in 0..2 {
+            assert!(matches!(
+                begin(&mut hands),
+                Read::Prefix { sum: Some(_), .. }
+            ));
+            read_all(&mut hands);
+            let mut running = Running::new();
+            running.add(b"hello");
+            let Read::Whole { sum, .. } = hands.work(Job::Whole { file: 0 }) else {
+                panic!()
+            };
+            assert_eq!(sum, running.sum());
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_another_by_the_time_it_is_sent_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        for other in [b"hello, and more".as_slice(), b"hell"] {
+            fs::write(&path, b"hello").unwrap();
+            let mut hands = hands(&path);
+            fs::write(&path, other).unwrap();
+            let begun = begin(&mut hands);
+            assert!(says_that_it_changed(&begun), "{begun:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_sent_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        for grows in [true, false] {
+            fs::write(&path, b"hello").unwrap();
+            let mut hands = hands(&path);
+            begin(&mut hands);
+            read_all(&mut hands);
+            let mut file = File::options().append(true).open(&path).unwrap();
+            if grows {
+                io::Write::write_all(&mut file, b"more").unwrap();
+            } else {
+                // As one that is written at another time; its bytes may be others.
+                let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+                file.set_modified(then).unwrap();
+            }
+            let whole = hands.work(Job::Whole { file: 0 });
+            assert!(says_that_it_changed(&whole), "{whole:?}");
+        }
     }
 }

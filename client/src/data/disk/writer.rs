@@ -19,11 +19,28 @@ const JOBS: usize = 128;
 /// What is to be done with a file.
 #[derive(Debug)]
 pub(in super::super) enum Job {
-    Find { file: u32, name: String, size: u64 },
-    Begin { file: u32, offset: u64 },
-    Write { file: u32, bytes: Bytes },
-    Finish { file: u32, sum: Sum },
-    Leave { file: u32 },
+    Find {
+        file: u32,
+        name: String,
+        size: u64,
+        /// What has that name stays, even if files may be overwritten.
+        careful: bool,
+    },
+    Begin {
+        file: u32,
+        offset: u64,
+    },
+    Write {
+        file: u32,
+        bytes: Bytes,
+    },
+    Finish {
+        file: u32,
+        sum: Sum,
+    },
+    Leave {
+        file: u32,
+    },
 }
 
 /// What was done.
@@ -109,8 +126,19 @@ struct Open {
     name: String,
     size: u64,
     running: Running,
+    /// Whether it may take the place of another.
+    replaces: Replaces,
     /// The partial file; none while one that is there already may be the same.
     part: Option<File>,
+}
+
+/// What a file may take the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Replaces {
+    Nothing,
+    /// And one of its name came in this run.
+    NothingOfThisRun,
+    Anything,
 }
 
 /// Why it is not there.
@@ -119,8 +147,13 @@ type Refused = (Status, String);
 impl Hands {
     fn work(&mut self, job: Job) -> Option<Written> {
         let (file, done) = match job {
-            Job::Find { file, name, size } => {
-                let found = self.find(file, name, size);
+            Job::Find {
+                file,
+                name,
+                size,
+                careful,
+            } => {
+                let found = self.find(file, name, size, careful);
                 let done = found.map(|(offset, sum)| Written::Found { file, offset, sum });
                 (file, done)
             }
@@ -162,17 +195,31 @@ impl Hands {
         }))
     }
 
-    fn find(&mut self, file: u32, name: String, size: u64) -> Result<(u64, Sum), Refused> {
+    fn find(
+        &mut self,
+        file: u32,
+        name: String,
+        size: u64,
+        careful: bool,
+    ) -> Result<(u64, Sum), Refused> {
         let path = self.folder.join(&name);
         let mut open = Open {
             size,
             running: Running::new(),
+            replaces: match careful {
+                true => Replaces::NothingOfThisRun,
+                false if self.overwrite => Replaces::Anything,
+                false => Replaces::Nothing,
+            },
             part: None,
             name,
         };
         let there = fs::symlink_metadata(&path).ok();
         if let Some(there) = &there {
-            if there.is_file() && there.len() == size {
+            // What was begun in its place goes on: that this is another was found then.
+            let begun =
+                open.replaces == Replaces::Anything && part::is_begun(&self.folder, &open.name);
+            if there.is_file() && there.len() == size && !begun {
                 // Perhaps it is the same: its sum tells.
                 let mut same = File::open(&path).map_err(|error| refused(&open.name, &error))?;
                 open.running =
@@ -181,8 +228,8 @@ impl Hands {
                 self.open.insert(file, open);
                 return Ok((size, sum));
             }
-            if !self.overwrite || !there.is_file() {
-                return Err(exists(&open.name));
+            if !there.is_file() || open.replaces != Replaces::Anything {
+                return Err(open.exists());
             }
         }
         let have = open.take_up(&self.folder)?;
@@ -200,8 +247,8 @@ impl Hands {
                 return Ok(());
             }
             // It is another of that name and length.
-            if !self.overwrite {
-                return Err(exists(&open.name));
+            if open.replaces != Replaces::Anything {
+                return Err(open.exists());
             }
             open.take_up(&self.folder)?;
         }
@@ -230,8 +277,8 @@ impl Hands {
             return Err((Status::Mismatch, words.to_owned()));
         }
         if let Some(written) = &open.part {
-            if !self.overwrite && fs::symlink_metadata(&path).is_ok() {
-                return Err(exists(&open.name));
+            if open.replaces != Replaces::Anything && fs::symlink_metadata(&path).is_ok() {
+                return Err(open.exists());
             }
             let named = written
                 .sync_all()
@@ -253,6 +300,20 @@ impl Hands {
 }
 
 impl Open {
+    /// Another of its name is there, and stays.
+    fn exists(&self) -> Refused {
+        let name = &self.name;
+        let words = match self.replaces {
+            Replaces::NothingOfThisRun => {
+                format!("{name} is the name of another file that came before it")
+            }
+            Replaces::Nothing | Replaces::Anything => format!(
+                "{name} is there already and is another file; --overwrite puts the new one in its place"
+            ),
+        };
+        (Status::Exists, words)
+    }
+
     /// Opens the partial file, or makes it, and takes the sum of what is in it.
     fn take_up(&mut self, folder: &Path) -> Result<u64, Refused> {
         let taken = self.sum_up(folder);
@@ -290,13 +351,6 @@ fn refused(name: &str, error: &io::Error) -> Refused {
     (status, words)
 }
 
-fn exists(name: &str) -> Refused {
-    let words = format!(
-        "{name} is there already and is another file; --overwrite puts the new one in its place"
-    );
-    (Status::Exists, words)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
@@ -323,6 +377,7 @@ mod tests {
                 file: 0,
                 name,
                 size,
+                careful: false,
             })
             .unwrap()
     }
@@ -419,6 +474,79 @@ mod tests {
         };
         assert!(matches!(told.work(finish), Some(Written::Finished { .. })));
         assert_eq!(fs::read(&path).unwrap(), b"your");
+    }
+
+    #[test]
+    fn what_takes_the_place_of_a_file_of_its_length_goes_on_where_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, b"mine!").unwrap();
+        let mut told_to = hands(folder.path(), true);
+        find(&mut told_to, 5);
+        assert!(told_to.work(Job::Begin { file: 0, offset: 0 }).is_none());
+        let bytes = Bytes::from_static(b"hel");
+        told_to.work(Job::Write { file: 0, bytes });
+        // The channel is lost.
+        told_to.work(Job::Leave { file: 0 });
+        let found = find(&mut told_to, 5);
+        let Written::Found {
+            offset, sum: told, ..
+        } = found
+        else {
+            panic!("{found:?}")
+        };
+        assert_eq!((offset, told), (3, sum(b"hel")));
+        told_to.work(Job::Begin { file: 0, offset: 3 });
+        let bytes = Bytes::from_static(b"lo");
+        told_to.work(Job::Write { file: 0, bytes });
+        let finish = Job::Finish {
+            file: 0,
+            sum: sum(b"hello"),
+        };
+        assert!(matches!(
+            told_to.work(finish),
+            Some(Written::Finished { .. })
+        ));
+        assert_eq!(fs::read(&path).unwrap(), b"hello");
+    }
+
+    #[test]
+    fn what_came_in_this_run_is_not_overwritten_and_is_there_if_it_is_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, b"mine").unwrap();
+        let mut hands = hands(folder.path(), true);
+        let again = |hands: &mut Hands, size| {
+            let (file, name, careful) = (0, "a".to_owned(), true);
+            let find = Job::Find {
+                file,
+                name,
+                size,
+                careful,
+            };
+            hands.work(find).unwrap()
+        };
+        let stays = |done: &Written| {
+            let exists = Status::Exists;
+            matches!(done, Written::Failed { status, words, .. } if *status == exists && !words.contains("--overwrite"))
+        };
+        let found = again(&mut hands, 4);
+        assert!(
+            matches!(found, Written::Found { offset: 4, .. }),
+            "{found:?}"
+        );
+        assert!(hands.work(Job::Begin { file: 0, offset: 4 }).is_none());
+        let finish = Job::Finish {
+            file: 0,
+            sum: sum(b"mine"),
+        };
+        assert!(matches!(hands.work(finish), Some(Written::Finished { .. })));
+        again(&mut hands, 4);
+        let begun = hands.work(Job::Begin { file: 0, offset: 0 }).unwrap();
+        assert!(stays(&begun), "{begun:?}");
+        let longer = again(&mut hands, 9);
+        assert!(stays(&longer), "{longer:?}");
+        assert_eq!(fs::read(&path).unwrap(), b"mine");
     }
 
     #[test]

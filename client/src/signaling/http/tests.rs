@@ -108,7 +108,7 @@ async fn a_request_has_its_token_type_and_body() {
 async fn a_redirect_is_followed_with_method_and_body_and_without_the_token_of_another() {
     for status in ["307 Temporary Redirect", "308 Permanent Redirect"] {
         let done = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-        let mut there = server([done.to_owned()]).await;
+        let mut there = server([done.to_owned(), done.to_owned()]).await;
         let to = &there.url;
         let further = format!("HTTP/1.1 {status}\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
         let near = format!("HTTP/1.1 {status}\r\nLocation: /b?c=d\r\nContent-Length: 0\r\n\r\n");
@@ -127,6 +127,13 @@ async fn a_redirect_is_followed_with_method_and_body_and_without_the_token_of_an
             asked.starts_with("POST /a ") && asked.ends_with("v=0\r\n"),
             "{asked}"
         );
+        assert!(!asked.contains("secret"), "{asked}");
+        // Nor what it names itself, asked for straight away.
+        let mut delete = Ask::new(Method::DELETE, there.url.clone());
+        delete.without_token = true;
+        assert!(http().ask(delete).await.unwrap().without_token);
+        let asked = there.asked.recv().await.unwrap();
+        assert!(asked.starts_with("DELETE /a "), "{asked}");
         assert!(!asked.contains("secret"), "{asked}");
     }
 }

@@ -43,11 +43,27 @@ enum Asked {
     Delete,
 }
 
+/// Where a session is.
+#[derive(Clone, Debug)]
+struct Place {
+    url: Url,
+    /// Told by somebody whom a redirect led to, so it is not shown the token that the endpoint is.
+    without_token: bool,
+}
+
+impl Place {
+    fn ask(&self, method: Method) -> Ask {
+        let mut ask = Ask::new(method, self.url.clone());
+        ask.without_token = self.without_token;
+        ask
+    }
+}
+
 /// What a server made of our offer.
 #[derive(Clone, Debug)]
 struct Resource {
     /// None where it told no address: nothing can be asked of it then.
-    url: Option<Url>,
+    place: Option<Place>,
     etag: Option<String>,
     takes_candidates: bool,
 }
@@ -64,7 +80,7 @@ pub(super) struct Session {
     asked: Option<Asked>,
     resource: Option<Resource>,
     /// To be ended before anything else.
-    doomed: Option<Url>,
+    doomed: Option<Place>,
     /// The last offer that went out, and what it was answered with.
     offer: String,
     answer: String,
@@ -152,14 +168,14 @@ impl Session {
         if self.asked.is_some() {
             return None;
         }
-        if let Some(url) = self.doomed.take() {
+        if let Some(place) = self.doomed.take() {
             self.asked = Some(Asked::Delete);
-            return Some(Ask::new(Method::DELETE, url));
+            return Some(place.ask(Method::DELETE));
         }
         if self.leaving {
-            let url = self.resource.take()?.url?;
+            let place = self.resource.take()?.place?;
             self.asked = Some(Asked::Delete);
-            return Some(Ask::new(Method::DELETE, url));
+            return Some(place.ask(Method::DELETE));
         }
         if let Some(offer) = self.ready.take() {
             let text = offer.text();
@@ -171,12 +187,12 @@ impl Session {
                 return Some(ask);
             };
             let fragment = fragment(offer.sdp(), offer.candidates(), offer.is_complete());
-            let Some(url) = resource.url.clone() else {
+            let Some(place) = &resource.place else {
                 self.told.push_back(Told::Notice(NO_RESTART.to_owned()));
                 return None;
             };
             self.asked = Some(Asked::Restart);
-            let mut ask = Ask::new(Method::PATCH, url);
+            let mut ask = place.ask(Method::PATCH);
             // RFC 9725, section 4.3.3: a new generation is no matter of the one before.
             ask.if_match = Some("*".to_owned());
             ask.body = Some((MEDIA_TYPE, fragment.text()));
@@ -187,13 +203,13 @@ impl Session {
         }
         let resource = self.resource.as_ref()?;
         let late = std::mem::take(&mut self.late);
-        let url = resource.url.clone().filter(|_| resource.takes_candidates);
-        let Some(url) = url else {
+        let place = resource.place.as_ref();
+        let Some(place) = place.filter(|_| resource.takes_candidates) else {
             tracing::debug!("{} candidates came too late for the offer", late.len());
             return None;
         };
         self.asked = Some(Asked::Candidates);
-        let mut ask = Ask::new(Method::PATCH, url);
+        let mut ask = place.ask(Method::PATCH);
         ask.if_match.clone_from(&resource.etag);
         ask.body = Some((MEDIA_TYPE, fragment(&self.offer, &late, false).text()));
         Some(ask)
@@ -230,8 +246,11 @@ impl Session {
             return;
         }
         let location = reply.header(&LOCATION);
-        let url = match location.map(|to| resolve(&reply.url, to)) {
-            Some(Ok(url)) => Some(url),
+        let place = match location.map(|to| resolve(&reply.url, to)) {
+            Some(Ok(url)) => Some(Place {
+                without_token: reply.without_token && url.origin() != self.endpoint.origin(),
+                url,
+            }),
             Some(Err(why)) => {
                 tracing::warn!("the session cannot be ended: {why}");
                 None
@@ -240,7 +259,7 @@ impl Session {
         };
         if !reply.body.starts_with("v=0") {
             self.failure = Some(Refusal::without_answer(reply).into());
-            self.doomed = url;
+            self.doomed = place;
             return;
         }
         let takes = reply.headers(&ACCEPT_PATCH).any(|types| {
@@ -249,17 +268,17 @@ impl Session {
         });
         let servers = link::ice_servers(reply.headers(&LINK));
         if self.must_begin_again(&servers) {
-            self.doomed = url;
+            self.doomed = place;
             self.began_again = true;
             self.servers.clone_from(&servers);
             self.told.push_back(Told::Again(servers));
             return;
         }
-        if url.is_none() {
+        if place.is_none() {
             self.told.push_back(Told::Notice(NO_LOCATION.to_owned()));
         }
         self.resource = Some(Resource {
-            url,
+            place,
             etag: reply.header(&ETAG).map(str::to_owned),
             takes_candidates: takes,
         });

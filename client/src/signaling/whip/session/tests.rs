@@ -60,17 +60,14 @@ impl Rig {
     }
 
     fn answered(&mut self, status: u16, headers: &[(&'static str, &str)], body: &str) {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.append(*name, HeaderValue::from_str(value).unwrap());
-        }
-        let reply = Reply {
-            url: "https://example.org/whip/a?b=c".parse().unwrap(),
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: map,
-            body: body.to_owned(),
-            without_token: false,
-        };
+        let reply = reply("https://example.org/whip/a?b=c", status, headers, body);
+        self.session.answered(self.now, Ok(reply));
+    }
+
+    /// As somebody answers whom a redirect led to: without the token.
+    fn answered_elsewhere(&mut self, headers: &[(&'static str, &str)], body: &str) {
+        let mut reply = reply("https://other.example/b", 201, headers, body);
+        reply.without_token = true;
         self.session.answered(self.now, Ok(reply));
     }
 
@@ -101,6 +98,20 @@ impl Rig {
             }
             told => panic!("{told:?}"),
         }
+    }
+}
+
+fn reply(url: &str, status: u16, headers: &[(&'static str, &str)], body: &str) -> Reply {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(*name, HeaderValue::from_str(value).unwrap());
+    }
+    Reply {
+        url: url.parse().unwrap(),
+        status: StatusCode::from_u16(status).unwrap(),
+        headers: map,
+        body: body.to_owned(),
+        without_token: false,
     }
 }
 
@@ -245,6 +256,43 @@ fn a_success_without_an_answer_is_none_and_is_ended_all_the_same() {
         let url = rig.asked(Method::DELETE).url;
         assert_eq!(url.as_str(), "https://example.org/whip/s");
     }
+}
+
+#[test]
+fn who_was_not_shown_the_token_is_not_shown_it_later() {
+    let elsewhere = [
+        ("location", "/s"),
+        ("accept-patch", "application/trickle-ice-sdpfrag"),
+    ];
+    // Candidates, a restart, the end.
+    let mut rig = Rig::new(Flow::Publish);
+    rig.whole_offer();
+    assert!(!rig.asked(Method::POST).without_token);
+    rig.answered_elsewhere(&elsewhere, ANSWER);
+    rig.answer();
+    rig.candidate(7);
+    let told = |ask: Ask| (ask.url.to_string(), ask.without_token);
+    let there = ("https://other.example/s".to_owned(), true);
+    assert_eq!(told(rig.asked(Method::PATCH)), there);
+    rig.answered(204, &[], "");
+    rig.whole_offer();
+    assert_eq!(told(rig.asked(Method::PATCH)), there);
+    rig.answered(204, &[], "");
+    rig.session.leave();
+    assert_eq!(told(rig.asked(Method::DELETE)), there);
+    // One that is ended because it is of no use.
+    let mut rig = Rig::new(Flow::Publish);
+    rig.whole_offer();
+    rig.asked(Method::POST);
+    rig.answered_elsewhere(&elsewhere, "<html>");
+    assert_eq!(told(rig.asked(Method::DELETE)), there);
+    // The endpoint itself may see it, whoever named it.
+    let mut rig = Rig::new(Flow::Publish);
+    rig.whole_offer();
+    rig.asked(Method::POST);
+    rig.answered_elsewhere(&[("location", "https://example.org/s")], ANSWER);
+    rig.session.leave();
+    assert!(!rig.asked(Method::DELETE).without_token);
 }
 
 #[test]
