@@ -13,7 +13,9 @@ use rtc_protocol::{Member, Name, PeerId, Role, RoomId, Token, limits};
 use tokio::time::{sleep, timeout};
 
 use super::backplane::memory::{Broker, Memory};
+use super::driver::Part;
 use super::redis::Redis;
+use super::regions::Regions;
 use super::seats::{Answer, Claim, Held, Request, Sync};
 use super::{Backplane, NodeId, Word};
 use crate::hub::Wish;
@@ -454,7 +456,8 @@ async fn what_is_said_does_not_wait_for_a_crowd_that_wants_seats() {
     };
     let (hub, metrics) = (crate::testing::config().hub(), Metrics::default());
     let (switchboard, _task) = Switchboard::new(hub, 1 << 20, metrics, None);
-    let (wishes, inbox) = super::Inbox::new();
+    let regions = Regions::default();
+    let (wishes, mut inboxes) = super::Exits::new(regions.clone());
     for number in 0..10_000 {
         // The broker, which has just begun, lets everybody wait.
         let claim = Claim {
@@ -469,7 +472,12 @@ async fn what_is_said_does_not_wait_for_a_crowd_that_wants_seats() {
     };
     assert_eq!(wishes.put(Wish::Say(TWO, word, None)), None);
     let lease = Duration::from_millis(1_000 * LEASE);
-    let driven = super::drive(switchboard, plane(ONE), ONE, lease, inbox);
+    let part = Part {
+        region: regions.own(),
+        plane: plane(ONE),
+        inbox: inboxes.remove(0),
+    };
+    let driven = super::drive(switchboard, part, regions, ONE, lease);
     let other = plane(TWO);
     tokio::select! {
         () = driven => panic!("it has ended"),

@@ -99,10 +99,10 @@ impl Broker {
 
     pub(crate) fn config(&self) -> Config {
         Config {
-            cluster: Some(ClusterConfig {
-                broker: vec![self.url().parse().unwrap()],
-                lease: LEASE,
-            }),
+            cluster: Some(ClusterConfig::around(
+                vec![self.url().parse().unwrap()],
+                LEASE,
+            )),
             // Peers here are not looked after while a test looks elsewhere.
             heartbeat: PATIENCE,
             ..testing::config()

@@ -237,6 +237,12 @@ impl Hub {
         // Who still waits need not: there is nothing to wait for any more.
         out.extend(arriving.waiters.into_iter().map(Effect::Arrived));
         cluster.turns.insert(peer, arriving.turn);
+        if cluster.regions.are_several() {
+            // Only one of the two brokers that are to know it may have been asked.
+            let turn = arriving.turn;
+            let here = Request::Here { peer, node, turn };
+            cluster.wishes.push(Wish::Ask(here));
+        }
         if let Some((to, turn, _)) = cluster.onward.remove(&peer) {
             let session = None;
             cluster.say(
@@ -361,7 +367,10 @@ impl Hub {
             .filter(|one| one.dialect().is_none())
             .map(|one| one.can_resume(last));
         let session = match resumable {
-            Some(true) if newer => self.pack(peer, to, last, out).map(Box::new),
+            Some(true) if newer => {
+                self.goes_to_another_region(peer, to, turn);
+                self.pack(peer, to, last, out).map(Box::new)
+            }
             Some(_) if newer => {
                 // More was said to it than is kept.
                 self.close_session(peer, out);
@@ -400,6 +409,17 @@ impl Hub {
         out.extend(connection.map(|connection: ConnectionId| {
             Effect::Close(connection, close::TAKEN_OVER, "taken over")
         }));
+    }
+
+    /// The broker of this region knows where a peer has gone to, should it come back here.
+    fn goes_to_another_region(&mut self, peer: PeerId, node: NodeId, turn: u64) {
+        let Some(cluster) = self.cluster.as_deref_mut() else {
+            return;
+        };
+        if cluster.regions.of(node) != Some(cluster.regions.own()) {
+            let there = Request::Here { peer, node, turn };
+            cluster.wishes.push(Wish::Ask(there));
+        }
     }
 
     /// Gives a session up, whole: nobody else is told anything.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::super::{Effect, Hub};
 use crate::cluster::NodeId;
+use crate::cluster::regions::Region;
 
 /// Nodes that were heard of, and since when they are not; the broker's list is what counts.
 #[derive(Debug, Default)]
@@ -33,14 +34,20 @@ impl Nodes {
     /// The broker says that these live; gives those that have been missing for so long.
     ///
     /// A broker that was started anew knows only those that have said so since, so none is gone at once.
-    fn are(&mut self, now: Instant, nodes: &[NodeId], patience: Duration) -> Vec<NodeId> {
+    fn are(
+        &mut self,
+        now: Instant,
+        nodes: &[NodeId],
+        patience: Duration,
+        concerned: impl Fn(NodeId) -> bool,
+    ) -> Vec<NodeId> {
         for node in nodes {
             self.known.insert(*node, None);
         }
         self.heard = true;
         let mut gone = Vec::new();
         self.known.retain(|node, missing| {
-            if nodes.contains(node) {
+            if nodes.contains(node) || !concerned(*node) {
                 return true;
             }
             let since = *missing.get_or_insert(now);
@@ -52,17 +59,47 @@ impl Nodes {
         });
         gone
     }
+
+    /// These cannot be reached: they are asked for nothing, and none of them is gone. Gives them.
+    pub(super) fn hide(&mut self, now: Instant, which: impl Fn(NodeId) -> bool) -> Vec<NodeId> {
+        let mut hidden = Vec::new();
+        for (node, missing) in self.known.iter_mut().filter(|(node, _)| which(**node)) {
+            missing.get_or_insert(now);
+            hidden.push(*node);
+        }
+        hidden
+    }
+
+    /// They can be again: those that live will be named, and the others are missing from now on.
+    fn show(&mut self, which: impl Fn(NodeId) -> bool) {
+        for (_, missing) in self.known.iter_mut().filter(|(node, _)| which(**node)) {
+            *missing = None;
+        }
+    }
 }
 
 impl Hub {
-    /// These nodes live: who has been missing for half a lease after its own has run out is gone, and its calls with it.
-    pub fn alive(&mut self, now: Instant, mut nodes: Vec<NodeId>, out: &mut Vec<Effect>) {
+    /// These nodes of a region live: who has been missing for half a lease after its own has run out is gone, and its calls
+    /// with it.
+    pub fn alive(
+        &mut self,
+        now: Instant,
+        region: Region,
+        mut nodes: Vec<NodeId>,
+        out: &mut Vec<Effect>,
+    ) {
         self.now = now;
         let Some(cluster) = self.cluster.as_deref_mut() else {
             return;
         };
         nodes.retain(|node| *node != cluster.me);
-        for node in cluster.nodes.are(now, &nodes, cluster.lease / 2) {
+        let regions = &cluster.regions;
+        let concerned = |node| regions.of(node) == Some(region);
+        if cluster.cut.remove(&region) {
+            cluster.nodes.show(concerned);
+        }
+        let patience = cluster.lease / 2;
+        for node in cluster.nodes.are(now, &nodes, patience, concerned) {
             self.end_calls_with(node, out);
             self.is_not_there(node, out);
         }
@@ -80,12 +117,31 @@ mod tests {
         let (one, two) = (NodeId::new(1), NodeId::new(2));
         let now = Instant::now();
         let mut nodes = Nodes::default();
-        assert_eq!(nodes.are(now, &[one, two], patience), []);
-        assert_eq!(nodes.are(now, &[], patience), []);
+        assert_eq!(nodes.are(now, &[one, two], patience, |_| true), []);
+        assert_eq!(nodes.are(now, &[], patience, |_| true), []);
         assert_eq!(nodes.alive(), []);
-        assert_eq!(nodes.are(now + later(1), &[one], patience), []);
+        assert_eq!(nodes.are(now + later(1), &[one], patience, |_| true), []);
         assert!(nodes.lives(one) && !nodes.lives(two));
-        assert_eq!(nodes.are(now + later(5), &[one], patience), [two]);
-        assert_eq!(nodes.are(now + later(99), &[one], patience), []);
+        assert_eq!(nodes.are(now + later(5), &[one], patience, |_| true), [two]);
+        assert_eq!(nodes.are(now + later(99), &[one], patience, |_| true), []);
+    }
+
+    #[test]
+    fn nodes_that_cannot_be_reached_are_hidden_and_not_gone_before_others_would_be() {
+        let patience = Duration::from_secs(5);
+        let later = |seconds| Duration::from_secs(seconds);
+        let (one, two, three) = (NodeId::new(1), NodeId::new(2), NodeId::new(3));
+        let now = Instant::now();
+        let mut nodes = Nodes::default();
+        let far = |node| node != one;
+        nodes.are(now, &[one], patience, |node| node == one);
+        nodes.are(now, &[two, three], patience, far);
+        assert_eq!(nodes.hide(now, far), [two, three]);
+        assert_eq!(nodes.alive(), [one]);
+        assert_eq!(nodes.are(now + later(60), &[one], patience, |node| node == one), []);
+        nodes.show(far);
+        assert_eq!(nodes.are(now + later(60), &[two], patience, far), []);
+        assert_eq!(nodes.alive(), [one, two]);
+        assert_eq!(nodes.are(now + later(65), &[two], patience, far), [three]);
     }
 }
