@@ -103,7 +103,7 @@ fn numbers(text: &str) -> (u16, u64) {
     let bytes = hash.as_ref().iter();
     let number = |skip: usize, take: usize| {
         let part = bytes.clone().skip(skip).take(take);
-        part.fold(0, |all, byte| all << 8 | u64::from(*byte))
+        part.fold(0_u64, |all, byte| (all << 8) | u64::from(*byte))
     };
     (u16::try_from(number(0, 2)).unwrap_or(0), number(8, 8))
 }
@@ -192,7 +192,7 @@ impl Regions {
     #[must_use]
     pub fn node(&self, drawn: u64) -> NodeId {
         let own = self.known.get(self.own.0);
-        NodeId::new(own.map_or(drawn, |own| u64::from(own.mark) << 48 | drawn >> 16))
+        NodeId::new(own.map_or(drawn, |own| (u64::from(own.mark) << 48) | (drawn >> 16)))
     }
 
     /// Where a node is; none for one of a region that is not known here.
@@ -276,8 +276,10 @@ mod tests {
         let regions = regions("beijing", &["shanghai", "beijing"]);
         let rooms = ["lobby", "a", "b", "c", "d", "e", "f", "g"];
         let homes = rooms.map(|room| regions.name(regions.home(room)).unwrap());
-        assert_eq!(homes.join(" "), "beijing");
-        assert_eq!(regions.node(0x0123_4567_89ab_cdef).to_string(), "");
+        let wanted = "shanghai beijing shanghai beijing shanghai shanghai beijing beijing";
+        assert_eq!(homes.join(" "), wanted);
+        let node = regions.node(0x0123_4567_89ab_cdef);
+        assert_eq!(node.to_string(), "cc490123456789ab");
     }
 
     #[test]

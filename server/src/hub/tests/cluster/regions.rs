@@ -1,0 +1,279 @@
+//! Two regions, and a way between them that takes long, is cut, and is there again. `a` and `b` are at the two nodes of one
+//! region, `c` is at the one of the other.
+
+use super::*;
+
+/// Steps of the way between them: more than each way in life takes.
+const FAR: u32 = 1;
+
+/// Longer than a lease, and as long as an operator would not notice.
+const CUT: u32 = 300;
+
+fn calm() -> Cluster {
+    Cluster::of_two_regions(1, FAR).calmed()
+}
+
+impl Cluster {
+    fn enters(&mut self, who: char, name: &str) -> Result<usize, ErrorCode> {
+        let join = ClientMessage::Join {
+            room: room(name),
+            name: None,
+            capacity: Some(CAPACITY),
+        };
+        self.say(who, join);
+        self.until(who, |message| match message {
+            M::Joined { members, .. } => Some(Ok(members.len())),
+            M::Error { code, .. } => Some(Err(*code)),
+            _ => None,
+        })
+    }
+
+    fn says_to(&mut self, who: char, name: &str, to: Option<char>, text: &str) {
+        let message = ClientMessage::Message {
+            room: room(name),
+            to: to.map(id),
+            data: Raw::parse(text).unwrap(),
+        };
+        self.say(who, message);
+    }
+
+    fn is_told(&mut self, who: char, text: &str) {
+        self.until(who, |message| match message {
+            M::Message { data, .. } => (data.get() == text).then_some(()),
+            _ => None,
+        });
+    }
+
+    /// Reads on until these have gone, and nobody else has.
+    fn loses(&mut self, who: char, mut whom: Vec<char>) {
+        while !whom.is_empty() {
+            let gone = self.until(who, |message| match message {
+                M::PeerLeft { peer, reason, .. } => Some((*peer, *reason)),
+                _ => None,
+            });
+            let at = whom.iter().position(|one| id(*one) == gone.0);
+            whom.remove(at.unwrap_or_else(|| panic!("{who} lost {}", gone.0)));
+            assert_eq!(gone.1, LeaveReason::Lost);
+        }
+    }
+
+    fn sees_again(&mut self, who: char, mut whom: Vec<char>) {
+        while !whom.is_empty() {
+            let came = self.until(who, |message| match message {
+                M::PeerJoined { member, .. } => Some(member.peer),
+                _ => None,
+            });
+            whom.retain(|one| id(*one) != came);
+        }
+    }
+
+    fn mended(&mut self) {
+        self.severed = 0;
+    }
+}
+
+#[test]
+fn members_across_a_cut_are_lost_and_come_back_while_a_region_talks_on() {
+    for name in ["r@a", "r@b"] {
+        let mut cluster = calm();
+        for (before, who) in "abcf".chars().enumerate() {
+            assert_eq!(cluster.enters(who, name), Ok(before));
+        }
+        for who in "abcf".chars() {
+            cluster.step();
+            cluster.world(who).read(who);
+        }
+        for _ in 0..20 {
+            cluster.step();
+        }
+        cluster.act(Act::Sever(CUT));
+        // In a region it is as it was, at once and after its end.
+        for text in ["1", "2"] {
+            cluster.says_to('a', name, None, text);
+            cluster.is_told('b', text);
+            cluster.says_to('c', name, None, text);
+            cluster.is_told('f', text);
+            if text == "1" {
+                cluster.loses('a', vec!['c', 'f']);
+                cluster.loses('b', vec!['c', 'f']);
+                cluster.loses('c', vec!['a', 'b']);
+                cluster.loses('f', vec!['a', 'b']);
+            }
+        }
+        cluster.says_to('a', name, Some('c'), "3");
+        cluster.until('a', |message| match message {
+            M::Error { code, .. } => Some(assert_eq!(*code, ErrorCode::NoSuchPeer)),
+            _ => None,
+        });
+        cluster.mended();
+        cluster.sees_again('a', vec!['c', 'f']);
+        cluster.sees_again('b', vec!['c', 'f']);
+        cluster.sees_again('c', vec!['a', 'b']);
+        cluster.sees_again('f', vec!['a', 'b']);
+        cluster.says_to('a', name, Some('c'), "4");
+        cluster.is_told('c', "4");
+        cluster.says_to('f', name, None, "5");
+        for who in "abc".chars() {
+            cluster.is_told(who, "5");
+        }
+    }
+}
+
+#[test]
+fn a_short_cut_is_seen_by_nobody() {
+    let mut cluster = calm();
+    for who in "abc".chars() {
+        cluster.enters(who, "r@b").unwrap();
+    }
+    for _ in 0..20 {
+        cluster.step();
+    }
+    for who in "abc".chars() {
+        cluster.world(who).read(who);
+    }
+    cluster.act(Act::Sever(40));
+    cluster.says_to('a', "r@b", Some('c'), "1");
+    cluster.is_told('c', "1");
+    for _ in 0..300 {
+        cluster.step();
+    }
+    for who in "bc".chars() {
+        assert_eq!(cluster.world(who).read(who), []);
+    }
+}
+
+#[test]
+fn who_was_told_nothing_of_a_word_across_a_cut_is_told_to_say_it_again() {
+    let mut cluster = calm();
+    for who in "ac".chars() {
+        cluster.enters(who, "r@a").unwrap();
+    }
+    for _ in 0..20 {
+        cluster.step();
+    }
+    cluster.act(Act::Sever(CUT));
+    cluster.says_to('a', "r@a", Some('c'), "1");
+    cluster.until('a', |message| match message {
+        M::Error { code, .. } => Some(assert_eq!(*code, ErrorCode::TryLater)),
+        _ => None,
+    });
+}
+
+#[test]
+fn a_room_is_entered_in_its_own_region_during_a_cut_and_in_another_after_it() {
+    let mut cluster = calm();
+    cluster.act(Act::Sever(CUT));
+    assert_eq!(cluster.enters('a', "r@a"), Ok(0));
+    assert_eq!(cluster.enters('b', "r@a"), Ok(1));
+    assert_eq!(cluster.enters('c', "r@b"), Ok(0));
+    assert_eq!(cluster.enters('c', "r@a"), Err(ErrorCode::TryLater));
+    assert_eq!(cluster.enters('a', "r@b"), Err(ErrorCode::TryLater));
+    assert_eq!(cluster.register('a', "ann@a"), None);
+    assert_eq!(cluster.register('c', "ann@a"), Some(ErrorCode::TryLater));
+    cluster.mended();
+    assert_eq!(cluster.enters('c', "r@a"), Ok(2));
+    assert_eq!(cluster.enters('a', "r@b"), Ok(1));
+    assert_eq!(cluster.register('c', "ann@a"), Some(ErrorCode::NameTaken));
+}
+
+#[test]
+fn a_place_that_was_given_away_during_a_cut_is_not_given_twice() {
+    let mut cluster = calm();
+    for who in "abc".chars() {
+        cluster.enters(who, "r@a").unwrap();
+    }
+    cluster.act(Act::Sever(CUT));
+    assert_eq!(cluster.enters('d', "r@a"), Err(ErrorCode::RoomFull));
+    cluster.loses('a', vec!['c']);
+    // Its seat may run out a moment later.
+    for _ in 0..100 {
+        cluster.step();
+    }
+    assert_eq!(cluster.enters('d', "r@a"), Ok(2));
+    cluster.mended();
+    cluster.until('c', |message| {
+        matches!(message, M::Kicked { .. }).then_some(())
+    });
+    assert_eq!(cluster.inside(&room("r@a")).len(), 3);
+}
+
+#[test]
+fn a_session_moves_within_its_region_during_a_cut_wherever_its_peer_has_its_home() {
+    let homes: BTreeSet<Region> = "abdeg"
+        .chars()
+        .map(|who| calm().nodes[0].regions.home(id(who).as_str()))
+        .collect();
+    assert_eq!(homes.len(), 2);
+    for who in "abdeg".chars() {
+        let mut cluster = calm();
+        cluster.enters(who, "r@a").unwrap();
+        cluster.act(Act::Sever(CUT));
+        let last = cluster.last(who);
+        let at = PEERS.find(who).unwrap() % NODES;
+        assert!(cluster.moves(who, 1 - at, Some(last)).0, "{who}");
+    }
+}
+
+#[test]
+fn a_session_moves_to_another_region_and_back() {
+    for who in "abcdefghi".chars() {
+        let mut cluster = calm();
+        cluster.enters(who, "r@a").unwrap();
+        // Nothing more is said to it.
+        let last = 1;
+        let begun = PEERS.find(who).unwrap() % NODES;
+        for to in [(begun + 1) % NODES, (begun + 2) % NODES, begun, 2, 0, 1] {
+            if cluster.moved.get(&who).copied().unwrap_or(begun) == to {
+                continue;
+            }
+            let (resumed, _) = cluster.moves(who, to, Some(last));
+            assert!(resumed, "{who} to {to}");
+            for _ in 0..20 {
+                cluster.step();
+            }
+        }
+        assert_eq!(cluster.inside(&room("r@a")).len(), 1);
+    }
+}
+
+#[test]
+fn a_call_rings_across_regions_by_name_and_by_id() {
+    let mut cluster = calm();
+    assert_eq!(cluster.register('b', "bob"), None);
+    for whom in [Callee::Name(name("bob")), Callee::Peer(id('b'))] {
+        let call = cluster.ring('c', whom).unwrap();
+        assert_eq!(cluster.rung('b'), call);
+        cluster.say('c', ClientMessage::HangUp { call: call.clone() });
+        cluster.hung_up('b', &call);
+    }
+}
+
+#[test]
+fn during_a_cut_who_is_near_is_rung_and_a_call_that_was_taken_goes_on() {
+    let mut cluster = calm();
+    let call = cluster.ring('c', Callee::Peer(id('a'))).unwrap();
+    assert_eq!(cluster.rung('a'), call);
+    cluster.say('a', ClientMessage::Accept { call: call.clone() });
+    cluster.until('c', |message| {
+        matches!(message, M::Accepted { .. }).then_some(())
+    });
+    cluster.act(Act::Sever(CUT));
+    for _ in 0..200 {
+        cluster.step();
+    }
+    for who in "de".chars() {
+        let near = if who == 'd' { 'e' } else { 'd' };
+        let call = cluster.ring(who, Callee::Peer(id(near))).unwrap();
+        cluster.say(who, ClientMessage::HangUp { call });
+    }
+    cluster.mended();
+    for _ in 0..200 {
+        cluster.step();
+    }
+    for who in ['a', 'c'] {
+        let ended = |message: &M| matches!(message, M::HungUp { call: one } if *one == call);
+        assert!(!cluster.world(who).read(who).iter().any(ended));
+    }
+    cluster.say('c', ClientMessage::HangUp { call: call.clone() });
+    cluster.hung_up('a', &call);
+}
