@@ -4,5 +4,7 @@
 mod failures;
 mod moves;
 mod names;
+mod regions;
 mod rig;
 mod rooms;
+mod way;

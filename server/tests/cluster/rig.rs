@@ -19,6 +19,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
+use crate::way::Way;
+
 /// Far more than anything here takes; only ever waited out by a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -33,6 +35,11 @@ pub(crate) struct Broker {
     child: Child,
     port: u16,
     folder: TempDir,
+}
+
+/// A broker's address.
+pub(crate) fn url_at(port: u16) -> String {
+    format!("redis://:{PASSWORD}@127.0.0.1:{port}")
 }
 
 /// Where nobody listens just now; somebody else may a moment later.
@@ -94,7 +101,12 @@ impl Broker {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)
+        url_at(self.port)
+    }
+
+    /// The same over a way that takes so long and can be cut.
+    pub(crate) async fn far(&self, delay: Duration) -> Way {
+        Way::to(self.port, delay).await
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -156,9 +168,19 @@ impl Process {
     }
 
     pub(crate) fn start_with(broker: &Broker, more: &[&str]) -> Self {
+        Self::run(&["--cluster", &broker.url()], more)
+    }
+
+    /// In one of several regions.
+    pub(crate) fn start_in(region: &str, regions: &str) -> Self {
+        Self::run(&["--region", region, "--regions", regions], &[])
+    }
+
+    fn run(cluster: &[&str], more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rtc-server"))
             .args(["--listen", "127.0.0.1:0", "--heartbeat", "30"])
-            .args(["--cluster", &broker.url(), "--cluster-lease"])
+            .args(cluster)
+            .arg("--cluster-lease")
             .arg(LEASE.as_secs().to_string())
             .args(more)
             .env("RTC_TEST_ADMIN", ADMIN)
@@ -242,19 +264,22 @@ impl Process {
 
     /// Waits until it knows of so many nodes, itself among them.
     pub(crate) async fn knows(&self, nodes: usize) {
-        let wanted = format!("rtc_cluster_nodes {nodes}");
+        self.counts(&format!("rtc_cluster_nodes {nodes}")).await;
+    }
+
+    /// Waits until this line is among its metrics.
+    pub(crate) async fn counts(&self, wanted: &str) {
         let known = async {
-            while !self
-                .fetch("GET", "/metrics", "-", "")
-                .await
-                .contains(&wanted)
-            {
+            loop {
+                let metrics = self.fetch("GET", "/metrics", "-", "").await;
+                if metrics.lines().any(|line| line == wanted) {
+                    return;
+                }
                 sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(PATIENCE, known)
-            .await
-            .expect("it does not hear of others");
+        let known = timeout(PATIENCE, known).await;
+        known.unwrap_or_else(|_| panic!("it never tells {wanted}"));
     }
 }
 
