@@ -359,7 +359,12 @@ mod tests {
             Cli::try_parse_from(all).map(|cli| cli.cluster())
         };
         const BOTH: &str = "--regions=eu=redis://:a=b@127.0.0.1:1,us=redis://127.0.0.1:2";
-        assert!(cluster(&["--region", "us", BOTH]).unwrap().unwrap().is_some());
+        assert!(
+            cluster(&["--region", "us", BOTH])
+                .unwrap()
+                .unwrap()
+                .is_some()
+        );
         let other = cluster(&["--region", "asia", BOTH]).unwrap();
         assert!(other.unwrap_err().to_string().contains("asia=redis://"));
         for bad in [

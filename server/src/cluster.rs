@@ -143,7 +143,13 @@ impl Membership {
         switchboard.metrics().name_regions(&self.regions);
         for part in self.parts {
             let regions = self.regions.clone();
-            drivers.spawn(drive(switchboard.clone(), part, regions, self.me, self.lease));
+            drivers.spawn(drive(
+                switchboard.clone(),
+                part,
+                regions,
+                self.me,
+                self.lease,
+            ));
         }
         while drivers.join_next().await.is_some() {}
     }

@@ -417,7 +417,10 @@ impl Driver {
         match answer {
             Ok(Answer::Alive { nodes, born }) => {
                 if std::mem::take(&mut self.away) {
-                    tracing::info!(region = self.regions.name(self.region), "the broker is back");
+                    tracing::info!(
+                        region = self.regions.name(self.region),
+                        "the broker is back"
+                    );
                 }
                 self.reached = now;
                 let region = self.region;

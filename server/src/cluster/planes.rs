@@ -24,10 +24,7 @@ pub(crate) struct Planes {
 
 impl Planes {
     /// Of these regions, in their order.
-    pub(super) fn new(
-        regions: Regions,
-        plane: impl FnMut(Region) -> Arc<dyn Backplane>,
-    ) -> Self {
+    pub(super) fn new(regions: Regions, plane: impl FnMut(Region) -> Arc<dyn Backplane>) -> Self {
         let planes = regions.all().map(plane).collect();
         Self { regions, planes }
     }

@@ -246,10 +246,7 @@ impl Regions {
     /// another region's help.
     #[must_use]
     pub fn noted_here(&self, wish: &Wish) -> Option<Wish> {
-        let noted = matches!(
-            wish,
-            Wish::Ask(Request::Here { .. } | Request::Gone { .. })
-        );
+        let noted = matches!(wish, Wish::Ask(Request::Here { .. } | Request::Gone { .. }));
         let elsewhere = self.are_several() && noted && self.seeing_to(wish) != self.own;
         elsewhere.then(|| wish.clone())
     }

@@ -157,7 +157,11 @@ mod tests {
             (regions.home(peer.as_str()) != regions.own()).then_some(peer)
         });
         let (peer, node) = (peer.unwrap(), regions.node(7));
-        let here = Wish::Ask(Request::Here { peer, node, turn: 1 });
+        let here = Wish::Ask(Request::Here {
+            peer,
+            node,
+            turn: 1,
+        });
         assert!(wishes.put(here.clone()).is_none());
         for inbox in &mut inboxes {
             assert_eq!(inbox.try_recv(), Some(here.clone()));

@@ -31,7 +31,9 @@ impl Hub {
         if !cluster.cut.insert(region) {
             return;
         }
-        let there = cluster.nodes.hide(now, |node| cluster.regions.of(node) == Some(region));
+        let there = cluster
+            .nodes
+            .hide(now, |node| cluster.regions.of(node) == Some(region));
         for node in there {
             self.is_not_there(node, out);
         }

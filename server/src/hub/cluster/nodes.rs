@@ -138,7 +138,10 @@ mod tests {
         nodes.are(now, &[two, three], patience, far);
         assert_eq!(nodes.hide(now, far), [two, three]);
         assert_eq!(nodes.alive(), [one]);
-        assert_eq!(nodes.are(now + later(60), &[one], patience, |node| node == one), []);
+        assert_eq!(
+            nodes.are(now + later(60), &[one], patience, |node| node == one),
+            []
+        );
         nodes.show(far);
         assert_eq!(nodes.are(now + later(60), &[two], patience, far), []);
         assert_eq!(nodes.alive(), [one, two]);
