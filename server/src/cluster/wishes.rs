@@ -134,7 +134,7 @@ mod tests {
     fn a_region_whose_queue_is_full_is_the_only_one_that_takes_nothing() {
         let names = ["a", "b"].map(|name| name.parse().unwrap());
         let regions = Regions::new(&names[0], names.clone()).unwrap();
-        let there = Regions::new(&names[1], names).unwrap();
+        let there = Regions::new(&names[1], names.clone()).unwrap();
         let (wishes, mut inboxes) = Exits::new(regions.clone());
         let say = |regions: &Regions| {
             let line = "x".repeat(1 << 20);
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn where_a_peer_is_is_noted_at_its_home_and_here() {
         let names = ["a", "b"].map(|name| name.parse().unwrap());
-        let regions = Regions::new(&names[0], names).unwrap();
+        let regions = Regions::new(&names[0], names.clone()).unwrap();
         let (wishes, mut inboxes) = Exits::new(regions.clone());
         let peer = (0..).find_map(|number| {
             let peer = rtc_protocol::Token::from_random([number; 32]).peer_id();
