@@ -289,6 +289,17 @@ impl Cluster {
                 self.parcels.push((later, to, region, parcel));
             }
         }
+        self.settle(at);
+    }
+
+    fn settle(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let mut out = Vec::new();
+        for links in &mut node.links {
+            let settled = links.settled(self.now);
+            node.world.hub.settled(settled, &mut out);
+        }
+        node.world.perform(out);
     }
 
     fn ask(&mut self, at: usize) {
@@ -395,11 +406,8 @@ impl Cluster {
                     node.world.hub.hear(self.now, from, word, &mut out);
                 }
             }
-            for links in &mut node.links {
-                let settled = links.settled(self.now);
-                node.world.hub.settled(settled, &mut out);
-            }
             node.world.perform(out);
+            self.settle(at);
         }
         self.parcels.extend(later);
     }

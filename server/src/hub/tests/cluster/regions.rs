@@ -140,7 +140,8 @@ fn a_short_cut_is_seen_by_nobody() {
     for who in "abc".chars() {
         cluster.enters(who, "r@b").unwrap();
     }
-    for _ in 0..20 {
+    // Until what each was told of the others' roles has been renewed twice.
+    for _ in 0..100 {
         cluster.step();
     }
     for who in "abc".chars() {
@@ -241,7 +242,13 @@ fn a_session_moves_to_another_region_and_back() {
                 continue;
             }
             let (resumed, _) = cluster.moves(who, to, Some(last));
-            assert!(resumed, "{who} to {to}");
+            let knows = cluster.nodes.iter().map(|node| node.world.hub.knows(id(who)));
+            assert!(
+                resumed,
+                "{who} to {to}: {:?}, home {:?}, had {last}",
+                knows.collect::<Vec<_>>(),
+                cluster.nodes[0].regions.home(id(who).as_str())
+            );
             for _ in 0..20 {
                 cluster.step();
             }
