@@ -48,12 +48,15 @@ impl Planes {
         let own = self.regions.own();
         let near = self.turn_at(own, peer, node).await;
         let home = self.regions.home(peer.as_str());
-        if home == own || matches!(near, Ok((_, Some(_)))) {
+        // Who went on to another region may have moved on there, which is known at its home.
+        let here = |before: &NodeId| self.regions.of(*before) == Some(own);
+        let known = near.as_ref().ok().and_then(|(_, before)| *before);
+        if home == own || known.as_ref().is_some_and(here) {
             return near;
         }
         match (near, timeout(FAR, self.turn_at(home, peer, node)).await) {
             // Of the two the higher, as each broker has its own clock.
-            (Ok((turn, _)), Ok(Ok((higher, before)))) => Ok((turn.max(higher), before)),
+            (Ok((turn, _)), Ok(Ok((higher, before)))) => Ok((turn.max(higher), before.or(known))),
             (Err(_), Ok(Ok(far))) => Ok(far),
             (near, _) => near,
         }

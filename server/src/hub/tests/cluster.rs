@@ -466,9 +466,11 @@ impl Cluster {
         let home = self.nodes[to].regions.home(id(who).as_str());
         let (mut turn, mut before) = self.turn(who, to, own);
         // As `Planes::turn` does.
-        if before.is_none() && home != own && self.reaches(to, home) {
+        let regions = &self.nodes[to].regions;
+        let here = before.is_some_and(|node| regions.of(node) == Some(own));
+        if !here && home != own && self.reaches(to, home) {
             let far = self.turn(who, to, home);
-            (turn, before) = (turn.max(far.0), far.1);
+            (turn, before) = (turn.max(far.0), far.1.or(before));
         }
         let hub = &mut self.nodes[to].world.hub;
         let waits = hub.fetch(now, id(who), (turn, before), last, turn);

@@ -242,7 +242,10 @@ fn a_session_moves_to_another_region_and_back() {
                 continue;
             }
             let (resumed, _) = cluster.moves(who, to, Some(last));
-            let knows = cluster.nodes.iter().map(|node| node.world.hub.knows(id(who)));
+            let knows = cluster
+                .nodes
+                .iter()
+                .map(|node| node.world.hub.knows(id(who)));
             assert!(
                 resumed,
                 "{who} to {to}: {:?}, home {:?}, had {last}",
