@@ -273,6 +273,9 @@ async fn a_name_is_one_peers_in_all_regions_and_rings_from_another() {
             _ => None,
         });
         let call = call.await;
+        // Before that, its own server knows of no call.
+        cyd.until(|message| matches!(message, ServerMessage::Ringing { .. }).then_some(()))
+            .await;
         cyd.say(ClientMessage::HangUp { call: call.clone() }).await;
         ann.until(|message| {
             matches!(message, ServerMessage::HungUp { call: one } if *one == call).then_some(())
