@@ -103,6 +103,7 @@ pub struct Peer {
 #[derive(Debug)]
 enum Command {
     Negotiate { restart: bool },
+    MetAgain { polite: bool },
     Signal(Signal),
     Send(Kind, bool),
     Hold(bool),
@@ -140,6 +141,12 @@ impl Peer {
             .commands
             .send(Command::Negotiate { restart: false })
             .await;
+    }
+
+    /// Both sides met again at a server that knows nothing of what was under way: who gives way may be another one now,
+    /// and an offer that is open is said again.
+    pub async fn met_again(&self, polite: bool) {
+        let _ = self.commands.send(Command::MetAgain { polite }).await;
     }
 
     /// Takes what the far side said. What is broken or hostile in it becomes [`PeerEvent::Trouble`].

@@ -38,6 +38,13 @@ impl Actor {
                 Err("the network is not ready for a restart; it is tried again".to_owned())
             }
             Step::Offer { restart } => self.offer(restart).await.map_err(|e| e.to_string()),
+            Step::OfferAgain => {
+                self.tell(PeerEvent::Signal(Signal::Description(Description {
+                    kind: SdpType::Offer,
+                    sdp: self.said.clone(),
+                })));
+                Ok(())
+            }
             Step::Rollback => {
                 let rollback = RTCSessionDescription::rollback(None).map_err(|e| e.to_string())?;
                 self.engine
@@ -461,7 +468,7 @@ fn remote_codecs(description: &str) -> Vec<(Kind, u8, RemoteCodec)> {
 
 fn describe(step: &Step) -> &'static str {
     match step {
-        Step::Offer { .. } => "our offer failed",
+        Step::Offer { .. } | Step::OfferAgain => "our offer failed",
         Step::Rollback => "our offer could not be taken back",
         Step::ApplyOffer(_) => "the far side's offer was refused",
         Step::Answer | Step::AnswerAgain => "the far side's offer could not be answered",

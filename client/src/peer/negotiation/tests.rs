@@ -101,7 +101,9 @@ impl Side {
                 engine.agreed = Some(offer);
                 self.say(SdpType::Answer, &text);
             }
-            Step::AnswerAgain => panic!("{name}: nothing is heard twice on this wire"),
+            Step::OfferAgain | Step::AnswerAgain => {
+                panic!("{name}: nothing is heard twice on this wire")
+            }
             Step::ApplyAnswer(sdp) => {
                 let offer = engine.local_offer.take().expect("an offer that was made");
                 assert_eq!(first_line(&sdp), format!("answer to {offer}"), "{name}");
@@ -288,6 +290,37 @@ fn a_refused_answer_leaves_our_offer_open_for_a_good_one() {
         [Step::ApplyAnswer(_)]
     ));
     assert!(machine.is_settled());
+}
+
+#[test]
+fn an_open_offer_is_said_again_where_both_meet_again_and_an_agreed_one_is_not() {
+    let mut machine = Negotiation::new(false);
+    machine.met_again(false);
+    assert_eq!(steps(&mut machine, true), []);
+    machine.want(false);
+    steps(&mut machine, true);
+    machine.met_again(false);
+    assert_eq!(steps(&mut machine, true), [Step::OfferAgain]);
+    machine.signal(description(SdpType::Answer, "answer", "x"));
+    steps(&mut machine, true);
+    machine.met_again(false);
+    assert_eq!(steps(&mut machine, true), []);
+}
+
+#[test]
+fn who_meets_again_as_the_newcomer_gives_way_to_what_it_ignored() {
+    let mut machine = Negotiation::new(false);
+    machine.want(false);
+    steps(&mut machine, true);
+    let offer = description(SdpType::Offer, "offer", "x");
+    machine.signal(offer.clone());
+    assert_eq!(steps(&mut machine, true), []);
+    machine.met_again(true);
+    machine.signal(offer);
+    let steps = steps(&mut machine, true);
+    assert_eq!(steps[0], Step::Rollback);
+    assert!(matches!(steps[1], Step::ApplyOffer(_)));
+    assert_eq!(steps[2..], [Step::Answer, Step::Offer { restart: false }]);
 }
 
 #[test]
