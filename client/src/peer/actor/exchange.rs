@@ -25,6 +25,7 @@ impl Actor {
     pub(super) async fn negotiate(&mut self) {
         while let Some(step) = self.negotiation.next() {
             let outcome = self.perform(step.clone()).await;
+            tracing::debug!(ok = outcome.is_ok(), "negotiation: {}", name(&step));
             self.negotiation.done(outcome.is_ok());
             if let Err(problem) = outcome {
                 self.trouble(format!("{}: {problem}", describe(&step)));
@@ -464,6 +465,20 @@ fn remote_codecs(description: &str) -> Vec<(Kind, u8, RemoteCodec)> {
             Some((Kind::Audio, format.payload_type, codec))
         });
     video.chain(audio).collect()
+}
+
+fn name(step: &Step) -> &'static str {
+    match step {
+        Step::Offer { restart: false } => "our offer",
+        Step::Offer { restart: true } => "our offer with a restart of ICE",
+        Step::OfferAgain => "our offer again",
+        Step::Rollback => "our offer taken back",
+        Step::ApplyOffer(_) => "the far side's offer",
+        Step::Answer => "our answer",
+        Step::AnswerAgain => "our answer again",
+        Step::ApplyAnswer(_) => "the far side's answer",
+        Step::AddCandidate(_) => "a candidate of the far side",
+    }
 }
 
 fn describe(step: &Step) -> &'static str {
