@@ -70,6 +70,16 @@ pub struct Ended {
     pub stderr: String,
 }
 
+/// Pictures of a peer that were decoded, as a `stats` event says.
+#[must_use]
+pub fn decoded(stats: &Value) -> u64 {
+    let report = stats["report"].as_object().into_iter().flatten();
+    let received = report.filter(|(_, one)| one["type"] == "inbound-rtp");
+    received
+        .filter_map(|(_, one)| one["framesDecoded"].as_u64())
+        .sum()
+}
+
 impl Ended {
     /// The `summary` event.
     ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rtc_e2e::alone::alone;
 use rtc_e2e::browser::{Browser, ChromeOptions, MARKS_JS, Page, TONE_JS, fake};
-use rtc_e2e::process::{Client, PATIENCE};
+use rtc_e2e::process::{Client, PATIENCE, decoded};
 use rtc_e2e::server::TestServer;
 use rtc_server::{Config, Folder};
 use serde_json::Value;
@@ -100,15 +100,6 @@ async fn sees_and_hears(page: &Page, who: &str, hz: u32) {
         .unwrap();
 }
 
-/// Pictures that a client has decoded, as its statistics say.
-fn pictures(event: &Value) -> u64 {
-    let report = event["report"].as_object().unwrap();
-    let video = report
-        .values()
-        .filter(|s| s["type"] == "inbound-rtp" && s["kind"] == "video");
-    video.filter_map(|s| s["framesDecoded"].as_u64()).sum()
-}
-
 fn client_saw_and_heard(summary: &Value, peer: &str) {
     let peers = summary["peers"].as_array();
     let peer = peers
@@ -168,7 +159,10 @@ async fn a_conference_page_and_a_client_call_each_other_whoever_comes_first() {
             .wait_for("first-frame", |e| e["kind"] == "video")
             .await
             .unwrap();
-        client.wait_for("stats", |_| true).await.unwrap();
+        client
+            .wait_for("stats", |event| decoded(event) >= 30)
+            .await
+            .unwrap();
         page.goto("about:blank").await.unwrap();
         let ended = client.ended(Duration::ZERO).await.unwrap();
         assert_eq!(ended.code, Some(0), "{ended:#?}");
@@ -303,7 +297,7 @@ async fn pages_for_two_and_a_client_call_each_other_whoever_comes_first() {
             .await
             .unwrap();
         client
-            .wait_for("stats", |event| pictures(event) >= 30)
+            .wait_for("stats", |event| decoded(event) >= 30)
             .await
             .unwrap();
         page.goto("about:blank").await.unwrap();
