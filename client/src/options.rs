@@ -28,7 +28,7 @@ use crate::media::voice::VoiceSettings;
 use crate::net::impair::Spec;
 use crate::net::interfaces::Choice;
 use crate::peer::{Channel, ChannelInit};
-use crate::signaling::{DIRECT, ServerAddress};
+use crate::signaling::ServerAddress;
 use crate::trust::Trust;
 pub use network::IceServerOption;
 pub(crate) use network::ice_server;
@@ -300,28 +300,16 @@ impl CallOptions {
     /// What `rtc-client join` means.
     pub(crate) fn join(typed: cli::Join) -> Result<Self, OptionError> {
         let signaling = signaling::parse(typed.signaling.as_deref())?;
-        let purpose = match (typed.room, &typed.media.name) {
-            (Some(room), _) => Purpose::Room(room),
-            (None, _) if signaling != SignalingOption::Server => Purpose::Room(DIRECT.to_owned()),
-            (None, Some(name)) => Purpose::Wait {
-                name: checked_name("--as", name)?,
-                auto_answer: typed.auto_answer,
-            },
-            (None, None) => {
-                return Err(OptionError::new(
-                    "ROOM",
-                    "",
-                    "name a room to join it, or wait to be called with --as NAME alone",
-                ));
-            }
-        };
+        let name = typed.media.name.as_deref();
+        let purpose = signaling::purpose(&signaling, typed.room, name, typed.auto_answer)?;
         Self::from_cli(purpose, signaling, typed.media)
     }
 
     /// What `rtc-client call` means.
     pub(crate) fn call(typed: cli::Call) -> Result<Self, OptionError> {
         let name = checked_name("NAME", &typed.callee)?;
-        Self::from_cli(Purpose::Call(name), SignalingOption::Server, typed.media)
+        let signaling = signaling::of_call(typed.signaling.as_deref())?;
+        Self::from_cli(Purpose::Call(name), signaling, typed.media)
     }
 
     /// What `rtc-client publish` means.

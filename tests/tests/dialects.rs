@@ -156,10 +156,6 @@ async fn a_conference_page_and_a_client_call_each_other_whoever_comes_first() {
         };
         sees_and_hears(&page, "terminal", 660).await;
         client
-            .wait_for("first-frame", |e| e["kind"] == "video")
-            .await
-            .unwrap();
-        client
             .wait_for("stats", |event| decoded(event) >= 30)
             .await
             .unwrap();
@@ -309,6 +305,47 @@ async fn pages_for_two_and_a_client_call_each_other_whoever_comes_first() {
             summary["peers"][0]["marks"]["read"].as_u64().unwrap_or(0) >= 15,
             "{dialect} {page_first}: {summary:#}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_in_the_dialect_of_a_page_calls_it_whoever_comes_first() {
+    let _alone = alone().await;
+    for (dialect, page_first) in [
+        ("codelab", true),
+        ("codelab", false),
+        ("book", true),
+        ("book", false),
+        ("conference", true),
+        ("conference", false),
+    ] {
+        let stage = Stage::new().await;
+        let arguments = ["--as", "terminal", "--until-alone", "--signaling", dialect];
+        let open = async || match dialect {
+            "conference" => stage.conference("Ann").await,
+            _ => stage.one_of_two(dialect).await,
+        };
+        let (page, mut client) = if page_first {
+            let page = open().await;
+            (page, stage.client(&arguments))
+        } else {
+            let mut client = stage.client(&arguments);
+            client.wait_for("joined", |_| true).await.unwrap();
+            (open().await, client)
+        };
+        let (who, named) = match dialect {
+            "conference" => ("terminal", "Ann"),
+            _ => ("", "other"),
+        };
+        sees_and_hears(&page, who, 660).await;
+        client
+            .wait_for("stats", |event| decoded(event) >= 30)
+            .await
+            .unwrap();
+        page.goto("about:blank").await.unwrap();
+        let ended = client.ended(Duration::ZERO).await.unwrap();
+        assert_eq!(ended.code, Some(0), "{dialect} {page_first}: {ended:#?}");
+        client_saw_and_heard(ended.summary().unwrap(), named);
     }
 }
 
