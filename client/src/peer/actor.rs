@@ -258,7 +258,8 @@ impl Actor {
     async fn command(&mut self, command: Command) {
         match command {
             Command::Negotiate { restart } => self.negotiation.want(restart),
-            Command::MetAgain { polite } => self.negotiation.met_again(polite),
+            Command::MetAgain => self.negotiation.met_again(),
+            Command::OfferInItsPlace => self.negotiation.offer_in_its_place(),
             Command::Signal(signal) => {
                 if !self.negotiation.signal(signal) {
                     self.trouble("the far side signals too much; some of it was not heard".into());

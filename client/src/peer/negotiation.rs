@@ -104,12 +104,17 @@ impl Negotiation {
         self.restart |= restart;
     }
 
-    /// Both sides met again at a server that knows nothing of what was under way: roles may be others now, and an offer
-    /// that is open may never have arrived.
-    pub(super) fn met_again(&mut self, polite: bool) {
-        self.polite = polite;
+    /// Both sides met again at a server that knows nothing of what was under way: an offer that is open may never have
+    /// arrived. Roles stay as they are, as the news may be one side's alone.
+    pub(super) fn met_again(&mut self) {
         self.repeat = true;
-        self.heard.met_again();
+    }
+
+    /// Offers though that was the other side's to do, which takes an offer of a session that is new to it as one that does
+    /// not give way.
+    pub(super) fn offer_in_its_place(&mut self) {
+        self.polite = true;
+        self.want(false);
     }
 
     /// Takes what the far side said. False where it said so much that it was not heard.

@@ -212,8 +212,6 @@ pub(super) struct Far {
     pub(super) by_http: bool,
     /// It negotiates once, or the server translates for it: what we send to it is not renegotiated.
     pub(super) fixed: bool,
-    /// Towards it we give way where both offer at once: who came later does.
-    pub(super) polite: bool,
     /// It ever took anything of ours, and holds the call now.
     pub(super) took: bool,
     pub(super) held: bool,
@@ -247,7 +245,6 @@ impl Far {
             who,
             by_http: false,
             fixed: false,
-            polite: false,
             took: false,
             held: false,
             present: true,

@@ -21,8 +21,6 @@ pub(super) enum Offer {
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     offers: VecDeque<u64>,
-    /// Those of them that gave way to ours.
-    ignored: VecDeque<u64>,
     answers: VecDeque<u64>,
     /// The offer that is being answered, or was answered last.
     current: Option<u64>,
@@ -39,19 +37,11 @@ impl Heard {
             return if last { Offer::Answered } else { Offer::Void };
         }
         remember(&mut self.offers, mark);
-        if ignored {
-            remember(&mut self.ignored, mark);
-        } else {
+        if !ignored {
             self.current = Some(mark);
             self.answered = false;
         }
         Offer::New
-    }
-
-    /// Ours may have been lost, and then what gave way to it was not taken back.
-    pub(super) fn met_again(&mut self) {
-        let ignored = std::mem::take(&mut self.ignored);
-        self.offers.retain(|mark| !ignored.contains(mark));
     }
 
     /// The offer last taken in is answered.

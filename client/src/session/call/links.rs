@@ -15,16 +15,13 @@ use crate::media::receive::video::VideoReceive;
 use crate::peer::{ConnectionState, PeerConfig, PeerEvent, RemoteTrack, SoundOffer};
 
 impl Call {
-    pub(super) async fn open_link(&mut self, id: &str, offers: bool) {
+    pub(super) async fn open_link(&mut self, id: &str, polite: bool, offers: bool) {
         if self.far.values().filter(|far| far.link.is_some()).count() >= LINKS {
             return self.notice(format!(
                 "the room has more than {LINKS} others; no connection is opened to the rest"
             ));
         }
-        let (polite, took) = match self.far.get(id) {
-            Some(far) => (far.polite, far.took),
-            None => return,
-        };
+        let took = self.far.get(id).is_some_and(|far| far.took);
         let terms = self.signaling.terms();
         let config = PeerConfig {
             ice_servers: self.ice_servers.clone(),
@@ -350,7 +347,7 @@ impl Call {
         link.offer_at = None;
         if link.silent() {
             link.offers = true;
-            Arc::clone(&link.peer).negotiate().await;
+            Arc::clone(&link.peer).offer_in_its_place().await;
         }
     }
 

@@ -10,7 +10,7 @@ use super::super::link::{Far, Link};
 use super::super::outcome::How;
 use super::super::promise::Promise;
 use super::super::signals;
-use super::{Call, OFFER_AFTER};
+use super::{Call, OFFER_AFTER, OFFER_SOON};
 use crate::event::{Event, Kind};
 use crate::peer::Signal;
 use crate::signaling::SignalingEvent;
@@ -134,17 +134,15 @@ impl Call {
         let who = signals::peer_ref(&member);
         // A member that the server translates for offers by itself, or has us asked for an offer; we give way.
         let foreign = member.dialect.is_some();
-        let polite = newcomer || foreign;
         let known = self.far.get_mut(&who.id);
         let kept = known.and_then(|far| {
             far.present = true;
-            far.polite = polite;
             let link = far.link.as_ref().filter(|link| link.alive())?;
             Some((Arc::clone(&link.peer), far.fixed))
         });
         if let Some((peer, fixed)) = kept {
             if !fixed {
-                peer.met_again(polite).await;
+                peer.met_again().await;
             }
         } else {
             if !newcomer || self.far.contains_key(&who.id) {
@@ -170,11 +168,11 @@ impl Call {
             let mut far = Far::new(who.clone(), media);
             far.by_http = signals::is_by_http(member.dialect);
             far.fixed = foreign || !self.signaling.terms().renegotiates;
-            far.polite = polite;
             far.took = took;
             let again = before.filter(|_| !far.fixed);
             self.far.insert(who.id.clone(), far);
-            self.open_link(&who.id, newcomer && !foreign).await;
+            self.open_link(&who.id, newcomer || foreign, newcomer && !foreign)
+                .await;
             if let (Some(origin), Some(link)) = (again, self.link(&who.id)) {
                 // It may think that the connection before still stands: what it says of that is late, and then the offer,
                 // which is the newcomer's, never comes.
@@ -276,7 +274,8 @@ impl Call {
     /// Opens a connection in place of one that is gone. Where what was said is about that one, there is an offer instead
     /// of an answer; tells whether.
     async fn open_anew(&mut self, id: &str, promise: &Promise, old: bool) -> bool {
-        self.open_link(id, old).await;
+        // Who is offered a new session takes it as one that is not polite.
+        self.open_link(id, old, old).await;
         if old && let Some(link) = self.link(id) {
             link.not_from = Some(promise.origin.clone());
         }
@@ -305,7 +304,11 @@ impl Call {
             && *stale == promise.origin
         {
             tracing::debug!("{from} still speaks of the connection before");
-            return self.offer_after_all(from).await;
+            if let Some(at) = self.link(from).and_then(|link| link.offer_at.as_mut()) {
+                // Its next word may be the new offer all the same.
+                *at = (*at).min(Instant::now() + OFFER_SOON);
+            }
+            return;
         }
         if let Some(promise) = &promise {
             let known = far.link.as_ref().map(|link| link.promise.origin.as_str());

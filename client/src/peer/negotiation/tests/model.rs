@@ -1,5 +1,5 @@
 //! Two machines over a wire whose link breaks and comes back: what it says may be heard twice, as rtc.v1 allows. And over
-//! one whose server dies: what the server had taken is lost, and the two meet again, maybe in other roles.
+//! one whose server dies: what the server had taken is lost, and the two meet again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -286,13 +286,12 @@ impl Side {
     }
 }
 
-/// The server dies, and both meet again at another; who comes second is the polite one.
+/// The server dies, and both meet again at another.
 fn meet_again(sides: &mut [Side; 2], random: &mut StdRng) {
-    let second = random.random_range(0..2);
-    for (number, side) in sides.iter_mut().enumerate() {
+    for side in sides {
         side.wire.lose(random);
         side.wire.break_off();
-        side.machine.met_again(number == second);
+        side.machine.met_again();
     }
 }
 
