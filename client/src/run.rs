@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use crate::cli::{self, Cli, Display};
 use crate::control::{self, Command};
@@ -36,8 +37,8 @@ use crate::session::{Action, Session};
 /// Actions of a person that wait for the call: a person types slower than this fills.
 const ACTIONS: usize = 64;
 
-/// Whoever asked for the end waits this long for a reader of our output that does not read.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Whoever asked for the end waits this long for a reader of our output that does not read; a screen is given back in less.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Does what the command line says and tells how it ended.
 #[must_use]
@@ -392,12 +393,26 @@ async fn show(
     };
     let mut ending = Ending::Done;
     let (mut hanging_up, mut hurried, mut watched) = (false, false, true);
+    // Until when the last words wait for their reader, once the call is over for who wanted that.
+    let mut until = None;
     loop {
         tokio::select! {
             told = viewing.next(&mut events, ended) => match told {
-                Some(told) => ending = told.unwrap_or(ending),
+                Some(told) => {
+                    ending = told.unwrap_or(ending);
+                    until = until.map(|_| Instant::now() + LAST_WORDS);
+                }
                 None => break,
             },
+            () = session.over(), if hurried && until.is_none() => {
+                until = Some(Instant::now() + LAST_WORDS);
+            }
+            () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
+                while let Ok(event) = events.try_recv() {
+                    ending = ended(&event).unwrap_or(ending);
+                }
+                break;
+            }
             // Whoever read the lines is gone: nobody is left to hold the call for.
             () = viewing.gone(), if watched => {
                 watched = false;
