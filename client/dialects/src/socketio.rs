@@ -54,13 +54,8 @@ pub fn read(text: &str) -> Packet {
 }
 
 fn is_named(json: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Named {
-        #[allow(dead_code, reason = "that it is there is what matters")]
-        sid: String,
-    }
     let json = json.strip_prefix("/,").unwrap_or(json);
-    serde_json::from_str::<Named>(json).is_ok()
+    serde_json::from_str::<serde_json::Value>(json).is_ok_and(|told| told["sid"].is_string())
 }
 
 fn ack(text: &str) -> Packet {
