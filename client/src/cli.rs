@@ -52,6 +52,10 @@ Examples:
   rtc-client join foo --video screen         show a screen
   rtc-client publish https://HOST/whip/foo   to somebody's WHIP service; --token where it wants one
   rtc-client play https://HOST/whep/foo      from somebody's WHEP service
+  rtc-client join foo --signaling codelab --server http://HOST:8080
+                                             at somebody else's server: codelab, book, conference
+  rtc-client call bob --as ann --signaling login --server ws://HOST:9090
+                                             by name, at one that speaks login
   rtc-client join --signaling stdio          without a server: an offer to copy, an answer to paste
   rtc-client join --signaling 'exec:./relay' signals by a program of yours, as JSON lines
   rtc-client doctor                          what works between here and the server, and what to do
@@ -121,8 +125,9 @@ pub(crate) struct Join {
     #[arg(long, conflicts_with = "room", help_heading = "Calls")]
     pub(crate) auto_answer: bool,
 
-    /// How the two sides come to know of each other: server; stdio (copied text: an offer is printed, the other side's answer is
-    /// pasted), stdio:answer (the other way round); or exec:COMMAND, a program that carries JSON lines (docs/signaling.md).
+    /// How the two sides come to know of each other: server; codelab, book, conference or login, the dialect of somebody else's server
+    /// at --server; stdio (copied text: an offer is printed, the other side's answer is pasted), stdio:answer (the other way round);
+    /// or exec:COMMAND, a program that carries JSON lines (docs/signaling.md).
     #[arg(long, value_name = "HOW", help_heading = "Calls")]
     pub(crate) signaling: Option<String>,
 
@@ -184,6 +189,10 @@ pub(crate) struct Call {
     /// Whom: the name of somebody who waits with `join --as NAME`, of a page that logged in under it, or of a room's member.
     #[arg(value_name = "NAME")]
     pub(crate) callee: String,
+
+    /// By which kind of server: server, or login, a server of somebody else's that speaks that dialect (docs/signaling.md).
+    #[arg(long, value_name = "HOW", help_heading = "Calls")]
+    pub(crate) signaling: Option<String>,
 
     #[command(flatten)]
     pub(crate) media: Media,

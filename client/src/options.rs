@@ -1,7 +1,7 @@
 //! What was asked for, checked: every value here can be acted on.
 
-use std::io::{IsTerminal, Read};
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rtc_fec::protect::When;
@@ -9,12 +9,13 @@ use rtc_protocol::dialect::whip::Flow;
 use rtc_protocol::{AuthToken, Name};
 use tokio::sync::mpsc;
 
+mod encryption;
 mod network;
 mod record;
 mod signaling;
 
 use crate::cli::{self, Display, Graphics, Media};
-use crate::e2ee::{Medium, RoomSecret};
+use crate::e2ee::RoomSecret;
 use crate::event::PeerRef;
 use crate::media::codec::AVAILABLE;
 use crate::media::convert::Rotation;
@@ -28,8 +29,9 @@ use crate::media::voice::VoiceSettings;
 use crate::net::impair::Spec;
 use crate::net::interfaces::Choice;
 use crate::peer::{Channel, ChannelInit};
-use crate::signaling::{DIRECT, ServerAddress};
+use crate::signaling::ServerAddress;
 use crate::trust::Trust;
+use encryption::{e2ee, encryptable};
 pub use network::IceServerOption;
 pub(crate) use network::ice_server;
 pub use record::{RecordLayout, RecordOption, RecordTo};
@@ -300,28 +302,16 @@ impl CallOptions {
     /// What `rtc-client join` means.
     pub(crate) fn join(typed: cli::Join) -> Result<Self, OptionError> {
         let signaling = signaling::parse(typed.signaling.as_deref())?;
-        let purpose = match (typed.room, &typed.media.name) {
-            (Some(room), _) => Purpose::Room(room),
-            (None, _) if signaling != SignalingOption::Server => Purpose::Room(DIRECT.to_owned()),
-            (None, Some(name)) => Purpose::Wait {
-                name: checked_name("--as", name)?,
-                auto_answer: typed.auto_answer,
-            },
-            (None, None) => {
-                return Err(OptionError::new(
-                    "ROOM",
-                    "",
-                    "name a room to join it, or wait to be called with --as NAME alone",
-                ));
-            }
-        };
+        let name = typed.media.name.as_deref();
+        let purpose = signaling::purpose(&signaling, typed.room, name, typed.auto_answer)?;
         Self::from_cli(purpose, signaling, typed.media)
     }
 
     /// What `rtc-client call` means.
     pub(crate) fn call(typed: cli::Call) -> Result<Self, OptionError> {
         let name = checked_name("NAME", &typed.callee)?;
-        Self::from_cli(Purpose::Call(name), SignalingOption::Server, typed.media)
+        let signaling = signaling::of_call(typed.signaling.as_deref())?;
+        Self::from_cli(Purpose::Call(name), signaling, typed.media)
     }
 
     /// What `rtc-client publish` means.
@@ -751,45 +741,6 @@ fn codecs(text: &str) -> Result<Vec<VideoCodec>, OptionError> {
         }
     }
     Ok(list)
-}
-
-/// The codecs of the list that have a rule of encryption; the others are not offered.
-fn encryptable(text: &str) -> Result<Vec<VideoCodec>, OptionError> {
-    let mut list = codecs(text)?;
-    list.retain(|codec| Medium::Picture(*codec).has_rule());
-    if list.is_empty() {
-        return Err(OptionError::new(
-            "--codec",
-            text,
-            "with --e2ee pictures are in vp8 or vp9: there is no way to encrypt h264 and av1 end to end; add vp8",
-        ));
-    }
-    Ok(list)
-}
-
-/// What is read of a file with a passphrase.
-const E2EE_FILE_BYTES: u64 = 4096;
-
-/// `--e2ee` or `--e2ee-file`. No error shows what was typed.
-fn e2ee(
-    typed: Option<&cli::Secret>,
-    file: Option<&Path>,
-) -> Result<Option<RoomSecret>, OptionError> {
-    if let Some(path) = file {
-        let problem =
-            |why: String| OptionError::new("--e2ee-file", &path.display().to_string(), why);
-        let mut text = String::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(E2EE_FILE_BYTES).read_to_string(&mut text))
-            .map_err(|error| problem(format!("it cannot be read ({error})")))?;
-        let first = text.lines().next().unwrap_or_default();
-        let secret = RoomSecret::parse(first);
-        return secret.map(Some).map_err(|error| problem(error.to_string()));
-    }
-    typed
-        .map(|typed| RoomSecret::parse(typed.text()))
-        .transpose()
-        .map_err(|error| OptionError::new("--e2ee", "…", error.to_string()))
 }
 
 pub(crate) fn bitrate(text: &str) -> Result<u32, OptionError> {

@@ -20,6 +20,7 @@ pub mod quality;
 pub mod scale;
 pub mod screen;
 pub mod text;
+pub mod viewing;
 
 pub use board::PictureBoard;
 pub use screen::{Screen, ScreenOptions};

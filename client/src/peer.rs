@@ -103,6 +103,8 @@ pub struct Peer {
 #[derive(Debug)]
 enum Command {
     Negotiate { restart: bool },
+    MetAgain,
+    OfferInItsPlace,
     Signal(Signal),
     Send(Kind, bool),
     Hold(bool),
@@ -140,6 +142,16 @@ impl Peer {
             .commands
             .send(Command::Negotiate { restart: false })
             .await;
+    }
+
+    /// Both sides met again at a server that knows nothing of what was under way: an offer that is open is said again.
+    pub async fn met_again(&self) {
+        let _ = self.commands.send(Command::MetAgain).await;
+    }
+
+    /// Offers though that was the other side's to do, and gives way to it from now on.
+    pub async fn offer_in_its_place(&self) {
+        let _ = self.commands.send(Command::OfferInItsPlace).await;
     }
 
     /// Takes what the far side said. What is broken or hostile in it becomes [`PeerEvent::Trouble`].

@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use crate::cli::{self, Cli, Display};
 use crate::control::{self, Command};
@@ -26,7 +27,8 @@ use crate::options::{CallOptions, OptionError, Purpose, RecordTo, SignalingOptio
 use crate::output::json::Json;
 use crate::output::lines::Lines;
 use crate::output::paste::Pasting;
-use crate::output::{self, OutputError, PictureBoard, Screen, ScreenOptions, View};
+use crate::output::viewing::Viewing;
+use crate::output::{self, PictureBoard, Screen, ScreenOptions, View};
 use crate::preview;
 use crate::quit::Quit;
 use crate::scenario;
@@ -34,6 +36,9 @@ use crate::session::{Action, Session};
 
 /// Actions of a person that wait for the call: a person types slower than this fills.
 const ACTIONS: usize = 64;
+
+/// Whoever asked for the end waits this long for a reader of our output that does not read; a screen is given back in less.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Does what the command line says and tells how it ended.
 #[must_use]
@@ -369,29 +374,49 @@ async fn call(options: CallOptions, board: PictureBoard, open: Open) -> Ending {
 async fn show(
     session: Session,
     mut events: mpsc::Receiver<Event>,
-    mut views: Vec<Box<dyn View>>,
+    views: Vec<Box<dyn View>>,
     mut wanted: mpsc::Receiver<output::Action>,
     mut quit: Quit,
 ) -> Ending {
+    let viewing = match Viewing::start(views, complain) {
+        Ok(viewing) => viewing,
+        Err(error) => {
+            complain(&format!(
+                "the system gives no thread for what is shown: {error}"
+            ));
+            return Ending::Failed;
+        }
+    };
+    let ended = |event: &Event| match event {
+        Event::Summary(summary) => Some(Ending::from_code(summary.exit_code)),
+        _ => None,
+    };
     let mut ending = Ending::Done;
-    let mut hanging_up = false;
+    let (mut hanging_up, mut hurried, mut watched) = (false, false, true);
+    // Until when the last words wait for their reader, once the call is over for who wanted that.
+    let mut until = None;
     loop {
         tokio::select! {
-            event = events.recv() => {
-                let Some(event) = event else { break };
-                if let Event::Summary(summary) = &event {
-                    ending = Ending::from_code(summary.exit_code);
+            told = viewing.next(&mut events, ended) => match told {
+                Some(told) => {
+                    ending = told.unwrap_or(ending);
+                    until = until.map(|_| Instant::now() + LAST_WORDS);
                 }
-                views.retain_mut(|view| match view.event(&event) {
-                    Ok(()) => true,
-                    Err(OutputError::Closed) => false,
-                    Err(error) => {
-                        complain(&error.to_string());
-                        false
-                    }
-                });
-                // Whoever read the lines is gone: nobody is left to hold the call for.
-                if views.is_empty() && !std::mem::replace(&mut hanging_up, true) {
+                None => break,
+            },
+            () = session.over(), if hurried && until.is_none() => {
+                until = Some(Instant::now() + LAST_WORDS);
+            }
+            () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
+                while let Ok(event) = events.try_recv() {
+                    ending = ended(&event).unwrap_or(ending);
+                }
+                break;
+            }
+            // Whoever read the lines is gone: nobody is left to hold the call for.
+            () = viewing.gone(), if watched => {
+                watched = false;
+                if !std::mem::replace(&mut hanging_up, true) {
                     session.act(Action::HangUp).await;
                 }
             }
@@ -418,6 +443,7 @@ async fn show(
                     session.act(Action::Refuse { id, error }).await;
                 }
                 output::Action::HangUp => {
+                    hurried = true;
                     if std::mem::replace(&mut hanging_up, true) {
                         // Asked twice: do not wait for anybody.
                         break;
@@ -426,6 +452,7 @@ async fn show(
                 }
             },
             () = quit.asked() => {
+                hurried = true;
                 if std::mem::replace(&mut hanging_up, true) {
                     break;
                 }
@@ -433,7 +460,10 @@ async fn show(
             }
         }
     }
-    // The terminal is given back before anything else is said.
-    drop(views);
+    // The terminal is given back before anything else is said. Who reads slowly gets all of it, unless somebody wants out.
+    tokio::select! {
+        () = viewing.end(hurried.then_some(LAST_WORDS)) => {}
+        () = quit.asked() => {}
+    }
     ending
 }

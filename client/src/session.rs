@@ -190,6 +190,11 @@ impl Session {
         let _ = self.actions.send(action).await;
     }
 
+    /// Waits for the end; what was told may still wait for its reader.
+    pub async fn over(&self) {
+        self.actions.closed().await;
+    }
+
     /// Waits for the end and tells what came of it.
     pub async fn wait(self) -> Summary {
         match self.task.await {

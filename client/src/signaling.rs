@@ -17,6 +17,7 @@ pub mod address;
 mod backoff;
 mod conversation;
 pub(crate) mod copied;
+mod dialect;
 mod error;
 mod event;
 mod gather;
@@ -41,10 +42,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use address::{AddressError, ServerAddress, ServerChoice, Target};
+pub use dialect::DialectOptions;
 pub use error::{ErrorKind, SignalingError};
 pub use event::SignalingEvent;
 pub use http::HttpError;
 pub use program::ProgramError;
+pub use rtc_dialects::Dialect;
 pub use rtc_protocol::Member;
 pub use terms::Terms;
 pub use via::{Begins, DIRECT, Via};
@@ -139,6 +142,11 @@ impl Signaling {
         let (commands, taken) = mpsc::channel(COMMANDS);
         let (pair, terms, task) = match via {
             Via::Server(options) => return Self::connect(*options, events).await,
+            Via::Dialect(options) => {
+                let terms = options.terms();
+                let door = dialect::Door::open(*options, taken, events).await?;
+                ((door.me(), door.room()), terms, tokio::spawn(door.run()))
+            }
             Via::Whip(options) => {
                 let terms = options.terms();
                 let door = whip::Door::open(*options, taken, events).await?;

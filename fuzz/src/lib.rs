@@ -20,6 +20,7 @@ mod net;
 mod peer;
 #[allow(dead_code, reason = "some of it is for the client alone")]
 mod signaling;
+pub mod dialects;
 pub mod fec;
 pub mod server;
 pub mod transfer;

@@ -4,7 +4,7 @@
 pub mod framing;
 
 #[path = "../../client/src/net/shared/demux.rs"]
-mod demux;
+pub(crate) mod demux;
 
 pub mod shared {
     pub(crate) use super::demux;

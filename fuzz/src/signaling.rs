@@ -1,24 +1,9 @@
-//! The client's own files.
+//! The client's own files. Each folder of them has a file here, as the paths in it begin at a folder that must be there.
 
 #[path = "../../client/src/signaling/gather.rs"]
 pub(crate) mod gather;
 
-pub(crate) mod copied {
-    #[path = "../../../../client/src/signaling/copied/text.rs"]
-    pub(crate) mod text;
-}
-
-pub(crate) mod http {
-    #[path = "../../../../client/src/signaling/http/link.rs"]
-    pub(crate) mod link;
-}
-
-pub(crate) mod program {
-    #[path = "../../../../client/src/signaling/program/line.rs"]
-    pub(crate) mod line;
-}
-
-pub(crate) mod whip {
-    #[path = "../../../../client/src/signaling/whip/generation.rs"]
-    pub(crate) mod generation;
-}
+pub(crate) mod copied;
+pub(crate) mod http;
+pub(crate) mod program;
+pub(crate) mod whip;

@@ -7,6 +7,7 @@
 mod agenda;
 mod call;
 mod cluster;
+mod config;
 mod decisions;
 mod drain;
 mod greeting;
@@ -23,19 +24,19 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rtc_protocol::{
-    ClientFrame, ClientMessage, ErrorCode, IceServer, LeaveReason, Limits, Name, PeerId, Right,
-    RoomId, ServerMessage, close,
+    ClientFrame, ClientMessage, ErrorCode, IceServer, LeaveReason, Name, PeerId, Right, RoomId,
+    ServerMessage, close,
 };
 
 pub(crate) use cluster::HANDOVER;
 pub use cluster::{Baggage, Cluster, Finding, Leaving, Survey, Wish};
+pub use config::HubConfig;
 pub use greeting::{Greeting, Pass};
 pub use line::Line;
 pub use report::RoomReport;
 
 use crate::access::{Denied, Rights};
 use crate::metrics::{Begun, Limit, Metrics};
-use crate::turn::Handout;
 use agenda::Agenda;
 use call::Calls;
 use cluster::NewMember;
@@ -60,37 +61,6 @@ pub enum Effect {
     Close(ConnectionId, u16, &'static str),
     /// Whoever waits under this number for a session of another node need not any more.
     Arrived(u64),
-}
-
-/// What the hub is set up with.
-#[derive(Clone, Debug)]
-pub struct HubConfig {
-    /// Whether peers get in that show no token.
-    pub open: bool,
-    /// Told to peers, and kept.
-    pub limits: Limits,
-    /// Members of a room where its maker says nothing.
-    pub default_capacity: u16,
-    /// How long a session without a connection is kept.
-    pub resume_window: Duration,
-    /// Told to peers.
-    pub heartbeat: Duration,
-    /// Handed out in the welcome.
-    pub ice_servers: Vec<IceServer>,
-    /// As those, made for each peer.
-    pub relay: Option<Handout>,
-    /// How long a call rings.
-    pub ring: Duration,
-    /// Calls that may ring at one peer.
-    pub ringing_calls: usize,
-    /// Calls that one peer may have in all.
-    pub calls_per_peer: usize,
-    /// Numbered messages kept for one session's resume.
-    pub backlog: usize,
-    /// Bytes of them.
-    pub backlog_bytes: usize,
-    /// Where peers are sent when the server goes.
-    pub away_url: Option<String>,
 }
 
 /// Counts of what is there.

@@ -281,7 +281,7 @@ async fn a_lost_peer_is_told_after_the_resume_window() {
 #[tokio::test]
 async fn a_silent_peer_is_closed_and_lost() {
     let config = Config {
-        heartbeat: Duration::from_millis(200),
+        heartbeat: Duration::from_millis(500),
         resume_window: Duration::from_millis(200),
         ..testing::config()
     };
@@ -303,7 +303,7 @@ async fn a_silent_peer_is_closed_and_lost() {
 #[tokio::test]
 async fn the_heartbeat_tells_the_round_trip() {
     let config = Config {
-        heartbeat: Duration::from_millis(100),
+        heartbeat: Duration::from_millis(500),
         ..testing::config()
     };
     let (_running, address) = server(config).await;

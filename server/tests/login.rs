@@ -466,7 +466,7 @@ async fn who_speaks_only_nonsense_or_too_much_or_in_bytes_is_closed_with_a_code(
 
 #[tokio::test]
 async fn a_page_that_vanishes_silently_loses_its_name() {
-    let heartbeat = Duration::from_millis(200);
+    let heartbeat = Duration::from_millis(500);
     let config = Config {
         heartbeat,
         ..testing::config()
@@ -488,8 +488,29 @@ async fn a_page_that_vanishes_silently_loses_its_name() {
 }
 
 #[tokio::test]
+async fn a_server_that_slept_takes_nobody_for_silent_who_answers_the_next_ping() {
+    let heartbeat = Duration::from_millis(500);
+    let config = Config {
+        heartbeat,
+        ..testing::config()
+    };
+    let (_server, address) = testing::start(config).await.unwrap();
+    let mut page = Page::of(address, "ann").await;
+    for _ in 0..2 {
+        // Just after a ping nothing more is on its way to the server.
+        let next = timeout(PATIENCE, page.socket.next()).await.unwrap();
+        let next = next.expect("it was closed").unwrap();
+        assert!(matches!(next, Message::Ping(_)), "{next:?}");
+        page.has_heard_all().await;
+        // Both stand still: this is the only thread that there is.
+        std::thread::sleep(heartbeat * 4);
+    }
+    page.has_heard_all().await;
+}
+
+#[tokio::test]
 async fn pages_that_answer_pings_stay() {
-    let heartbeat = Duration::from_millis(100);
+    let heartbeat = Duration::from_millis(500);
     let config = Config {
         heartbeat,
         ..testing::config()

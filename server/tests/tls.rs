@@ -34,13 +34,15 @@ fn of(folder: &Path) -> Result<Tls, TlsError> {
     Tls::of_files(folder.join("cert.pem"), folder.join("key.pem"))
 }
 
-async fn server(tls: Tls) -> (Running, SocketAddr) {
-    let config = Config {
+fn config(tls: Tls) -> Config {
+    Config {
         tls: Some(tls),
-        header_time: Duration::from_millis(300),
         ..testing::config()
-    };
-    testing::start(config).await.unwrap()
+    }
+}
+
+async fn server(tls: Tls) -> (Running, SocketAddr) {
+    testing::start(config(tls)).await.unwrap()
 }
 
 /// A connection that trusts this certificate alone.
@@ -205,7 +207,11 @@ async fn plain_http_is_sent_to_https() {
 
 #[tokio::test]
 async fn a_handshake_that_does_not_come_is_cut_off() {
-    let (_server, address) = server(Tls::self_signed().unwrap()).await;
+    let short = Config {
+        header_time: Duration::from_millis(300),
+        ..config(Tls::self_signed().unwrap())
+    };
+    let (_server, address) = testing::start(short).await.unwrap();
     for begin in [&b""[..], b"\x16\x03\x01", b"\x00\x00"] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(begin).await.unwrap();

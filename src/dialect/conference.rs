@@ -5,7 +5,7 @@
 //! or candidate in it becomes a native signal, and back. The page inside a room offers when it is told `otherjoin`; so a
 //! member that is not ready to be offered to is announced late, and one that wants an offer again is announced anew.
 
-pub(super) mod data;
+pub mod data;
 mod inside;
 mod requests;
 #[cfg(test)]

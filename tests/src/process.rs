@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -69,6 +70,16 @@ pub struct Ended {
     pub stderr: String,
 }
 
+/// Pictures of a peer that were decoded, as a `stats` event says.
+#[must_use]
+pub fn decoded(stats: &Value) -> u64 {
+    let report = stats["report"].as_object().into_iter().flatten();
+    let received = report.filter(|(_, one)| one["type"] == "inbound-rtp");
+    received
+        .filter_map(|(_, one)| one["framesDecoded"].as_u64())
+        .sum()
+}
+
 impl Ended {
     /// The `summary` event.
     ///
@@ -78,7 +89,36 @@ impl Ended {
         self.events
             .iter()
             .find(|event| event["event"] == "summary")
-            .with_context(|| format!("no summary among {:#?}\n{}", self.events, self.stderr))
+            .with_context(|| format!("no summary among\n{}{}", told(&self.events), self.stderr))
+    }
+}
+
+/// A line for each event, as somebody reads them who looks for what went wrong: reports are long, and told every second.
+fn told(events: &[Value]) -> String {
+    let mut lines = String::new();
+    for event in events.iter().filter(|event| event["event"] != "stats") {
+        lines.push_str(&format!("  {event}\n"));
+    }
+    lines
+}
+
+/// A test that fails tells what each of its clients said.
+impl Drop for Client {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut waits = 0;
+            while waits < 20 {
+                match self.stdout.next_line().now_or_never() {
+                    Some(Ok(Some(line))) => drop(self.take(&line)),
+                    Some(_) => break,
+                    None => {
+                        waits += 1;
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                }
+            }
+            eprintln!("rtc-client {}:\n{}", self.arguments, told(&self.events));
+        }
     }
 }
 
@@ -157,9 +197,9 @@ impl Client {
                 Ok(Ok(None)) => {
                     let errors = self.errors().await;
                     bail!(
-                        "rtc-client {} ended before {kind}: {:#?}\n{errors}",
+                        "rtc-client {} ended before {kind}:\n{}{errors}",
                         self.arguments,
-                        self.events
+                        told(&self.events)
                     )
                 }
                 Ok(Err(error)) => return Err(error.into()),
@@ -167,9 +207,9 @@ impl Client {
                     self.child.start_kill()?;
                     let errors = self.errors().await;
                     bail!(
-                        "rtc-client {}: no {kind} in {PATIENCE:?}: {:#?}\n{errors}",
+                        "rtc-client {}: no {kind} in {PATIENCE:?}:\n{}{errors}",
                         self.arguments,
-                        self.events
+                        told(&self.events)
                     )
                 }
             }
@@ -218,15 +258,15 @@ impl Client {
         let Ok(status) = timeout(duration + PATIENCE, all).await else {
             self.child.start_kill()?;
             bail!(
-                "rtc-client {} does not end: {:#?}",
+                "rtc-client {} does not end:\n{}",
                 self.arguments,
-                self.events
+                told(&self.events)
             );
         };
         Ok(Ended {
             code: status?.code(),
             stderr: self.errors().await,
-            events: self.events,
+            events: std::mem::take(&mut self.events),
         })
     }
 

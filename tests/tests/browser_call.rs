@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rtc_e2e::alone::alone;
 use rtc_e2e::browser::{Browser, ChromeOptions, Page, fake, watch};
-use rtc_e2e::process::{Client, PATIENCE};
+use rtc_e2e::process::{Client, PATIENCE, decoded};
 use rtc_e2e::server::TestServer;
 use serde_json::Value;
 
@@ -107,13 +107,6 @@ fn client_saw_and_heard(summary: &Value, peer: &str, mime: &str) {
     assert!(tone["purity"].as_f64().unwrap() > 0.9, "{peer:#}");
 }
 
-/// Pictures that were decoded, by statistics.
-fn decoded(report: &Value) -> u64 {
-    let all = report.as_object().into_iter().flatten();
-    all.filter_map(|(_, one)| one["framesDecoded"].as_u64())
-        .sum()
-}
-
 async fn both_ways(codec: &str, page_codec: &str, browser_first: bool) {
     let _alone = alone().await;
     let stage = Stage::new().await;
@@ -141,7 +134,7 @@ async fn both_ways(codec: &str, page_codec: &str, browser_first: bool) {
     page_saw_and_heard(&seen, 660.0, mime);
     // Enough of the browser's pictures to judge them: up to half of AV1's marks cannot be read.
     client
-        .wait_for("stats", |e| decoded(&e["report"]) >= 180)
+        .wait_for("stats", |e| decoded(e) >= 180)
         .await
         .unwrap();
     page.goto("about:blank").await.unwrap();
@@ -207,6 +200,14 @@ async fn two_clients_and_a_browser_make_a_mesh() {
         let seen = watch(&page, peer, 660, PATIENCE).await.unwrap();
         page_saw_and_heard(&seen, 660.0, "video/VP8");
         page.eval("Promise.all([marks.stop(), tone.stop()])")
+            .await
+            .unwrap();
+    }
+    for client in [&mut one, &mut two] {
+        client
+            .wait_for("stats", |e| {
+                e["peer"]["name"] == "browser" && decoded(e) >= 90
+            })
             .await
             .unwrap();
     }

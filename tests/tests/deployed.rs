@@ -6,7 +6,7 @@ use std::time::Duration;
 use rtc_e2e::alone::alone;
 use rtc_e2e::browser::{Browser, ChromeOptions};
 use rtc_e2e::deployed::Deployed;
-use rtc_e2e::process::{Client, PATIENCE};
+use rtc_e2e::process::{Client, PATIENCE, decoded};
 use serde_json::Value;
 
 /// A server with a certificate of its own, and the fingerprint that it says.
@@ -113,18 +113,6 @@ async fn a_client_and_a_page_call_each_other_by_tls() {
     assert_eq!(ann.ended(Duration::ZERO).await.unwrap().code, Some(0));
 }
 
-/// Frames that were decoded, by the statistics that come next.
-async fn decoded(client: &mut Client) -> u64 {
-    let stats = client
-        .wait_for("stats", |e| e["report"].is_object())
-        .await
-        .unwrap();
-    let all = stats["report"].as_object().unwrap().values();
-    all.filter(|s| s["type"] == "inbound-rtp" && s["kind"] == "video")
-        .filter_map(|s| s["framesDecoded"].as_u64())
-        .sum()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_goes_on_and_meets_again_at_the_server_that_a_drain_sends_it_to() {
     let _alone = alone().await;
@@ -146,9 +134,11 @@ async fn a_call_goes_on_and_meets_again_at_the_server_that_a_drain_sends_it_to()
     }
     assert_eq!(first.ended().await.unwrap(), Some(0));
     // The picture went on through the same connection.
-    let before = decoded(&mut ann).await;
-    let after = decoded(&mut ann).await;
-    assert!(after > before, "{before}, {after}");
+    let before = ann.wait_for("stats", |_| true).await.unwrap();
+    let before = decoded(&before);
+    ann.wait_for("stats", |e| decoded(e) > before)
+        .await
+        .unwrap();
     let connections = |client: &Client| {
         let new = client.events.iter().filter(|e| e["event"] == "connected");
         new.count()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rtc_e2e::alone::alone;
 use rtc_e2e::browser::{Browser, ChromeOptions, MARKS_JS, Page, TONE_JS, fake};
-use rtc_e2e::process::{Client, PATIENCE};
+use rtc_e2e::process::{Client, PATIENCE, decoded};
 use rtc_e2e::server::TestServer;
 use rtc_server::{Config, Folder};
 use serde_json::Value;
@@ -100,15 +100,6 @@ async fn sees_and_hears(page: &Page, who: &str, hz: u32) {
         .unwrap();
 }
 
-/// Pictures that a client has decoded, as its statistics say.
-fn pictures(event: &Value) -> u64 {
-    let report = event["report"].as_object().unwrap();
-    let video = report
-        .values()
-        .filter(|s| s["type"] == "inbound-rtp" && s["kind"] == "video");
-    video.filter_map(|s| s["framesDecoded"].as_u64()).sum()
-}
-
 fn client_saw_and_heard(summary: &Value, peer: &str) {
     let peers = summary["peers"].as_array();
     let peer = peers
@@ -165,10 +156,9 @@ async fn a_conference_page_and_a_client_call_each_other_whoever_comes_first() {
         };
         sees_and_hears(&page, "terminal", 660).await;
         client
-            .wait_for("first-frame", |e| e["kind"] == "video")
+            .wait_for("stats", |event| decoded(event) >= 30)
             .await
             .unwrap();
-        client.wait_for("stats", |_| true).await.unwrap();
         page.goto("about:blank").await.unwrap();
         let ended = client.ended(Duration::ZERO).await.unwrap();
         assert_eq!(ended.code, Some(0), "{ended:#?}");
@@ -303,7 +293,7 @@ async fn pages_for_two_and_a_client_call_each_other_whoever_comes_first() {
             .await
             .unwrap();
         client
-            .wait_for("stats", |event| pictures(event) >= 30)
+            .wait_for("stats", |event| decoded(event) >= 30)
             .await
             .unwrap();
         page.goto("about:blank").await.unwrap();
@@ -315,6 +305,47 @@ async fn pages_for_two_and_a_client_call_each_other_whoever_comes_first() {
             summary["peers"][0]["marks"]["read"].as_u64().unwrap_or(0) >= 15,
             "{dialect} {page_first}: {summary:#}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_in_the_dialect_of_a_page_calls_it_whoever_comes_first() {
+    let _alone = alone().await;
+    for (dialect, page_first) in [
+        ("codelab", true),
+        ("codelab", false),
+        ("book", true),
+        ("book", false),
+        ("conference", true),
+        ("conference", false),
+    ] {
+        let stage = Stage::new().await;
+        let arguments = ["--as", "terminal", "--until-alone", "--signaling", dialect];
+        let open = async || match dialect {
+            "conference" => stage.conference("Ann").await,
+            _ => stage.one_of_two(dialect).await,
+        };
+        let (page, mut client) = if page_first {
+            let page = open().await;
+            (page, stage.client(&arguments))
+        } else {
+            let mut client = stage.client(&arguments);
+            client.wait_for("joined", |_| true).await.unwrap();
+            (open().await, client)
+        };
+        let (who, named) = match dialect {
+            "conference" => ("terminal", "Ann"),
+            _ => ("", "other"),
+        };
+        sees_and_hears(&page, who, 660).await;
+        client
+            .wait_for("stats", |event| decoded(event) >= 30)
+            .await
+            .unwrap();
+        page.goto("about:blank").await.unwrap();
+        let ended = client.ended(Duration::ZERO).await.unwrap();
+        assert_eq!(ended.code, Some(0), "{dialect} {page_first}: {ended:#?}");
+        client_saw_and_heard(ended.summary().unwrap(), named);
     }
 }
 

@@ -82,7 +82,6 @@ async fn all_that_a_server_with_a_relay_offers_is_found_to_work() {
         ("stun", "stun:"),
         ("turn", "turn:127.0.0.1"),
         ("turn", "transport=tcp"),
-        ("path", ""),
         ("mtu", ""),
         ("nat", ""),
         ("codecs", ""),
@@ -96,7 +95,22 @@ async fn all_that_a_server_with_a_relay_offers_is_found_to_work() {
     let text = found(&event, "turn", "transport=tcp")["text"].as_str();
     assert!(text.unwrap().contains("comes back"), "{event:#}");
     assert!(found(&event, "mtu", "")["figures"]["bytes"].as_f64() >= Some(1232.0));
-    assert_eq!(event["advice"], serde_json::json!([]));
+    // This machine may be busy: three answers of fifty that it was late to read are a path that delays. Most come all the
+    // same, and at once.
+    let path = found(&event, "path", "");
+    let figure = |name: &str| path["figures"][name].as_f64().unwrap();
+    assert!(
+        figure("lossPercent") <= 20.0 && figure("roundTripMs") <= 300.0,
+        "{event:#}"
+    );
+    let all = event["advice"].as_array().unwrap();
+    if path["health"] == "warning" {
+        let only = all.len() == 1 && advises(&event, "the path loses or delays packets");
+        assert!(only, "{event:#}");
+    } else {
+        assert_eq!(path["health"], "ok", "{event:#}");
+        assert!(all.is_empty(), "{event:#}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

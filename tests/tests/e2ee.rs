@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use rtc_e2e::alone::alone;
 use rtc_e2e::browser::{Browser, ChromeOptions, MARKS_JS, Page, TONE_JS, fake};
-use rtc_e2e::process::{Client, Ended, PATIENCE};
+use rtc_e2e::process::{Client, Ended, PATIENCE, decoded};
 use rtc_e2e::server::TestServer;
 use rtc_protocol::SUBPROTOCOL;
 use serde_json::Value;
@@ -25,6 +25,9 @@ const KEY: [u8; 32] = [
     0x85, 0x36, 0x74, 0x6d, 0x05, 0x66, 0x7f, 0x14, 0x07, 0x2e, 0xc7, 0x77, 0x42, 0x6f, 0x0e, 0x02,
     0xb1, 0xea, 0x6c, 0x86, 0x51, 0xae, 0x65, 0xa3, 0x9b, 0x94, 0x42, 0x4e, 0x7d, 0x44, 0xe2, 0xcc,
 ];
+
+/// Pictures after which a call has been long enough for all that is counted here.
+const ENOUGH: u64 = 90;
 
 /// A client in the room, with more arguments and variables.
 fn client(url: &str, name: &str, more: &[&str], variables: &[(&str, &str)]) -> Client {
@@ -178,12 +181,15 @@ async fn two_clients_with_one_passphrase_see_hear_and_record_each_other_and_the_
     let more = ["--audio", "tone:440", "--record", film.to_str().unwrap()];
     let mut alice = client(&url, "alice", &[&from_file[..], &more].concat(), &[]);
     alice.wait_for("joined", |_| true).await.unwrap();
-    let more = ["--audio", "tone:660", "--duration", "6s"];
-    let bob = client(&url, "bob", &more, &[("RTC_E2EE", SECRET)]);
-    let (alice, bob) = tokio::join!(
-        alice.ended(Duration::from_secs(8)),
-        bob.ended(Duration::from_secs(8))
-    );
+    let more = ["--audio", "tone:660"];
+    let mut bob = client(&url, "bob", &more, &[("RTC_E2EE", SECRET)]);
+    for one in [&mut alice, &mut bob] {
+        one.wait_for("stats", |e| decoded(e) >= ENOUGH)
+            .await
+            .unwrap();
+    }
+    bob.signal("INT").unwrap();
+    let (alice, bob) = tokio::join!(alice.ended(Duration::ZERO), bob.ended(Duration::ZERO));
     let (alice, bob) = (alice.unwrap(), bob.unwrap());
     for ended in [&alice, &bob] {
         assert_eq!(ended.code, Some(0), "{ended:#?}");
@@ -202,18 +208,16 @@ async fn two_clients_with_one_passphrase_see_hear_and_record_each_other_and_the_
         }
     }
     // What is recorded is what was decrypted: it can be sent as a film, in clear, and its marks be read.
-    let played = [
-        "--video",
-        &format!("file:{}", film.display()),
-        "--duration",
-        "6s",
-    ];
-    let watch = client(&server.url(), "carol", &["--until-alone"], &[]);
+    let played = ["--video", &format!("file:{}", film.display()), "--loop"];
+    let mut watch = client(&server.url(), "carol", &["--until-alone"], &[]);
+    watch.wait_for("joined", |_| true).await.unwrap();
     let play = client(&server.url(), "dave", &played, &[]);
-    let (watch, _) = tokio::join!(
-        watch.ended(Duration::from_secs(8)),
-        play.ended(Duration::from_secs(8))
-    );
+    watch
+        .wait_for("stats", |e| decoded(e) >= ENOUGH)
+        .await
+        .unwrap();
+    play.signal("INT").unwrap();
+    let (watch, _) = tokio::join!(watch.ended(Duration::ZERO), play.ended(Duration::ZERO));
     let watch = watch.unwrap();
     let marks = &peer(&watch, "dave")["marks"];
     assert!(marks["read"].as_u64().unwrap_or(0) >= 60, "{watch:#?}");
@@ -234,11 +238,9 @@ async fn pair(first: &[&str], second: &[&str]) -> (Ended, Ended) {
     let url = server.url();
     let mut alice = client(&url, "alice", &[first, &["--until-alone"]].concat(), &[]);
     alice.wait_for("joined", |_| true).await.unwrap();
-    let bob = client(&url, "bob", &[second, &["--duration", "5s"]].concat(), &[]);
-    let (alice, bob) = tokio::join!(
-        alice.ended(Duration::from_secs(8)),
-        bob.ended(Duration::from_secs(8))
-    );
+    let bob = client(&url, "bob", &[second, &["--duration", "12s"]].concat(), &[]);
+    let time = Duration::from_secs(12);
+    let (alice, bob) = tokio::join!(alice.ended(time), bob.ended(time));
     (alice.unwrap(), bob.unwrap())
 }
 
@@ -366,6 +368,10 @@ async fn client_and_page(page_first: bool, codec: &str) {
     let sealed = "!document.getElementById('sealed-state').hidden && rtc.encrypting";
     assert_eq!(page.eval(sealed).await.unwrap(), true);
     assert_eq!(page.complaints(), [], "{:#?}", page.messages());
+    client
+        .wait_for("stats", |e| decoded(e) >= ENOUGH)
+        .await
+        .unwrap();
     page.goto("about:blank").await.unwrap();
     let ended = client.ended(Duration::ZERO).await.unwrap();
     assert_eq!(ended.code, Some(0), "{ended:#?}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rtc_e2e::alone::alone;
 use rtc_e2e::browser::{Browser, Page, SOURCE_JS, watch};
-use rtc_e2e::process::{Client, PATIENCE};
+use rtc_e2e::process::{Client, PATIENCE, decoded};
 use rtc_e2e::server::TestServer;
 use rtc_e2e::sound::SoundServer;
 use serde_json::Value;
@@ -56,6 +56,11 @@ async fn both_ways(codec: &str, firefox_first: bool) {
     let latency = marks["latencyMsP50"].as_f64().unwrap();
     assert!((0.0..2_000.0).contains(&latency), "{marks}");
     is_tone(&tone, &tone["hz"], 660.0);
+    // Enough of the browser's pictures to judge them.
+    client
+        .wait_for("stats", |e| decoded(e) >= 100)
+        .await
+        .unwrap();
     page.goto("about:blank").await.unwrap();
     let ended = client.ended(Duration::ZERO).await.unwrap();
     assert_eq!(ended.code, Some(0), "{ended:#?}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rtc_e2e::alone::alone;
 use rtc_e2e::browser::{Browser, ChromeOptions, Page};
-use rtc_e2e::process::{Client, PATIENCE};
+use rtc_e2e::process::{Client, PATIENCE, decoded};
 use rtc_e2e::server::TestServer;
 use rtc_server::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,16 +35,7 @@ async fn a_client_calls_another_by_name_and_both_see_and_hear() {
     let mut alice = waiting(&server, &["--auto-answer", "--audio", "tone:440"]).await;
     let mut bob = client(
         &server,
-        &[
-            "call",
-            "alice",
-            "--as",
-            "bob",
-            "--audio",
-            "tone:660",
-            "--duration",
-            "6s",
-        ],
+        &["call", "alice", "--as", "bob", "--audio", "tone:660"],
     );
     alice
         .wait_for("rung", |e| e["peer"]["name"] == "bob")
@@ -58,10 +49,11 @@ async fn a_client_calls_another_by_name_and_both_see_and_hear() {
     let carol = client(&server, &["call", "alice", "--as", "carol"]);
     let carol = carol.ended(Duration::ZERO).await.unwrap();
     assert_eq!(carol.code, Some(9), "{carol:#?}");
-    let (alice, bob) = tokio::join!(
-        alice.ended(Duration::from_secs(8)),
-        bob.ended(Duration::from_secs(8))
-    );
+    for one in [&mut alice, &mut bob] {
+        one.wait_for("stats", |e| decoded(e) >= 90).await.unwrap();
+    }
+    bob.signal("INT").unwrap();
+    let (alice, bob) = tokio::join!(alice.ended(Duration::ZERO), bob.ended(Duration::ZERO));
     for (ended, hz) in [(alice.unwrap(), 660.0), (bob.unwrap(), 440.0)] {
         assert_eq!(ended.code, Some(0), "{ended:#?}");
         let peer = ended.summary().unwrap()["peers"][0].clone();
@@ -105,7 +97,11 @@ async fn a_name_that_nobody_has_and_a_call_that_nobody_answers_have_endings_of_t
     let bob = bob.ended(ring).await.unwrap();
     assert_eq!(bob.code, Some(10), "{bob:#?}");
     alice.wait_for("ring-ended", |_| true).await.unwrap();
+    alice.signal("INT").unwrap();
+    assert_eq!(alice.ended(Duration::ZERO).await.unwrap().code, Some(0));
     // A caller that gives up stops the ringing, and she waits on.
+    let server = TestServer::start().await.unwrap();
+    let mut alice = waiting(&server, &[]).await;
     let carol = client(&server, &["call", "alice", "--as", "carol"]);
     alice
         .wait_for("rung", |e| e["peer"]["name"] == "carol")

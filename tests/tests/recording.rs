@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rtc_e2e::alone::alone;
-use rtc_e2e::process::Client;
+use rtc_e2e::process::{Client, decoded};
 use rtc_e2e::server::TestServer;
 use serde_json::Value;
 
@@ -40,7 +40,8 @@ fn frames(stream: &Value) -> u64 {
     stream["nb_read_frames"].as_str().unwrap().parse().unwrap()
 }
 
-async fn record(codec: &str, name: &str, kill: bool) -> (tempfile::TempDir, Value) {
+/// A call that is recorded, as ffprobe sees it, and the seconds from alice's first picture or sound until bob had left.
+async fn record(codec: &str, name: &str, kill: bool) -> (tempfile::TempDir, Value, f64) {
     let _alone = alone().await;
     let server = TestServer::start().await.unwrap();
     let url = server.url();
@@ -69,19 +70,28 @@ async fn record(codec: &str, name: &str, kill: bool) -> (tempfile::TempDir, Valu
         codec,
         "--as",
         "bob",
-        "--duration",
-        "6s",
     ])
     .unwrap();
     bob.wait_for("first-frame", |_| true).await.unwrap();
+    let first = alice.wait_for("first-frame", |_| true).await.unwrap();
+    let pictures = if kill { 120 } else { 180 };
+    alice
+        .wait_for("stats", |e| decoded(e) >= pictures)
+        .await
+        .unwrap();
+    let time = |event: &Value| event["time"].as_f64().unwrap();
+    let mut lasted = f64::NAN;
     if kill {
-        // Four reports are four seconds of call.
-        for _ in 0..4 {
-            alice.wait_for("stats", |_| true).await.unwrap();
-        }
         alice.signal("KILL").unwrap();
     } else {
-        alice.wait_for("peer-left", |_| true).await.unwrap();
+        bob.signal("INT").unwrap();
+        // Who writes into a pipe that nobody reads does not end.
+        let (bob, left) = tokio::join!(
+            bob.ended(Duration::ZERO),
+            alice.wait_for("peer-left", |_| true)
+        );
+        assert_eq!(bob.unwrap().code, Some(0));
+        lasted = time(&left.unwrap()) - time(&first);
         alice.signal("INT").unwrap();
     }
     let ended = alice.ended(Duration::ZERO).await.unwrap();
@@ -89,7 +99,7 @@ async fn record(codec: &str, name: &str, kill: bool) -> (tempfile::TempDir, Valu
         assert_eq!(ended.code, Some(0), "{ended:#?}");
     }
     let probed = probe(&path);
-    (folder, probed)
+    (folder, probed, lasted)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +111,7 @@ async fn a_recording_holds_each_peers_picture_and_sound() {
         ("h264", "call.mkv", "h264"),
         ("h264", "call.mp4", "h264"),
     ] {
-        let (_folder, probed) = record(codec, name, false).await;
+        let (_folder, probed, lasted) = record(codec, name, false).await;
         let video = stream(&probed, "video");
         assert_eq!(video["codec_name"], word, "{probed:#}");
         let tag = if name.ends_with("mp4") {
@@ -110,7 +120,7 @@ async fn a_recording_holds_each_peers_picture_and_sound() {
             "title"
         };
         assert_eq!(video["tags"][tag], "bob", "{probed:#}");
-        assert!(frames(video) >= 120, "{probed:#}");
+        assert!(frames(video) >= 150, "{probed:#}");
         let audio = stream(&probed, "audio");
         assert_eq!(audio["codec_name"], "opus", "{probed:#}");
         assert!(frames(audio) >= 200, "{probed:#}");
@@ -119,14 +129,19 @@ async fn a_recording_holds_each_peers_picture_and_sound() {
             .unwrap()
             .parse()
             .unwrap();
-        assert!((4.5..7.5).contains(&seconds), "{probed:#}");
+        // As long as its pictures take, and no longer than the call.
+        let shown = frames(video) as f64 / 30.0;
+        assert!(
+            seconds >= shown - 0.5 && seconds <= lasted + 1.5,
+            "a call of {lasted} s: {probed:#}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_is_readable_after_a_kill() {
     for name in ["call.mkv", "call.mp4"] {
-        let (_folder, probed) = record("vp8", name, true).await;
+        let (_folder, probed, _) = record("vp8", name, true).await;
         assert!(frames(stream(&probed, "video")) >= 40, "{probed:#}");
         assert!(frames(stream(&probed, "audio")) >= 60, "{probed:#}");
     }
@@ -159,29 +174,28 @@ async fn a_full_disk_is_told_and_the_call_goes_on() {
     ])
     .unwrap();
     alice.wait_for("joined", |_| true).await.unwrap();
-    let bob = Client::start(&[
-        "join",
-        "full",
-        "--headless",
-        "--server",
-        &url,
-        "--duration",
-        "9s",
-    ])
-    .unwrap();
+    let bob = Client::start(&["join", "full", "--headless", "--server", &url]).unwrap();
     let notice = alice
         .wait_for("notice", |e| {
             e["text"].as_str().is_some_and(|t| t.contains("call.mkv"))
         })
         .await;
+    // Pictures go on to come.
+    let mut seen = alice.wait_for("stats", |_| true).await;
+    if let Ok(stats) = &seen {
+        let before = decoded(stats);
+        seen = alice.wait_for("stats", |e| decoded(e) > before).await;
+    }
+    bob.signal("INT").unwrap();
     let (bob, alice) = (
-        bob.ended(Duration::from_secs(9)).await,
+        bob.ended(Duration::ZERO).await,
         alice.ended(Duration::ZERO).await,
     );
     let probed = probe(&path);
     let unmounted = Command::new("umount").arg(&disk).status().unwrap();
     assert!(unmounted.success());
     notice.unwrap();
+    seen.unwrap();
     assert_eq!(bob.unwrap().code, Some(0));
     assert_eq!(alice.unwrap().code, Some(0));
     assert!(frames(stream(&probed, "video")) >= 10, "{probed:#}");
@@ -297,7 +311,7 @@ async fn a_recording_goes_into_a_pipe_and_lines_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("piped.mkv");
     let common = ["join", "pipe", "--headless", "--server", &url];
-    let bob = Client::start(&[&common[..], &["--as", "bob", "--duration", "8s"]].concat());
+    let bob = Client::start(&[&common[..], &["--as", "bob"]].concat());
     let mut bob = bob.unwrap();
     bob.wait_for("joined", |_| true).await.unwrap();
     let alice = Command::new(rtc_e2e::process::binary("rtc-client").unwrap())
@@ -307,7 +321,9 @@ async fn a_recording_goes_into_a_pipe_and_lines_beside_it() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    bob.ended(Duration::from_secs(8)).await.unwrap();
+    bob.wait_for("stats", |e| decoded(e) >= 210).await.unwrap();
+    bob.signal("INT").unwrap();
+    bob.ended(Duration::ZERO).await.unwrap();
     let alice = tokio::task::spawn_blocking(|| alice.wait_with_output().unwrap());
     let alice = alice.await.unwrap();
     let lines = String::from_utf8_lossy(&alice.stderr);

@@ -154,6 +154,38 @@ async fn a_call_between_clients_is_held_by_either_and_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_whose_output_nobody_reads_is_told_and_stopped_as_any_other() {
+    // More than a pipe holds (64 KiB), and both tell about the same.
+    const FULL: usize = 100_000;
+    let _alone = alone().await;
+    let server = TestServer::start().await.unwrap();
+    let mut alice = client(&server, "alice", &[]);
+    alice.wait_for("joined", |_| true).await.unwrap();
+    let mut bob = client(&server, "bob", &[]);
+    let mut told = 0;
+    while told < FULL {
+        told += bob
+            .wait_for("stats", |_| true)
+            .await
+            .unwrap()
+            .to_string()
+            .len();
+    }
+    let hears = |held| move |event: &Value| event["held"] == held;
+    alice.type_line("/hold").await.unwrap();
+    bob.wait_for("peer-held", hears(true)).await.unwrap();
+    alice.type_line("/unhold").await.unwrap();
+    bob.wait_for("peer-held", hears(false)).await.unwrap();
+    alice.signal("INT").unwrap();
+    bob.wait_for("peer-left", |_| true).await.unwrap();
+    // What waited for its reader is not lost.
+    let all = alice.ended(Duration::ZERO).await.unwrap();
+    assert_eq!(all.code, Some(0), "{all:#?}");
+    all.summary().unwrap();
+    ended(bob).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_cannot_be_taken_leaves_the_one_before() {
     let _alone = alone().await;
     let server = TestServer::start().await.unwrap();

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rtc_e2e::alone::alone;
 use rtc_e2e::display::Display;
@@ -84,8 +84,13 @@ async fn the_far_side_sees_what_is_on_the_screen() {
     viewer.wait_for("stats", |_| true).await.unwrap();
     // What changes on it is seen, too.
     paint(&display, folder.path(), [0, 128, 0], [255, 255, 255]);
-    viewer.wait_for("stats", |_| true).await.unwrap();
-    viewer.wait_for("stats", |_| true).await.unwrap();
+    let painted = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    viewer
+        .wait_for("stats", |e| {
+            e["time"].as_f64().unwrap() >= painted.as_secs_f64() + 2.0
+        })
+        .await
+        .unwrap();
     for client in [&shower, &viewer] {
         client.signal("INT").unwrap();
     }

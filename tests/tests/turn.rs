@@ -5,7 +5,7 @@ use rtc_e2e::alone::alone;
 use rtc_e2e::browser::{Browser, ChromeOptions, Page};
 use rtc_e2e::coturn::Coturn;
 use rtc_e2e::deployed::Deployed;
-use rtc_e2e::process::{Client, PATIENCE};
+use rtc_e2e::process::{Client, PATIENCE, decoded};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -62,13 +62,18 @@ async fn two_clients_that_may_only_relay_see_each_other() {
     let (server, _) = relay(&[]).await;
     let mut ann = client(&server, "ann", &["--until-alone"]);
     ann.wait_for("joined", |_| true).await.unwrap();
-    let bob = client(&server, "bob", &["--duration", "4s"]);
-    ann.wait_for("first-frame", is_picture).await.unwrap();
+    let mut bob = client(&server, "bob", &[]);
+    for one in [&mut ann, &mut bob] {
+        one.wait_for("stats", |e| decoded(e) > 60).await.unwrap();
+    }
+    bob.signal("INT").unwrap();
     for one in [bob, ann] {
         let ended = one.ended(PATIENCE).await.unwrap();
         assert_eq!(ended.code, Some(0), "{ended:#?}");
         let peer = &ended.summary().unwrap()["peers"][0];
-        assert_eq!(peer["marks"]["missing"], 0, "{peer:#}");
+        // An encoder that gets no time leaves pictures out.
+        let count = |what: &str| peer["marks"][what].as_u64().unwrap();
+        assert!(count("missing") * 3 <= count("read"), "{peer:#}");
         assert!(peer["framesDecoded"].as_u64().unwrap() > 60, "{peer:#}");
     }
 }

@@ -119,9 +119,8 @@ async fn a_call_with_a_page_comes_back_when_the_client_wakes_up() {
     sleeper.ended(Duration::ZERO).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_call_goes_on_for_a_minute_without_its_server_and_is_renegotiated_after_it() {
-    let _alone = alone().await;
+/// Two that see each other, whose server is gone; the second takes commands. With the port that the server had.
+async fn two_without_their_server() -> (Client, Client, u16) {
     let mut server = Deployed::start(&[]).await.unwrap();
     let port = server.port().unwrap();
     let url = server.url().to_owned();
@@ -149,20 +148,15 @@ async fn a_call_goes_on_for_a_minute_without_its_server_and_is_renegotiated_afte
     for one in [&mut one, &mut other] {
         one.wait_for("signaling-lost", |_| true).await.unwrap();
     }
-    let minute = tokio::time::Instant::now() + Duration::from_secs(60);
-    while tokio::time::Instant::now() < minute {
-        for one in [&mut one, &mut other] {
-            one.wait_for("stats", |_| true).await.unwrap();
-        }
-    }
-    for one in [&mut one, &mut other] {
-        sees(one).await;
-    }
-    // What is negotiated meanwhile waits for the server.
+    (one, other, port)
+}
+
+/// What the second negotiates meanwhile waits for the server, and is told then.
+async fn held_until_the_server_is_back(one: &mut Client, other: &mut Client, port: u16) {
     other.type_line("/hold").await.unwrap();
     other.wait_for("peer-held", |_| true).await.unwrap();
     let _again = Deployed::start_at(port, &[]).await.unwrap();
-    for one in [&mut one, &mut other] {
+    for one in [&mut *one, &mut *other] {
         one.wait_for("signaling-back", |_| true).await.unwrap();
     }
     one.wait_for("peer-held", |e| e["held"] == true)
@@ -172,14 +166,58 @@ async fn a_call_goes_on_for_a_minute_without_its_server_and_is_renegotiated_afte
     one.wait_for("peer-held", |e| e["held"] == false)
         .await
         .unwrap();
+    for one in [one, other] {
+        sees(one).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_goes_on_for_a_minute_without_its_server_and_is_renegotiated_after_it() {
+    let _alone = alone().await;
+    let (mut one, mut other, port) = two_without_their_server().await;
+    let minute = tokio::time::Instant::now() + Duration::from_secs(60);
+    while tokio::time::Instant::now() < minute {
+        for one in [&mut one, &mut other] {
+            one.wait_for("stats", |_| true).await.unwrap();
+        }
+    }
     for one in [&mut one, &mut other] {
         sees(one).await;
     }
+    held_until_the_server_is_back(&mut one, &mut other, port).await;
     for one in [other, one] {
         one.signal("INT").unwrap();
         let ended = one.ended(Duration::ZERO).await.unwrap();
         assert_eq!(ended.code, Some(0), "{ended:#?}");
         let kinds = ended.events.iter().map(|e| e["event"].as_str().unwrap());
         assert_eq!(kinds.filter(|kind| *kind == "connected").count(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_one_side_slept_without_a_server_goes_on_and_is_renegotiated_after_it() {
+    let _alone = alone().await;
+    for sleeper in [0, 1] {
+        let (one, other, port) = two_without_their_server().await;
+        let mut both = [one, other];
+        both[sleeper].signal("STOP").unwrap();
+        both[1 - sleeper]
+            .wait_for("connection-troubled", |_| true)
+            .await
+            .unwrap();
+        // Longer than a connection is left to itself where there is a server.
+        sleep(Duration::from_secs(4)).await;
+        both[sleeper].signal("CONT").unwrap();
+        let [one, other] = &mut both;
+        // It comes back by the way that both know, without anybody's help.
+        for one in [&mut *one, &mut *other] {
+            sees(one).await;
+        }
+        held_until_the_server_is_back(one, other, port).await;
+        for one in both {
+            one.signal("INT").unwrap();
+            let ended = one.ended(Duration::ZERO).await.unwrap();
+            assert_eq!(ended.code, Some(0), "{ended:#?}");
+        }
     }
 }

@@ -57,7 +57,9 @@ globalThis.rtcMarks ??= (() => {
 
   /** Gives every decoded picture to `see`: when it came, luma, stride, width, height. What it gives back ends it. */
   function decoded(track, see, fail) {
-    const reader = new MediaStreamTrackProcessor({ track, maxBufferSize: 30 }).readable.getReader();
+    // Of its own, to be ended: what a reader is cancelled over is never closed, and the browser complains of that in the page.
+    const own = track.clone();
+    const reader = new MediaStreamTrackProcessor({ track: own, maxBufferSize: 30 }).readable.getReader();
     let running = true;
     let buffer = new Uint8Array(0);
     const look = async (frame) => {
@@ -69,11 +71,11 @@ globalThis.rtcMarks ??= (() => {
       see(arrived, buffer.subarray(plane.offset), plane.stride, width, height);
     };
     const run = async () => {
-      while (running) {
+      for (;;) {
         const { value: frame, done } = await reader.read();
         if (done) return;
         try {
-          await look(frame);
+          if (running) await look(frame);
         } finally {
           frame.close();
         }
@@ -82,7 +84,7 @@ globalThis.rtcMarks ??= (() => {
     const ended = run().catch(fail);
     return async () => {
       running = false;
-      await reader.cancel();
+      own.stop();
       await ended;
     };
   }

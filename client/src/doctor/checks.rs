@@ -300,14 +300,8 @@ pub(super) async fn path(url: IceUrl) -> Finding {
             }
         };
         tokio::select! {
-            _ = every.tick(), if sent.len() < PROBES => {
-                let (transaction, request) = stun::binding(None, 0);
-                sent.push((transaction, Instant::now()));
-                let _ = socket.send_to(&request, to).await;
-                if sent.len() == PROBES {
-                    end = Some(tokio::time::Instant::now() + Duration::from_secs(2));
-                }
-            }
+            // What has come back is read before its time is over, also by a machine that had none for us.
+            biased;
             Ok((length, _)) = socket.recv_from(&mut buffer) => {
                 let of = |(at, (transaction, began)): (usize, &(_, Instant))| {
                     stun::read(&buffer[..length], *transaction).map(|_| (at, began.elapsed()))
@@ -319,6 +313,14 @@ pub(super) async fn path(url: IceUrl) -> Finding {
                 }
                 if trips.len() == PROBES {
                     break;
+                }
+            }
+            _ = every.tick(), if sent.len() < PROBES => {
+                let (transaction, request) = stun::binding(None, 0);
+                sent.push((transaction, Instant::now()));
+                let _ = socket.send_to(&request, to).await;
+                if sent.len() == PROBES {
+                    end = Some(tokio::time::Instant::now() + Duration::from_secs(2));
                 }
             }
             () = over => break,

@@ -113,10 +113,15 @@ async fn talk(floor: &Floor, bells: &[Arc<Bell>]) {
             if !bell.there.load(Ordering::Relaxed) {
                 continue;
             }
-            if !bell.ring(side, floor.run.micros(at)) {
+            // What is due late, as where this process was kept from running, is said one after the other, and counts from
+            // when it was due.
+            let rung = bell.ring(side, floor.run.micros(at));
+            if timeout(plan.patience, rung).await.is_err() {
                 floor
                     .tally()
                     .fail("a peer could not say what it should: the word before was not out yet");
+                // It is not waited for again.
+                bell.there.store(false, Ordering::Relaxed);
             }
         }
     }
@@ -142,11 +147,20 @@ struct Bell {
     /// When it is due, times four; and who, and whether it is at all.
     word: AtomicU64,
     rung: Notify,
+    /// The word was taken, or nobody is there any more to take it.
+    free: Notify,
 }
 
 impl Bell {
+    /// Rings as soon as the word before was taken, unless the room has ended by then.
+    async fn ring(&self, side: Side, due: u64) {
+        while self.there.load(Ordering::Relaxed) && !self.put(side, due) {
+            self.free.notified().await;
+        }
+    }
+
     /// Whether the word before was taken.
-    fn ring(&self, side: Side, due: u64) -> bool {
+    fn put(&self, side: Side, due: u64) -> bool {
         let word = due << 2 | u64::from(side == Side::Second) << 1 | 1;
         let free = self
             .word
@@ -156,10 +170,17 @@ impl Bell {
         free
     }
 
+    /// Nobody is there any more.
+    fn close(&self) {
+        self.there.store(false, Ordering::Relaxed);
+        self.free.notify_one();
+    }
+
     fn take(&self) -> Option<(Side, u64)> {
         let word = self.word.swap(0, Ordering::Relaxed);
         let second = word & 2 != 0;
         let side = if second { Side::Second } else { Side::First };
+        self.free.notify_one();
         (word & 1 != 0).then_some((side, word >> 2))
     }
 }
@@ -222,7 +243,7 @@ impl Pair {
     async fn live(&mut self, floor: &Floor, bell: &Bell) {
         let mut over = floor.over.clone();
         let stayed = self.stay(floor, bell, &mut over).await;
-        bell.there.store(false, Ordering::Relaxed);
+        bell.close();
         let settled = match stayed {
             // Boxed, as most of the time it is not there.
             Ok(()) => Box::pin(self.settle(floor)).await,
@@ -247,6 +268,8 @@ impl Pair {
     ) -> Result<(), Trouble> {
         loop {
             tokio::select! {
+                // What was to be said is said before what came is heard, and both before the end, however late all that is.
+                biased;
                 () = bell.rung.notified() => {
                     while let Some((side, due)) = bell.take() {
                         self.say(floor, side, due).await?;
@@ -326,16 +349,35 @@ impl Pair {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_word_waits_until_the_one_before_is_out_or_nobody_is_there() {
+        let bell = Bell::default();
+        bell.there.store(true, Ordering::Relaxed);
+        bell.ring(Side::First, 1).await;
+        let mut next = Box::pin(bell.ring(Side::Second, 2));
+        assert!((&mut next).now_or_never().is_none(), "one waits");
+        assert_eq!(bell.take(), Some((Side::First, 1)));
+        next.await;
+        let mut last = Box::pin(bell.ring(Side::First, 3));
+        assert!((&mut last).now_or_never().is_none());
+        bell.close();
+        last.await;
+        assert_eq!(bell.take(), Some((Side::Second, 2)));
+        assert_eq!(bell.take(), None, "what nobody can say is no word");
+    }
 
     #[test]
     fn a_bell_keeps_one_word_until_it_is_taken() {
         let bell = Bell::default();
         assert_eq!(bell.take(), None);
-        assert!(bell.ring(Side::Second, 0));
-        assert!(!bell.ring(Side::First, 7), "one waits");
+        assert!(bell.put(Side::Second, 0));
+        assert!(!bell.put(Side::First, 7), "one waits");
         assert_eq!(bell.take(), Some((Side::Second, 0)));
-        assert!(bell.ring(Side::First, 1 << 50));
+        assert!(bell.put(Side::First, 1 << 50));
         assert_eq!(bell.take(), Some((Side::First, 1 << 50)));
         assert_eq!(bell.take(), None);
     }

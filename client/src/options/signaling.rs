@@ -3,8 +3,8 @@
 use rtc_protocol::dialect::whip::Flow;
 use url::Url;
 
-use super::OptionError;
-use crate::signaling::Begins;
+use super::{OptionError, Purpose};
+use crate::signaling::{Begins, DIRECT, Dialect};
 
 /// How the two sides come to know of each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum SignalingOption {
     Server,
     /// By text that people carry.
     Copied(Begins),
+    /// By a server of another kind.
+    Dialect(Dialect),
     /// By a program.
     Program(String),
     /// By somebody's WHIP or WHEP service.
@@ -25,18 +27,70 @@ pub(super) fn parse(text: Option<&str>) -> Result<SignalingOption, OptionError> 
         None | Some("server") => SignalingOption::Server,
         Some("stdio") => SignalingOption::Copied(Begins::Us),
         Some("stdio:answer") => SignalingOption::Copied(Begins::Them),
-        Some(text) => match text.strip_prefix("exec:").map(str::trim) {
-            Some(command) if !command.is_empty() => SignalingOption::Program(command.to_owned()),
-            _ => {
-                return Err(OptionError::new(
-                    "--signaling",
-                    text,
-                    "write server, stdio, stdio:answer or exec:COMMAND",
-                ));
+        Some(text) => {
+            if let Some(dialect) = Dialect::ALL.into_iter().find(|one| one.as_str() == text) {
+                return Ok(SignalingOption::Dialect(dialect));
             }
-        },
+            match text.strip_prefix("exec:").map(str::trim) {
+                Some(command) if !command.is_empty() => {
+                    SignalingOption::Program(command.to_owned())
+                }
+                _ => {
+                    return Err(OptionError::new(
+                        "--signaling",
+                        text,
+                        "write server, codelab, book, login, conference, stdio, stdio:answer or exec:COMMAND",
+                    ));
+                }
+            }
+        }
     };
     Ok(how)
+}
+
+/// Whom a call is for, by what is signaled by: what `join` was given, or why that is not enough.
+pub(super) fn purpose(
+    signaling: &SignalingOption,
+    room: Option<String>,
+    name: Option<&str>,
+    auto_answer: bool,
+) -> Result<Purpose, OptionError> {
+    let wait = |name: &str| -> Result<Purpose, OptionError> {
+        Ok(Purpose::Wait {
+            name: super::checked_name("--as", name)?,
+            auto_answer,
+        })
+    };
+    let problem = |why: &str| Err(OptionError::new("ROOM", room.as_deref().unwrap_or(""), why));
+    match (signaling, &room, name) {
+        (SignalingOption::Dialect(Dialect::Login), Some(_), _) => problem(
+            "this dialect has names and no rooms; leave ROOM out, wait with --as NAME, or call with `rtc-client call NAME`",
+        ),
+        (SignalingOption::Dialect(Dialect::Login), None, None) => {
+            problem("log in with --as NAME to be called by it")
+        }
+        (SignalingOption::Dialect(Dialect::Login) | SignalingOption::Server, None, Some(name)) => {
+            wait(name)
+        }
+        (_, Some(room), _) => Ok(Purpose::Room(room.clone())),
+        (SignalingOption::Dialect(_), None, _) => problem("name a room to join it"),
+        (SignalingOption::Server, None, None) => {
+            problem("name a room to join it, or wait to be called with --as NAME alone")
+        }
+        (_, None, _) => Ok(Purpose::Room(DIRECT.to_owned())),
+    }
+}
+
+/// How `call` is signaled: by a server where names can be called.
+pub(super) fn of_call(text: Option<&str>) -> Result<SignalingOption, OptionError> {
+    match parse(text)? {
+        how @ (SignalingOption::Server | SignalingOption::Dialect(Dialect::Login)) => Ok(how),
+        _ => Err(OptionError::new(
+            "--signaling",
+            text.unwrap_or_default(),
+            "names can be called by server and by login",
+        )),
+    }
 }
 
 /// The address of an endpoint.
@@ -78,10 +132,36 @@ mod tests {
         );
         let program = SignalingOption::Program("relay.py --room 'a b'".to_owned());
         assert_eq!(parse(Some("exec:relay.py --room 'a b'")), Ok(program));
-        for bad in ["", "exec:", "exec: ", "stdin", "stdio:offer"] {
+        for dialect in Dialect::ALL {
+            let how = Ok(SignalingOption::Dialect(dialect));
+            assert_eq!(parse(Some(dialect.as_str())), how);
+        }
+        for bad in ["", "Codelab", "exec:", "exec: ", "stdin", "stdio:offer"] {
             let error = parse(Some(bad)).unwrap_err().to_string();
             assert!(error.contains("stdio:answer"), "{error}");
         }
+    }
+
+    #[test]
+    fn rooms_are_for_those_that_have_rooms_and_names_for_those_that_have_names() {
+        let room = || Some("foo".to_owned());
+        let of = |how, room, name| purpose(&how, room, name, false);
+        let codelab = SignalingOption::Dialect(Dialect::Codelab);
+        let login = SignalingOption::Dialect(Dialect::Login);
+        let inside = Ok(Purpose::Room("foo".to_owned()));
+        assert_eq!(of(codelab.clone(), room(), Some("ann")), inside);
+        assert!(of(codelab, None, Some("ann")).is_err());
+        for how in [login.clone(), SignalingOption::Server] {
+            let waits = of(how.clone(), None, Some("ann"));
+            assert!(matches!(waits, Ok(Purpose::Wait { .. })), "{waits:?}");
+            assert!(of(how, None, None).is_err());
+        }
+        assert!(of(login, room(), Some("ann")).is_err());
+        let copied = SignalingOption::Copied(Begins::Us);
+        let direct = Ok(Purpose::Room(DIRECT.to_owned()));
+        assert_eq!(of(copied, None, Some("ann")), direct);
+        assert!(of_call(Some("login")).is_ok() && of_call(None).is_ok());
+        assert!(of_call(Some("codelab")).is_err() && of_call(Some("stdio")).is_err());
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl Actor {
     ) -> Result<Self, PeerError> {
         let engine = Engine::open(&config).await?;
         let sends = [config.send_audio, config.send_video];
+        let remote_flow = flows::RemoteFlow::after(config.took);
         let mut actor = Self {
             engine,
             negotiation: Negotiation::new(config.polite),
@@ -164,7 +165,7 @@ impl Actor {
             said: String::new(),
             sends,
             held: false,
-            remote_flow: flows::RemoteFlow::default(),
+            remote_flow,
             stream: send::random_id(),
             last_answer: None,
             descriptions: 0,
@@ -257,6 +258,8 @@ impl Actor {
     async fn command(&mut self, command: Command) {
         match command {
             Command::Negotiate { restart } => self.negotiation.want(restart),
+            Command::MetAgain => self.negotiation.met_again(),
+            Command::OfferInItsPlace => self.negotiation.offer_in_its_place(),
             Command::Signal(signal) => {
                 if !self.negotiation.signal(signal) {
                     self.trouble("the far side signals too much; some of it was not heard".into());

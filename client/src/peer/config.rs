@@ -46,6 +46,9 @@ pub struct PeerConfig {
     pub video_codecs: Vec<VideoCodec>,
     /// Gives way when both sides offer at once (W3C webrtc-pc 10.7): the newcomer does.
     pub polite: bool,
+    /// The far side took something of ours over a connection before: where it takes nothing from the start, it holds the
+    /// call.
+    pub took: bool,
     /// We have sound to send.
     pub send_audio: bool,
     /// We have pictures to send.
@@ -84,6 +87,7 @@ impl Default for PeerConfig {
             relay_only: false,
             video_codecs: AVAILABLE.to_vec(),
             polite: false,
+            took: false,
             send_audio: true,
             send_video: true,
             receive: true,

@@ -73,6 +73,8 @@ pub enum PeerEvent {
     RemoteFlow {
         /// Whether it sends sound, and pictures.
         sends: [bool; 2],
+        /// Whether it ever took anything of ours.
+        took: bool,
         /// It takes nothing of ours any more, though it did.
         held: bool,
     },

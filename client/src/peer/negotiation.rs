@@ -30,6 +30,8 @@ pub(super) enum Step {
         /// With new ICE credentials.
         restart: bool,
     },
+    /// Send our open offer again: it may not have arrived, nor its answer.
+    OfferAgain,
     /// Take back our own offer: the far side's goes first.
     Rollback,
     /// Set the far side's offer.
@@ -72,6 +74,8 @@ pub(super) struct Negotiation {
     heard: Heard,
     /// Which offer of ours is open.
     open: Option<String>,
+    /// Whether it is to be sent again.
+    repeat: bool,
 }
 
 impl Negotiation {
@@ -90,6 +94,7 @@ impl Negotiation {
             candidates: VecDeque::new(),
             heard: Heard::default(),
             open: None,
+            repeat: false,
         }
     }
 
@@ -97,6 +102,19 @@ impl Negotiation {
     pub(super) fn want(&mut self, restart: bool) {
         self.wanted = true;
         self.restart |= restart;
+    }
+
+    /// Both sides met again at a server that knows nothing of what was under way: an offer that is open may never have
+    /// arrived. Roles stay as they are, as the news may be one side's alone.
+    pub(super) fn met_again(&mut self) {
+        self.repeat = true;
+    }
+
+    /// Offers though that was the other side's to do, which takes an offer of a session that is new to it as one that does
+    /// not give way.
+    pub(super) fn offer_in_its_place(&mut self) {
+        self.polite = true;
+        self.want(false);
     }
 
     /// Takes what the far side said. False where it said so much that it was not heard.
@@ -113,6 +131,7 @@ impl Negotiation {
     pub(super) fn is_settled(&self) -> bool {
         self.signaling == Signaling::Stable
             && !self.wanted
+            && !self.repeat
             && self.current.is_none()
             && self.plan.is_empty()
             && self.inbox.is_empty()
@@ -124,6 +143,10 @@ impl Negotiation {
         while self.plan.is_empty() {
             if let Some(signal) = self.inbox.pop_front() {
                 self.hear(signal);
+            } else if std::mem::take(&mut self.repeat) {
+                if self.signaling == Signaling::HaveLocalOffer {
+                    self.plan.push_back(Step::OfferAgain);
+                }
             } else if self.wanted && self.signaling == Signaling::Stable {
                 self.wanted = false;
                 self.restart_in_flight = std::mem::take(&mut self.restart);
@@ -172,6 +195,7 @@ impl Negotiation {
             // An answer that cannot be set leaves our offer open: another may come.
             (
                 Step::Offer { .. }
+                | Step::OfferAgain
                 | Step::ApplyAnswer(_)
                 | Step::AddCandidate(_)
                 | Step::AnswerAgain,

@@ -63,6 +63,12 @@ const RESTART_AFTER: Duration = Duration::from_secs(3);
 /// And given up after this long.
 const LOST_AFTER: Duration = Duration::from_secs(20);
 
+/// A connection that was made anew waits this long for the offer of the side that is to make it.
+const OFFER_AFTER: Duration = Duration::from_secs(3);
+
+/// And this long once that side is known to think of the connection before.
+const OFFER_SOON: Duration = Duration::from_millis(500);
+
 /// Without a server and without a call, this long.
 const ABANDON_AFTER: Duration = Duration::from_secs(30);
 

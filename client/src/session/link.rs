@@ -49,8 +49,10 @@ pub(super) struct Link {
     pub(super) bitrates: Option<(u32, u32)>,
     /// What it asks of our sound.
     pub(super) wishes: Option<OpusWishes>,
-    /// It holds the call.
-    pub(super) held: bool,
+    /// We have made the first offer, or are about to.
+    pub(super) offers: bool,
+    /// When we make it after all: whose turn it is may know nothing of that.
+    pub(super) offer_at: Option<Instant>,
     /// The far side's session that this link took the place of; what is said of that is late.
     pub(super) not_from: Option<String>,
     pub(super) promise: Promise,
@@ -96,7 +98,8 @@ impl Link {
             format: None,
             bitrates: None,
             wishes: None,
-            held: false,
+            offers: false,
+            offer_at: None,
             not_from: None,
             promise: Promise::default(),
             video: Vec::new(),
@@ -184,6 +187,11 @@ impl Link {
         each.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
+    /// Whether nothing was said over it from either side.
+    pub(super) fn silent(&self) -> bool {
+        !self.offers && self.promise.origin.is_empty()
+    }
+
     pub(super) fn connected(&self) -> bool {
         self.state == ConnectionState::Connected
     }
@@ -204,6 +212,9 @@ pub(super) struct Far {
     pub(super) by_http: bool,
     /// It negotiates once, or the server translates for it: what we send to it is not renegotiated.
     pub(super) fixed: bool,
+    /// It ever took anything of ours, and holds the call now.
+    pub(super) took: bool,
+    pub(super) held: bool,
     /// In the room, as the server sees it.
     pub(super) present: bool,
     /// When it came, or we did if later.
@@ -234,6 +245,8 @@ impl Far {
             who,
             by_http: false,
             fixed: false,
+            took: false,
+            held: false,
             present: true,
             since: Instant::now(),
             until: None,

@@ -1,7 +1,8 @@
 //! Between the session's own words and the signaling's.
 
 use rtc_protocol::{
-    Dialect, IceServer as WireIceServer, LeaveReason, Member, Name, RoomId, SdpType, Token,
+    Dialect as WireDialect, IceServer as WireIceServer, LeaveReason, Member, Name, RoomId, SdpType,
+    Token,
 };
 
 use crate::event::{Kind, PeerRef};
@@ -9,14 +10,17 @@ use crate::exit::Ending;
 use crate::options::{CallOptions, IceServerOption, Purpose, SignalingOption};
 use crate::peer::IceServer;
 use crate::signaling::{
-    AddressError, DIRECT, Errand, ErrorKind, SignalingError, SignalingOptions, Target, Via,
-    WhipOptions,
+    AddressError, DIRECT, Dialect, DialectOptions, Errand, ErrorKind, SignalingError,
+    SignalingOptions, Target, Via, WhipOptions,
 };
 
 /// How the call is signaled.
 pub(super) fn via(options: &CallOptions) -> Result<Via, SignalingError> {
     Ok(match &options.signaling {
         SignalingOption::Server => Via::Server(Box::new(self::options(options)?)),
+        SignalingOption::Dialect(dialect) => {
+            Via::Dialect(Box::new(self::dialect(options, *dialect)?))
+        }
         SignalingOption::Copied(begins) => Via::Copied {
             begins: *begins,
             room: direct(options)?,
@@ -32,6 +36,23 @@ pub(super) fn via(options: &CallOptions) -> Result<Via, SignalingError> {
             Via::Whip(Box::new(whip))
         }
     })
+}
+
+fn dialect(options: &CallOptions, dialect: Dialect) -> Result<DialectOptions, AddressError> {
+    let (typed, callee) = match &options.purpose {
+        Purpose::Room(room) => (room.as_str(), None),
+        Purpose::Call(name) => (DIRECT, Some(name.clone())),
+        Purpose::Wait { .. } => (DIRECT, None),
+    };
+    let Target { room, server } = Target::parse(typed, options.server.as_deref())?;
+    let mut wanted = DialectOptions::new(dialect, server, room);
+    wanted.callee = callee;
+    if let Ok(name) = Name::new(&options.name) {
+        wanted.name = Some(name);
+    }
+    wanted.token.clone_from(&options.token);
+    wanted.trust.clone_from(&options.trust);
+    Ok(wanted)
 }
 
 /// What both sides call a call that no server knows of.
@@ -100,8 +121,8 @@ pub(super) fn peer_ref(member: &Member) -> PeerRef {
 }
 
 /// Whether a member is a publisher or player that speaks HTTP with the server.
-pub(super) const fn is_by_http(dialect: Option<Dialect>) -> bool {
-    matches!(dialect, Some(Dialect::Whip | Dialect::Whep))
+pub(super) const fn is_by_http(dialect: Option<WireDialect>) -> bool {
+    matches!(dialect, Some(WireDialect::Whip | WireDialect::Whep))
 }
 
 pub(super) const fn reason(reason: LeaveReason) -> &'static str {

@@ -121,6 +121,13 @@ impl ServerAddress {
         format!("{scheme}://{}{}{SOCKET}", self.authority(), self.folder)
     }
 
+    /// The WebSocket's URL of what lies at `path`, which begins with a slash, below the server's own.
+    pub(super) fn url_of(&self, path: &str) -> String {
+        let scheme = if self.secure { "wss" } else { "ws" };
+        let above = self.folder.trim_end_matches('/');
+        format!("{scheme}://{}{above}{path}", self.authority())
+    }
+
     /// What a browser opens to join `room`.
     pub fn page_url(&self, room: &RoomId) -> String {
         let room = utf8_percent_encode(room.as_str(), ROOM_IN_URL);

@@ -61,6 +61,18 @@ pub enum SignalingError {
         /// What came instead.
         why: String,
     },
+    /// Somebody answers, but not in the dialect that was asked for.
+    #[error(
+        "{server} does not speak {dialect}: {why}; check --server, or choose another dialect with --signaling"
+    )]
+    NoDialect {
+        /// Where.
+        server: String,
+        /// Which dialect.
+        dialect: &'static str,
+        /// What came instead.
+        why: String,
+    },
     /// The server of this machine cannot be started.
     #[error("no server at {server}, and none can be started there: {why}; name one with --server")]
     CannotHost {
@@ -133,7 +145,12 @@ impl SignalingError {
     pub const fn is_of_a_first_exchange(&self) -> bool {
         matches!(
             self,
-            Self::Http(_) | Self::Refusal(_) | Self::Program(_) | Self::Untrusted { .. }
+            Self::Http(_)
+                | Self::Refusal(_)
+                | Self::Program(_)
+                | Self::Untrusted { .. }
+                | Self::NoSuchPeer { .. }
+                | Self::Busy { .. }
         )
     }
 
@@ -144,6 +161,7 @@ impl SignalingError {
             Self::NoServer { .. }
             | Self::Untrusted { .. }
             | Self::Nonsense { .. }
+            | Self::NoDialect { .. }
             | Self::CannotHost { .. } => ErrorKind::NoServer,
             Self::Http(_) => ErrorKind::NoServer,
             Self::Refusal(refusal) => refusal.kind,

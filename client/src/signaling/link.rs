@@ -1,6 +1,5 @@
 //! The task that holds the link: finds the server, keeps the conversation going, and starts over when it breaks.
 
-use std::future::poll_fn;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -17,17 +16,17 @@ use super::conversation::{Conversation, Ending};
 use super::error::SignalingError;
 use super::event::SignalingEvent;
 use super::host::Door;
-use super::socket::{OpenError, Socket};
+use super::socket::{OpenError, Sink, Socket, Stream, close_properly, writable};
 
 /// The longest wait before the first try after a loss. Short: most often a server has been restarted, or the one
 /// that ran it has left and the next one takes over.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// The longest wait before any try.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// A link that held this long was a good one, and its loss is the first of a new row.
-const HELD: Duration = Duration::from_secs(5);
+pub(super) const HELD: Duration = Duration::from_secs(5);
 
 /// How often the link may break before we are let in for the first time.
 const FIRST_TRIES: u32 = 5;
@@ -39,7 +38,7 @@ const EVENTS: usize = 64;
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Why a link is given up that may be well.
-const ANOTHER_NETWORK: &str = "the network has changed";
+pub(super) const ANOTHER_NETWORK: &str = "the network has changed";
 
 /// What the owner wants.
 #[derive(Debug)]
@@ -251,10 +250,7 @@ impl Link {
                     pass_on(conversation, permit)
                 }
                 message = stream.next(), if listening => hear(conversation, message),
-                written = poll_fn(|cx| match has_text {
-                    true => sink.poll_ready_unpin(cx),
-                    false => sink.poll_flush_unpin(cx),
-                }), if has_text || unflushed => {
+                written = writable(&mut sink, has_text), if has_text || unflushed => {
                     unflushed = has_text;
                     let text = if has_text { conversation.next_text() } else { None };
                     written
@@ -318,9 +314,6 @@ impl Link {
         self.door.close().await;
     }
 }
-
-type Sink = futures_util::stream::SplitSink<Socket, Message>;
-type Stream = futures_util::stream::SplitStream<Socket>;
 
 /// Does what the owner wants; leaving and starting over are not done here.
 fn obey(conversation: &mut Conversation, command: Command) {
@@ -431,25 +424,5 @@ async fn say_goodbye(conversation: &mut Conversation, sink: &mut Sink, stream: &
         Ok(Ok(())) => close_properly(sink, stream).await,
         Ok(Err(error)) => tracing::debug!(%error, "the link broke during the goodbye"),
         Err(_) => tracing::debug!("the server does not say goodbye"),
-    }
-}
-
-/// Closes the WebSocket as RFC 6455 section 7.1.1 asks: our close frame, then theirs.
-async fn close_properly(sink: &mut Sink, stream: &mut Stream) {
-    let frame = CloseFrame {
-        code: CloseCode::Normal,
-        reason: "left".into(),
-    };
-    let closing = async {
-        sink.send(Message::Close(Some(frame))).await?;
-        while let Some(message) = stream.next().await {
-            message?;
-        }
-        Ok::<(), WsError>(())
-    };
-    match timeout(GOODBYE, closing).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "the link broke while closing"),
-        Err(_) => tracing::debug!("the server does not close the link"),
     }
 }

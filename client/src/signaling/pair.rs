@@ -26,11 +26,52 @@ pub(super) struct Pair {
     far: Member,
     /// The far side is known to our owner.
     told_of_far: bool,
-    events: VecDeque<SignalingEvent>,
+    events: Pending,
+}
+
+/// What our owner is still to be told.
+#[derive(Debug, Default)]
+pub(super) struct Pending(VecDeque<SignalingEvent>);
+
+impl Pending {
+    pub(super) fn is_full(&self) -> bool {
+        self.0.len() >= EVENTS
+    }
+
+    pub(super) fn tell(&mut self, event: SignalingEvent) {
+        self.0.push_back(event);
+    }
+}
+
+impl AsMut<Self> for Pending {
+    fn as_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
+impl AsMut<Pending> for Pair {
+    fn as_mut(&mut self) -> &mut Pending {
+        &mut self.events
+    }
 }
 
 /// Events that wait before nothing more is taken from outside.
 const EVENTS: usize = 64;
+
+/// What there is to be known before anybody is met.
+pub(super) fn welcome(me: PeerId, ice_servers: Vec<IceServer>, server: &str) -> SignalingEvent {
+    SignalingEvent::Welcome {
+        me,
+        ice_servers,
+        limits: Limits {
+            message_bytes: limits::MESSAGE_BYTES as u32,
+            rooms_per_peer: 1,
+            room_capacity: 2,
+            queue_messages: limits::QUEUE_MESSAGES as u32,
+        },
+        server: server.to_owned(),
+    }
+}
 
 impl Pair {
     /// Us, and a far side of this name, in a room of this name.
@@ -47,7 +88,7 @@ impl Pair {
                 dialect: None,
             },
             told_of_far: false,
-            events: VecDeque::new(),
+            events: Pending::default(),
         }
     }
 
@@ -60,23 +101,12 @@ impl Pair {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.events.len() >= EVENTS
+        self.events.is_full()
     }
 
     /// STUN and TURN servers to use from now on.
     pub(super) fn welcome(&mut self, ice_servers: Vec<IceServer>) {
-        let me = self.me;
-        self.tell(SignalingEvent::Welcome {
-            me,
-            ice_servers,
-            limits: Limits {
-                message_bytes: limits::MESSAGE_BYTES as u32,
-                rooms_per_peer: 1,
-                room_capacity: 2,
-                queue_messages: limits::QUEUE_MESSAGES as u32,
-            },
-            server: self.far.name.to_string(),
-        });
+        self.tell(welcome(self.me, ice_servers, self.far.name.as_str()));
     }
 
     /// We are there. Where the far side is, too, we are who came later, and make the offer.
@@ -113,7 +143,7 @@ impl Pair {
     }
 
     pub(super) fn tell(&mut self, event: SignalingEvent) {
-        self.events.push_back(event);
+        self.events.tell(event);
     }
 }
 
@@ -145,17 +175,22 @@ impl Owner {
     }
 
     /// Waits for the next thing to look at. Nothing is lost where this is given up.
-    pub(super) async fn turn(&mut self, pair: &mut Pair, deadline: Option<Instant>) -> Turn {
+    pub(super) async fn turn(
+        &mut self,
+        pending: &mut impl AsMut<Pending>,
+        deadline: Option<Instant>,
+    ) -> Turn {
+        let Pending(events) = pending.as_mut();
         tokio::select! {
             command = self.commands.recv() => match command {
                 None => Turn::Leave(None),
                 Some(Command::Leave(done)) => Turn::Leave(Some(done)),
                 Some(command) => Turn::Command(command),
             },
-            permit = self.events.reserve(), if !pair.events.is_empty() => match permit {
+            permit = self.events.reserve(), if !events.is_empty() => match permit {
                 Err(_) => Turn::Leave(None),
                 Ok(permit) => {
-                    if let Some(event) = pair.events.pop_front() {
+                    if let Some(event) = events.pop_front() {
                         permit.send(event);
                     }
                     Turn::Told
@@ -168,14 +203,14 @@ impl Owner {
     /// It is over: tells what there is left to tell, the end among it, and waits until our owner goes.
     pub(super) async fn end(
         &mut self,
-        pair: &mut Pair,
+        pending: &mut impl AsMut<Pending>,
         error: Option<SignalingError>,
     ) -> Option<oneshot::Sender<()>> {
         if let Some(error) = error {
-            pair.tell(SignalingEvent::Fatal(error));
+            pending.as_mut().tell(SignalingEvent::Fatal(error));
         }
         loop {
-            if let Turn::Leave(done) = self.turn(pair, None).await {
+            if let Turn::Leave(done) = self.turn(pending, None).await {
                 return done;
             }
         }

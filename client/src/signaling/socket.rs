@@ -1,16 +1,21 @@
 //! One WebSocket to a server: opened within a bounded time, with a typed reason where that fails.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
 use rtc_protocol::SUBPROTOCOL;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError, SubProtocolError};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use super::address::{ServerAddress, ServerChoice};
@@ -19,6 +24,13 @@ use crate::trust::{Distrust, Trust};
 
 /// A link to the server.
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// Its half that takes texts.
+pub(super) type Sink = SplitSink<Socket, Message>;
+/// Its half that gives them.
+pub(super) type Stream = SplitStream<Socket>;
+
+/// How long the server may take to close.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// The largest message taken from a server: a member list and a replay of nothing but offers stay far below.
 const MESSAGE_BYTES: usize = 1024 * 1024;
@@ -34,6 +46,15 @@ pub(super) enum OpenError {
     Lasting(SignalingError),
 }
 
+/// Why there is no link, before what answered instead of a WebSocket is judged.
+#[derive(Debug)]
+pub(super) enum DialError {
+    /// Nobody answers, or too late.
+    Open(OpenError),
+    /// Somebody does.
+    Upgrade(WsError),
+}
+
 /// Connects to `server`, giving each step `patience`.
 pub(super) async fn open(
     server: &ServerChoice,
@@ -41,29 +62,44 @@ pub(super) async fn open(
     patience: Duration,
 ) -> Result<Socket, OpenError> {
     let address = server.address();
+    let url = address.socket_url();
+    let dialled = dial(server, &url, Some(SUBPROTOCOL), trust, patience).await;
+    dialled.map_err(|error| match error {
+        DialError::Open(error) => error,
+        DialError::Upgrade(error) => not_upgraded(&address, &error),
+    })
+}
+
+/// Connects to `server` and asks for a WebSocket at `url` there, giving each step `patience`.
+pub(super) async fn dial(
+    server: &ServerChoice,
+    url: &str,
+    subprotocol: Option<&'static str>,
+    trust: &Trust,
+    patience: Duration,
+) -> Result<Socket, DialError> {
+    let address = server.address();
     let stream = match server {
-        ServerChoice::Local { port } => {
-            connect(&address, &local_addresses(*port), patience).await?
-        }
+        ServerChoice::Local { port } => connect(&address, &local_addresses(*port), patience).await,
         ServerChoice::Given(_) => {
             let (host, port) = address.host_and_port();
             let found = timeout(patience, lookup_host((host, port)))
                 .await
                 .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            let found: Vec<SocketAddr> = match found {
-                Ok(found) => found.collect(),
-                Err(error) => return Err(OpenError::Passing(unfound(&address, &error))),
-            };
-            connect(&address, &found, patience).await?
+            match found {
+                Ok(found) => connect(&address, &found.collect::<Vec<_>>(), patience).await,
+                Err(error) => Err(OpenError::Passing(unfound(&address, &error))),
+            }
         }
     };
-    match timeout(patience, upgrade(&address, trust, stream)).await {
-        Ok(Ok(socket)) => Ok(socket),
-        Ok(Err(error)) => Err(not_upgraded(&address, &error)),
-        Err(_) => Err(OpenError::Passing(nonsense(
+    let stream = stream.map_err(DialError::Open)?;
+    let upgraded = upgrade(&address, url, subprotocol, trust, stream);
+    match timeout(patience, upgraded).await {
+        Ok(upgraded) => upgraded.map_err(DialError::Upgrade),
+        Err(_) => Err(DialError::Open(OpenError::Passing(nonsense(
             &address,
             "it accepts connections but does not answer",
-        ))),
+        )))),
     }
 }
 
@@ -106,14 +142,16 @@ async fn connect(
 
 async fn upgrade(
     address: &ServerAddress,
+    url: &str,
+    subprotocol: Option<&'static str>,
     trust: &Trust,
     stream: TcpStream,
 ) -> Result<Socket, WsError> {
-    let mut request = address.socket_url().into_client_request()?;
-    request.headers_mut().insert(
-        "Sec-WebSocket-Protocol",
-        HeaderValue::from_static(SUBPROTOCOL),
-    );
+    let mut request = url.into_client_request()?;
+    if let Some(name) = subprotocol {
+        let name = HeaderValue::from_static(name);
+        request.headers_mut().insert("Sec-WebSocket-Protocol", name);
+    }
     let config = WebSocketConfig::default()
         .read_buffer_size(4096)
         .write_buffer_size(0)
@@ -129,8 +167,37 @@ async fn upgrade(
     Ok(socket)
 }
 
+/// Waits until the next text can be handed over; where there is none, until those before it are on their way.
+pub(super) async fn writable(sink: &mut Sink, has_text: bool) -> Result<(), WsError> {
+    poll_fn(|cx| match has_text {
+        true => sink.poll_ready_unpin(cx),
+        false => sink.poll_flush_unpin(cx),
+    })
+    .await
+}
+
+/// Closes the WebSocket as RFC 6455 section 7.1.1 asks: our close frame, then theirs.
+pub(super) async fn close_properly(sink: &mut Sink, stream: &mut Stream) {
+    let frame = CloseFrame {
+        code: CloseCode::Normal,
+        reason: "left".into(),
+    };
+    let closing = async {
+        sink.send(Message::Close(Some(frame))).await?;
+        while let Some(message) = stream.next().await {
+            message?;
+        }
+        Ok::<(), WsError>(())
+    };
+    match timeout(CLOSING, closing).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the link broke while closing"),
+        Err(_) => tracing::debug!("the server does not close the link"),
+    }
+}
+
 /// Sorts what came instead of a WebSocket.
-fn not_upgraded(address: &ServerAddress, error: &WsError) -> OpenError {
+pub(super) fn not_upgraded(address: &ServerAddress, error: &WsError) -> OpenError {
     match error {
         WsError::Http(response) => {
             let status = response.status();

@@ -3,6 +3,7 @@
 use rtc_protocol::{Name, NameError, RoomId};
 
 use super::SignalingOptions;
+use super::dialect::DialectOptions;
 use super::whip::WhipOptions;
 
 /// How a call is signaled.
@@ -10,6 +11,8 @@ use super::whip::WhipOptions;
 pub enum Via {
     /// By a server that speaks rtc.v1, in a room of many.
     Server(Box<SignalingOptions>),
+    /// By a server that speaks a dialect of other signaling servers, in its rooms or by its names.
+    Dialect(Box<DialectOptions>),
     /// By somebody's WHIP or WHEP service, with that service.
     Whip(Box<WhipOptions>),
     /// By text that people carry to and fro, with one other.

@@ -208,8 +208,11 @@ impl<T: Tongue> Actor<T> {
                     // Answers are written before more is read: who reads them never finds its queue full of them.
                     self.seat.hear_now()
                 }
-                _ = heart.tick() => {
-                    if self.heard.elapsed() > beat * 5 / 2 {
+                due = heart.tick() => {
+                    // Who slept, as a machine that was suspended or gave us no time, does not know who was silent meanwhile,
+                    // and may not have read what came: it asks first, and judges at the next beat.
+                    let slept = due.elapsed() > beat / 2;
+                    if !slept && self.heard.elapsed() > beat * 5 / 2 {
                         self.metrics.limits_hit.inc(Limit::Silence);
                         return End::Ours((close::SILENT, "silent"));
                     }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use rtc_protocol::{Callee, Kind, Raw, Role, ServerFrame, Token};
+use rtc_protocol::{Callee, Kind, Limits, Raw, Role, ServerFrame, Token};
 
 mod access;
 mod books;

@@ -3,7 +3,7 @@
 use rtc_server::Config;
 use rtc_server::access::{Access, Claims, Key, Moment, Power, Rooms, SigningKey};
 
-use super::rig::{Http, RESTART, config, description, offer, server};
+use super::rig::{Http, RESTART, description, lonely, offer, server};
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
@@ -25,7 +25,7 @@ fn token(room: &str, rights: &[Power], seconds: f64) -> String {
 async fn a_token_is_asked_for_by_every_request() {
     let guarded = Config {
         access: Access::new(vec![Key::secret(SECRET).unwrap()], None),
-        ..config()
+        ..lonely()
     };
     let (_running, address) = server(guarded).await;
     let http = Http(address);

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::rig::{Http, Native, PATIENCE, Stage, config, offer, server};
+use super::rig::{Http, Native, PATIENCE, Stage, config, lonely, offer, server};
 
 #[tokio::test]
 async fn a_full_room_is_a_conflict() {
@@ -21,7 +21,7 @@ async fn a_full_room_is_a_conflict() {
 
 #[tokio::test]
 async fn an_address_may_hold_so_many_sessions() {
-    let mut config = config();
+    let mut config = lonely();
     config.exempt = Vec::new();
     config.whip.sessions_per_address = 1;
     let stage = Stage::with(config).await;

@@ -1,10 +1,12 @@
 //! What each request is answered with.
 
+use std::time::Duration;
+
 use rtc_protocol::{Dialect, IceServer, ServerMessage, Signal};
 use rtc_server::Config;
 
 use super::rig::{
-    CANDIDATE, FRAGMENT, Http, Native, RESTART, Stage, config, description, offer, server,
+    CANDIDATE, FRAGMENT, Http, Native, RESTART, Stage, config, description, lonely, offer, server,
 };
 
 #[tokio::test]
@@ -106,7 +108,7 @@ async fn what_is_no_offer_is_refused_with_the_right_status() {
 
 #[tokio::test]
 async fn nobody_to_answer_is_told_after_a_bounded_wait() {
-    let (_running, address) = server(config()).await;
+    let (_running, address) = server(lonely()).await;
     let http = Http(address);
     let publish = http.post("/whip/r", &offer()).await;
     assert_eq!(publish.status, 503);
@@ -123,14 +125,15 @@ async fn nobody_to_answer_is_told_after_a_bounded_wait() {
 
 #[tokio::test]
 async fn a_member_that_does_not_answer_or_answers_nonsense_is_told_apart() {
+    let mut short = config();
+    short.whip.patience.answer = Duration::from_millis(600);
+    let (_running, address) = server(short).await;
+    let _ann = Native::inside(address, "ann").await;
+    let silent = Http(address).post("/whip/r", &offer()).await;
+    assert_eq!(silent.status, 504);
     let (_running, address) = server(config()).await;
     let http = Http(address);
     let mut ann = Native::inside(address, "ann").await;
-    let silent = http.post("/whip/r", &offer()).await;
-    assert_eq!(silent.status, 504);
-    for _ in 0..3 {
-        ann.next().await;
-    }
     for (answer, status) in [
         ("v=0\r\n".to_owned(), 502),
         (description("answ", "inactive"), 422),
@@ -155,7 +158,9 @@ async fn a_member_that_does_not_answer_or_answers_nonsense_is_told_apart() {
 
 #[tokio::test]
 async fn an_answer_whose_candidates_never_end_is_given_in_time() {
-    let (_running, address) = server(config()).await;
+    let mut short = config();
+    short.whip.patience.gather = Duration::from_millis(300);
+    let (_running, address) = server(short).await;
     let http = Http(address);
     let mut ann = Native::inside(address, "ann").await;
     let offer = offer();
@@ -239,7 +244,10 @@ async fn ice_restarts_with_a_new_tag() {
 
 #[tokio::test]
 async fn a_restart_that_is_not_answered_fails_and_the_session_stands() {
-    let mut stage = Stage::new().await;
+    // Long enough for what is answered, and for the second to come while the first waits.
+    let mut short = config();
+    short.whip.patience.answer = Duration::from_secs(3);
+    let mut stage = Stage::with(short).await;
     let third = RESTART.replace("ysXw", "third");
     let (first, second) = tokio::join!(stage.http.patch(&stage.path, Some("*"), RESTART), async {
         stage.native.offered().await;

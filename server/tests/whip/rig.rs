@@ -50,12 +50,19 @@ pub(crate) async fn server(config: Config) -> (Running, SocketAddr) {
     testing::start(config).await.unwrap()
 }
 
-/// Times in which a test can wait for the end of something.
+/// Times that nothing here takes, however busy the machine is.
 pub(crate) fn config() -> Config {
     let mut config = testing::config();
+    config.whip.patience.partner = PATIENCE;
+    config.whip.patience.answer = PATIENCE;
+    config.whip.patience.gather = PATIENCE;
+    config
+}
+
+/// As long as that, but for a partner, whose absence a test can wait for.
+pub(crate) fn lonely() -> Config {
+    let mut config = config();
     config.whip.patience.partner = Duration::from_millis(300);
-    config.whip.patience.answer = Duration::from_millis(600);
-    config.whip.patience.gather = Duration::from_millis(300);
     config
 }
 

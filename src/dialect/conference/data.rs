@@ -45,7 +45,8 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<L
 }
 
 /// Reads a description or a candidate in any of the forms that pages send; none where `data` is something else.
-pub(in crate::dialect) fn read(data: &Raw) -> Option<Signal> {
+#[must_use]
+pub fn read(data: &Raw) -> Option<Signal> {
     // Only an object can be one; a long text need not be looked at.
     if !data.get().starts_with('{') {
         return None;
@@ -109,7 +110,8 @@ struct Both<'a> {
 }
 
 /// Writes a candidate for a page.
-pub(in crate::dialect) fn candidate_for_page(candidate: &Candidate) -> Option<Raw> {
+#[must_use]
+pub fn candidate_for_page(candidate: &Candidate) -> Option<Raw> {
     Raw::of(&Both {
         kind: "candidate",
         label: candidate.sdp_m_line_index,

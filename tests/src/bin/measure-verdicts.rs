@@ -11,7 +11,7 @@ use futures_util::stream;
 use rtc_e2e::trial::{Fault, broken, faults, judged};
 
 /// The length of each call in seconds.
-const SECONDS: u64 = 6;
+const SECONDS: u64 = 9;
 
 /// What came of calls of one kind.
 #[derive(Default)]

@@ -1,21 +1,15 @@
 //! Pages of a conference over Socket.IO. Joining and leaving are asked for with a callback, as such pages do.
 
-use super::socketio::{self, Packet, event, request};
-use super::words::{quoted, word};
+use rtc_dialects::conference;
+
+use super::socketio::{self, Packet};
+use super::words::word;
 use super::{Heard, Speech, Stamp, What};
 
 #[derive(Debug, Default)]
 pub(super) struct Conference {
-    /// As JSON.
     room: String,
     requests: u64,
-}
-
-impl Conference {
-    fn request(&mut self, name: &str, args: &[&str]) -> String {
-        self.requests += 1;
-        request(self.requests, name, args)
-    }
 }
 
 impl Speech for Conference {
@@ -29,18 +23,19 @@ impl Speech for Conference {
     }
 
     fn join(&mut self, room: &str, out: &mut Vec<String>) {
-        self.room = quoted(room);
-        let room = self.room.clone();
-        out.push(self.request("join", &[&room, r#""load""#]));
+        self.room = room.to_owned();
+        self.requests += 1;
+        out.push(conference::join(self.requests, room, "load"));
     }
 
     fn say(&mut self, what: What, stamp: Stamp, out: &mut Vec<String>) {
-        out.push(event("message", &[&self.room, &word(what, stamp)]));
+        out.push(conference::message(&self.room, &word(what, stamp), None));
     }
 
     fn leave(&mut self, out: &mut Vec<String>) {
         let room = std::mem::take(&mut self.room);
-        out.push(self.request("leave", &[&room]));
+        self.requests += 1;
+        out.push(conference::leave(self.requests, &room));
     }
 
     fn hear(&mut self, text: &str, out: &mut Vec<String>) -> Heard {

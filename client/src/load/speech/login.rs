@@ -1,6 +1,6 @@
 //! Login pages: plain WebSocket and JSON, where a name calls a name. The two of a room are called after it.
 
-use serde::Deserialize;
+use rtc_dialects::login::{self, Told};
 
 use super::words::word;
 use super::{Heard, Side, Speech, Stamp, What};
@@ -21,18 +21,8 @@ impl Login {
     }
 
     fn carry(&self, kind: &str, word: &str) -> String {
-        let name = &self.name;
-        format!(r#"{{"type":"{kind}","{kind}":{word},"name":"{name}"}}"#)
+        login::carry(kind, word, &self.name)
     }
-}
-
-/// As much as matters of what a server says.
-#[derive(Deserialize)]
-struct Word<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    success: Option<bool>,
-    code: Option<String>,
 }
 
 impl Speech for Login {
@@ -50,7 +40,7 @@ impl Speech for Login {
             Side::Second => (2, 1),
         };
         self.name = format!("{room}-{other}");
-        out.push(format!(r#"{{"type":"login","name":"{room}-{own}"}}"#));
+        out.push(login::login(&format!("{room}-{own}")));
     }
 
     fn announces(&self) -> bool {
@@ -74,8 +64,7 @@ impl Speech for Login {
     fn leave(&mut self, out: &mut Vec<String>) {
         // One hangs up, and the call is over for the other one, too.
         if self.side == Side::First {
-            let name = &self.name;
-            out.push(format!(r#"{{"type":"leave","name":"{name}"}}"#));
+            out.push(login::leave(&self.name));
         }
     }
 
@@ -83,18 +72,13 @@ impl Speech for Login {
         if let Some(stamp) = Stamp::find(text) {
             return Heard::Said(stamp);
         }
-        let Ok(Word {
-            kind,
-            success,
-            code,
-        }) = serde_json::from_str(text)
-        else {
+        let Some(told) = Told::read(text) else {
             return Heard::Nothing;
         };
-        match (kind, success) {
+        match (told.kind.as_str(), told.success) {
             ("login", Some(true)) => Heard::Joined,
             ("login", _) | ("error" | "refuse", _) => {
-                Heard::Refused(code.unwrap_or_else(|| kind.to_owned()))
+                Heard::Refused(told.code.unwrap_or(told.kind))
             }
             // Without a stamp it is the one that begins a call that nobody measures.
             ("offer", _) => {

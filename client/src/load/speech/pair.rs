@@ -1,20 +1,15 @@
 //! Pages that hold a room of two over Socket.IO: the codelab's and the book's.
 
-use super::socketio::{self, Packet, event};
-use super::words::{quoted, word};
-use super::{Heard, Speech, Stamp, What};
+pub(super) use rtc_dialects::pair::Kind;
+use rtc_dialects::socketio::{event, quoted};
 
-/// Which of the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Codelab,
-    Book,
-}
+use super::socketio::{self, Packet};
+use super::words::word;
+use super::{Heard, Speech, Stamp, What};
 
 #[derive(Debug)]
 pub(super) struct Pair {
     kind: Kind,
-    /// As JSON.
     room: String,
 }
 
@@ -38,31 +33,21 @@ impl Speech for Pair {
     }
 
     fn join(&mut self, room: &str, out: &mut Vec<String>) {
-        self.room = quoted(room);
-        out.push(event("create or join", &[&self.room]));
+        self.room = room.to_owned();
+        out.push(self.kind.join(room));
     }
 
     fn say(&mut self, what: What, stamp: Stamp, out: &mut Vec<String>) {
-        let word = word(what, stamp);
-        out.push(match self.kind {
-            Kind::Codelab => event("message", &[&word]),
-            Kind::Book => {
-                let by = match what {
-                    What::Answer => "response",
-                    _ => "message",
-                };
-                let room = &self.room;
-                event(by, &[&format!(r#"{{"channel":{room},"message":{word}}}"#)])
-            }
-        });
+        let answers = what == What::Answer;
+        out.push(self.kind.say(&self.room, &word(what, stamp), answers));
     }
 
     fn leave(&mut self, out: &mut Vec<String>) {
-        let goodbye = match self.kind {
-            Kind::Codelab => "bye",
-            Kind::Book => "Bye",
-        };
-        out.push(event(goodbye, &[&self.room]));
+        out.push(match self.kind {
+            // Frees the place at once, before the link is closed.
+            Kind::Codelab => event("bye", &[&quoted(&self.room)]),
+            Kind::Book => self.kind.leave(&self.room),
+        });
     }
 
     fn hear(&mut self, text: &str, out: &mut Vec<String>) -> Heard {

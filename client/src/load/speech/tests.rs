@@ -151,7 +151,8 @@ fn a_link_over_socket_io_is_opened_and_kept_alive() {
         let mut peer = speech(dialect, Side::First);
         let mut out = Vec::new();
         assert!(peer.greet(&mut out));
-        assert_eq!(peer.hear(r#"0{"sid":"a"}"#, &mut out), Heard::Nothing);
+        let open = r#"0{"sid":"a","pingInterval":25000,"pingTimeout":20000}"#;
+        assert_eq!(peer.hear(open, &mut out), Heard::Nothing);
         let welcome = Heard::Welcome { resumed: false };
         assert_eq!(peer.hear(r#"40{"sid":"a"}"#, &mut out), welcome);
         assert_eq!(peer.hear("2", &mut out), Heard::Nothing);

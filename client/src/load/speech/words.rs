@@ -11,11 +11,6 @@ pub(super) fn word(what: What, stamp: Stamp) -> String {
         What::Candidate => {
             format!(r#"{{"type":"candidate","label":0,"id":"0","candidate":"{text}"}}"#)
         }
-        What::Small => quoted(&text),
+        What::Small => format!(r#""{text}""#),
     }
-}
-
-/// A text of ours as JSON.
-pub(super) fn quoted(text: &str) -> String {
-    format!(r#""{text}""#)
 }

@@ -25,6 +25,7 @@ impl Actor {
     pub(super) async fn negotiate(&mut self) {
         while let Some(step) = self.negotiation.next() {
             let outcome = self.perform(step.clone()).await;
+            tracing::debug!(ok = outcome.is_ok(), "negotiation: {}", name(&step));
             self.negotiation.done(outcome.is_ok());
             if let Err(problem) = outcome {
                 self.trouble(format!("{}: {problem}", describe(&step)));
@@ -38,6 +39,13 @@ impl Actor {
                 Err("the network is not ready for a restart; it is tried again".to_owned())
             }
             Step::Offer { restart } => self.offer(restart).await.map_err(|e| e.to_string()),
+            Step::OfferAgain => {
+                self.tell(PeerEvent::Signal(Signal::Description(Description {
+                    kind: SdpType::Offer,
+                    sdp: self.said.clone(),
+                })));
+                Ok(())
+            }
             Step::Rollback => {
                 let rollback = RTCSessionDescription::rollback(None).map_err(|e| e.to_string())?;
                 self.engine
@@ -459,9 +467,23 @@ fn remote_codecs(description: &str) -> Vec<(Kind, u8, RemoteCodec)> {
     video.chain(audio).collect()
 }
 
+fn name(step: &Step) -> &'static str {
+    match step {
+        Step::Offer { restart: false } => "our offer",
+        Step::Offer { restart: true } => "our offer with a restart of ICE",
+        Step::OfferAgain => "our offer again",
+        Step::Rollback => "our offer taken back",
+        Step::ApplyOffer(_) => "the far side's offer",
+        Step::Answer => "our answer",
+        Step::AnswerAgain => "our answer again",
+        Step::ApplyAnswer(_) => "the far side's answer",
+        Step::AddCandidate(_) => "a candidate of the far side",
+    }
+}
+
 fn describe(step: &Step) -> &'static str {
     match step {
-        Step::Offer { .. } => "our offer failed",
+        Step::Offer { .. } | Step::OfferAgain => "our offer failed",
         Step::Rollback => "our offer could not be taken back",
         Step::ApplyOffer(_) => "the far side's offer was refused",
         Step::Answer | Step::AnswerAgain => "the far side's offer could not be answered",

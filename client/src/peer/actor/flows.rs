@@ -20,6 +20,16 @@ pub(super) struct RemoteFlow {
     held: bool,
 }
 
+impl RemoteFlow {
+    /// Before anything was said over this connection; it may have taken something over one before.
+    pub(super) fn after(took: bool) -> Self {
+        Self {
+            took,
+            ..Self::default()
+        }
+    }
+}
+
 impl Actor {
     /// Which way a sense shall go.
     pub(super) fn wanted(&self, kind: Kind) -> Flow {
@@ -193,8 +203,8 @@ impl Actor {
             took,
             held,
         };
-        if before.sends != Some(sends) || held != before.held {
-            self.tell(PeerEvent::RemoteFlow { sends, held });
+        if self.remote_flow != before {
+            self.tell(PeerEvent::RemoteFlow { sends, took, held });
         }
     }
 }

@@ -101,7 +101,9 @@ impl Side {
                 engine.agreed = Some(offer);
                 self.say(SdpType::Answer, &text);
             }
-            Step::AnswerAgain => panic!("{name}: nothing is heard twice on this wire"),
+            Step::OfferAgain | Step::AnswerAgain => {
+                panic!("{name}: nothing is heard twice on this wire")
+            }
             Step::ApplyAnswer(sdp) => {
                 let offer = engine.local_offer.take().expect("an offer that was made");
                 assert_eq!(first_line(&sdp), format!("answer to {offer}"), "{name}");
@@ -288,6 +290,30 @@ fn a_refused_answer_leaves_our_offer_open_for_a_good_one() {
         [Step::ApplyAnswer(_)]
     ));
     assert!(machine.is_settled());
+}
+
+#[test]
+fn an_open_offer_is_said_again_where_both_meet_again_and_an_agreed_one_is_not() {
+    let mut machine = Negotiation::new(false);
+    machine.met_again();
+    assert_eq!(steps(&mut machine, true), []);
+    machine.want(false);
+    steps(&mut machine, true);
+    machine.met_again();
+    assert_eq!(steps(&mut machine, true), [Step::OfferAgain]);
+    machine.signal(description(SdpType::Answer, "answer", "x"));
+    steps(&mut machine, true);
+    machine.met_again();
+    assert_eq!(steps(&mut machine, true), []);
+}
+
+#[test]
+fn who_offers_in_the_others_place_gives_way_to_it() {
+    let mut machine = Negotiation::new(false);
+    machine.offer_in_its_place();
+    assert_eq!(steps(&mut machine, true), [Step::Offer { restart: false }]);
+    machine.signal(description(SdpType::Offer, "offer", "x"));
+    assert_eq!(steps(&mut machine, true)[0], Step::Rollback);
 }
 
 #[test]

@@ -95,7 +95,8 @@ async fn a_call_is_held_and_taken_up_again_by_either_side() {
                 event,
                 PeerEvent::RemoteFlow {
                     held: false,
-                    sends: [true, true]
+                    sends: [true, true],
+                    ..
                 }
             )
         })
@@ -149,7 +150,8 @@ async fn a_picture_goes_and_comes_back_in_its_own_place() {
                 event,
                 PeerEvent::RemoteFlow {
                     sends: [true, false],
-                    held: false
+                    held: false,
+                    ..
                 }
             )
         })

@@ -21,6 +21,7 @@ impl Call {
                 "the room has more than {LINKS} others; no connection is opened to the rest"
             ));
         }
+        let took = self.far.get(id).is_some_and(|far| far.took);
         let terms = self.signaling.terms();
         let config = PeerConfig {
             ice_servers: self.ice_servers.clone(),
@@ -32,6 +33,7 @@ impl Call {
             hidden: self.hidden.clone(),
             video_codecs: recordable(&self.options),
             polite,
+            took,
             send_audio: self.audio.is_some(),
             send_video: self.video.is_some(),
             receive: terms.receives,
@@ -55,7 +57,8 @@ impl Call {
         self.links_opened += 1;
         let news = self.news.0.clone();
         match Link::open(id, self.links_opened, config, news).await {
-            Ok(link) => {
+            Ok(mut link) => {
+                link.offers = offers;
                 let peer = Arc::clone(&link.peer);
                 if self.on_hold && self.far.get(id).is_some_and(|far| !far.fixed) {
                     peer.hold(true).await;
@@ -128,7 +131,9 @@ impl Call {
                     video.remove(&id);
                 }
             }
-            PeerEvent::RemoteFlow { sends, held } => self.remote_flow(&id, sends, held),
+            PeerEvent::RemoteFlow { sends, took, held } => {
+                self.remote_flow(&id, sends, took, held);
+            }
             PeerEvent::LocalVideoRefused => {
                 let name = self.name(&id);
                 self.notice(format!("{name} takes no picture in any of our codecs"));
@@ -291,8 +296,11 @@ impl Call {
 
     pub(super) async fn look_after_connections(&mut self) {
         let now = Instant::now();
-        // Without a network a restart would find no address to offer.
-        let may_restart = self.signaling.terms().restarts && !self.networks.is_away();
+        // Without a network a restart would find no address to offer, and without a server nobody to tell: it gives the
+        // way up that both sides know, which may come back by itself.
+        let may_restart = self.signaling.terms().restarts
+            && !self.networks.is_away()
+            && self.signaling_lost.is_none();
         let mut restart = Vec::new();
         let mut lost = Vec::new();
         let patience = self
@@ -300,8 +308,12 @@ impl Call {
             .data
             .as_ref()
             .map_or(LOST_AFTER, |data| data.patience);
+        let mut overdue = Vec::new();
         for (id, far) in &mut self.far {
             let Some(link) = &far.link else { continue };
+            if link.offer_at.is_some_and(|at| now >= at) {
+                overdue.push(id.clone());
+            }
             let Some(since) = link.unwell_since else {
                 continue;
             };
@@ -320,9 +332,22 @@ impl Call {
         for peer in restart {
             peer.restart_ice().await;
         }
+        for id in overdue {
+            self.offer_after_all(&id).await;
+        }
         for id in lost {
             self.give_up(&id).await;
             self.gone(&id, "lost");
+        }
+    }
+
+    /// Offers over a connection that nothing was said over, though it was the other side's turn.
+    pub(super) async fn offer_after_all(&mut self, id: &str) {
+        let Some(link) = self.link(id) else { return };
+        link.offer_at = None;
+        if link.silent() {
+            link.offers = true;
+            Arc::clone(&link.peer).offer_in_its_place().await;
         }
     }
 

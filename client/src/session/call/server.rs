@@ -10,7 +10,7 @@ use super::super::link::{Far, Link};
 use super::super::outcome::How;
 use super::super::promise::Promise;
 use super::super::signals;
-use super::Call;
+use super::{Call, OFFER_AFTER, OFFER_SOON};
 use crate::event::{Event, Kind};
 use crate::peer::Signal;
 use crate::signaling::SignalingEvent;
@@ -132,17 +132,27 @@ impl Call {
     /// makes the offer and gives way.
     pub(super) async fn came(&mut self, member: Member, newcomer: bool) {
         let who = signals::peer_ref(&member);
+        // A member that the server translates for offers by itself, or has us asked for an offer; we give way.
+        let foreign = member.dialect.is_some();
         let known = self.far.get_mut(&who.id);
-        let kept = known.is_some_and(|far| {
+        let kept = known.and_then(|far| {
             far.present = true;
-            far.link.as_ref().is_some_and(Link::alive)
+            let link = far.link.as_ref().filter(|link| link.alive())?;
+            Some((Arc::clone(&link.peer), far.fixed))
         });
-        if !kept {
+        if let Some((peer, fixed)) = kept {
+            if !fixed {
+                peer.met_again().await;
+            }
+        } else {
             if !newcomer || self.far.contains_key(&who.id) {
                 self.tell(Event::PeerJoined { peer: who.clone() });
             }
+            let (mut took, mut before) = (false, None);
             let media = match self.far.remove(&who.id) {
                 Some(far) => {
+                    took = far.took;
+                    before = far.link.as_ref().map(|link| link.promise.origin.clone());
                     self.close_link(&who.id, far.link);
                     far.media
                 }
@@ -157,12 +167,18 @@ impl Call {
             self.measured.came(&who);
             let mut far = Far::new(who.clone(), media);
             far.by_http = signals::is_by_http(member.dialect);
-            far.fixed = member.dialect.is_some() || !self.signaling.terms().renegotiates;
+            far.fixed = foreign || !self.signaling.terms().renegotiates;
+            far.took = took;
+            let again = before.filter(|_| !far.fixed);
             self.far.insert(who.id.clone(), far);
-            // A member that the server translates for offers by itself, or has us asked for an offer; we give way.
-            let foreign = member.dialect.is_some();
             self.open_link(&who.id, newcomer || foreign, newcomer && !foreign)
                 .await;
+            if let (Some(origin), Some(link)) = (again, self.link(&who.id)) {
+                // It may think that the connection before still stands: what it says of that is late, and then the offer,
+                // which is the newcomer's, never comes.
+                link.not_from = Some(origin).filter(|origin| !origin.is_empty());
+                link.offer_at = (!newcomer).then(|| Instant::now() + OFFER_AFTER);
+            }
         }
         for kind in member.muted {
             self.muted_by(&who.id, kind, true);
@@ -246,6 +262,7 @@ impl Call {
             return false;
         };
         far.until = None;
+        far.held = false;
         far.lost = false;
         far.restarts = 0;
         let peer = far.who.clone();
@@ -286,7 +303,12 @@ impl Call {
         if let (Some(stale), Some(promise)) = (stale, &promise)
             && *stale == promise.origin
         {
-            return tracing::debug!("{from} still speaks of the connection before");
+            tracing::debug!("{from} still speaks of the connection before");
+            if let Some(at) = self.link(from).and_then(|link| link.offer_at.as_mut()) {
+                // Its next word may be the new offer all the same.
+                *at = (*at).min(Instant::now() + OFFER_SOON);
+            }
+            return;
         }
         if let Some(promise) = &promise {
             let known = far.link.as_ref().map(|link| link.promise.origin.as_str());

@@ -228,19 +228,16 @@ impl Call {
     }
 
     /// What a far side's directions are now.
-    pub(super) fn remote_flow(&mut self, id: &str, sends: [bool; 2], held: bool) {
+    pub(super) fn remote_flow(&mut self, id: &str, sends: [bool; 2], took: bool, held: bool) {
         if !sends[Kind::Video as usize] {
             self.board.clear(id);
         }
         let Some(far) = self.far.get_mut(id) else {
             return;
         };
+        far.took |= took;
         let peer = far.who.clone();
-        let news = far
-            .link
-            .as_mut()
-            .is_some_and(|link| std::mem::replace(&mut link.held, held) != held);
-        if news {
+        if std::mem::replace(&mut far.held, held) != held {
             self.tell(Event::PeerHeld { peer, held });
         }
     }

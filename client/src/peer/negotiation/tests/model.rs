@@ -1,4 +1,5 @@
-//! Two machines over a wire whose link breaks and comes back: what it says may be heard twice, as rtc.v1 allows.
+//! Two machines over a wire whose link breaks and comes back: what it says may be heard twice, as rtc.v1 allows. And over
+//! one whose server dies: what the server had taken is lost, and the two meet again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,6 +40,13 @@ impl Wire {
         self.delivered = self.acknowledged;
     }
 
+    /// The server dies with some of what it has taken.
+    fn lose(&mut self, random: &mut StdRng) {
+        let taken = random.random_range(self.delivered..=self.said.len());
+        self.delivered = taken;
+        self.acknowledged = self.acknowledged.max(taken);
+    }
+
     fn is_empty(&self) -> bool {
         self.delivered == self.said.len()
     }
@@ -77,6 +85,7 @@ struct Engine {
     candidates: BTreeMap<String, BTreeSet<String>>,
     /// Candidates that are still to be found, by session.
     to_find: Vec<(String, u32)>,
+    last_offer: Option<Signal>,
     last_answer: Option<Signal>,
 }
 
@@ -191,7 +200,14 @@ impl Side {
                 self.machine.offered(&sdp);
                 self.engine.state = State::HaveLocalOffer;
                 self.engine.pending = Some(said);
-                self.say(SdpType::Offer, sdp);
+                let signal = self.say(SdpType::Offer, sdp);
+                self.engine.last_offer = Some(signal);
+            }
+            Step::OfferAgain => {
+                assert_eq!(self.engine.state, State::HaveLocalOffer, "{name}");
+                self.again += 1;
+                let signal = self.engine.last_offer.clone().expect("an offer");
+                self.wire.said.push(signal);
             }
             Step::Rollback => {
                 assert_eq!(self.engine.state, State::HaveLocalOffer, "{name}");
@@ -270,14 +286,24 @@ impl Side {
     }
 }
 
-/// One seed to its end; gives how often an answer was said again and an offer taken back.
-fn run(seed: u64) -> (u32, u32) {
+/// The server dies, and both meet again at another.
+fn meet_again(sides: &mut [Side; 2], random: &mut StdRng) {
+    for side in sides {
+        side.wire.lose(random);
+        side.wire.break_off();
+        side.machine.met_again();
+    }
+}
+
+/// One seed to its end; gives how often something was said again and an offer taken back.
+fn run(seed: u64, mut deaths: u32) -> (u32, u32) {
     const PATIENCE: u32 = 20_000;
     let mut random = StdRng::seed_from_u64(seed);
     let mut sides = [Side::new('A', true), Side::new('B', false)];
     let mut wants = random.random_range(1..10);
     let mut breaks = random.random_range(0..6);
     let mut rounds = 0;
+    let candidates_are_lost = deaths > 0;
     while wants > 0 || !sides.iter().all(Side::is_quiet) {
         rounds += 1;
         assert!(
@@ -295,6 +321,10 @@ fn run(seed: u64) -> (u32, u32) {
                 breaks -= 1;
                 sides[actor].wire.break_off();
             }
+            1 if deaths > 0 && random.random_bool(0.3) => {
+                deaths -= 1;
+                meet_again(&mut sides, &mut random);
+            }
             2 => sides[actor].wire.down = false,
             3 => sides[actor].find_candidate(),
             4..8 => {
@@ -305,12 +335,12 @@ fn run(seed: u64) -> (u32, u32) {
             _ => sides[actor].act(),
         }
     }
-    judge(seed, &sides);
+    judge(seed, &sides, candidates_are_lost);
     let sum = |count: fn(&Side) -> u32| sides.iter().map(count).sum();
     (sum(|side| side.again), sum(|side| side.rollbacks))
 }
 
-fn judge(seed: u64, sides: &[Side; 2]) {
+fn judge(seed: u64, sides: &[Side; 2], candidates_are_lost: bool) {
     let [a, b] = sides;
     assert!(a.engine.agreed.is_some(), "seed {seed}");
     assert_eq!(a.engine.agreed, b.engine.agreed, "seed {seed}");
@@ -324,6 +354,9 @@ fn judge(seed: u64, sides: &[Side; 2]) {
         );
         if let Some(before) = near.restart_after {
             assert!(near.engine.sessions > before, "seed {seed}: no restart");
+        }
+        if candidates_are_lost {
+            continue;
         }
         let known = far.engine.candidates.get(&local.fragment);
         let known = known.map_or(0, BTreeSet::len);
@@ -339,10 +372,20 @@ fn judge(seed: u64, sides: &[Side; 2]) {
 fn links_that_break_and_come_back_change_nothing_about_the_agreement() {
     let (mut again, mut rollbacks) = (0, 0);
     for seed in 0..3_000 {
-        let (a, r) = run(seed);
+        let (a, r) = run(seed, 0);
         again += a;
         rollbacks += r;
     }
     assert!(again > 100, "only {again} answers were said again");
     assert!(rollbacks > 500, "only {rollbacks} offers were taken back");
+}
+
+#[test]
+fn servers_that_die_with_what_they_have_taken_leave_one_agreement() {
+    let mut again = 0;
+    for seed in 0..3_000 {
+        let deaths = 1 + (seed % 3) as u32;
+        again += run(seed, deaths).0;
+    }
+    assert!(again > 100, "only {again} descriptions were said again");
 }

@@ -1,0 +1,2 @@
+#[path = "../../../client/src/signaling/copied/text.rs"]
+pub(crate) mod text;

@@ -1,0 +1,2 @@
+#[path = "../../../client/src/signaling/http/link.rs"]
+pub(crate) mod link;

@@ -1,0 +1,2 @@
+#[path = "../../../client/src/signaling/program/line.rs"]
+pub(crate) mod line;

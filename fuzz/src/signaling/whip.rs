@@ -1,0 +1,2 @@
+#[path = "../../../client/src/signaling/whip/generation.rs"]
+pub(crate) mod generation;
