@@ -367,6 +367,13 @@ mod tests {
         );
         let other = cluster(&["--region", "asia", BOTH]).unwrap();
         assert!(other.unwrap_err().to_string().contains("asia=redis://"));
+        let shared = "--regions=eu=redis://:x@h:1,us=redis://g:1,us=redis://:y@h:1";
+        let shared = cluster(&["--region", "us", shared]).unwrap();
+        let told = shared.unwrap_err().to_string();
+        assert!(told.contains("eu and us have the same broker, redis://h:1;"));
+        // The nodes of a Redis Cluster.
+        let several = "--regions=us=redis://h:1,us=redis://g:1,us=redis://h:1";
+        assert!(cluster(&["--region", "us", several]).unwrap().is_ok());
         for bad in [
             &["--region", "us"][..],
             &[BOTH],

@@ -71,13 +71,24 @@ impl ClusterConfig {
     /// Several regions, each with its broker, and the one that this node is in.
     ///
     /// # Errors
-    /// When the own region is not among them, or two of them would be taken for one.
+    /// When the own region is not among them, or two of them would be taken for one, or meet at one address.
     pub fn of_regions(
         own: &RegionName,
         brokers: BTreeMap<RegionName, Vec<BrokerUrl>>,
         lease: Duration,
     ) -> Result<Self, RegionsError> {
         let regions = Regions::new(own, brokers.keys().cloned())?;
+        // Without the passwords.
+        let mut taken: BTreeMap<String, &RegionName> = BTreeMap::new();
+        for (region, addresses) in &brokers {
+            for shown in addresses.iter().map(BrokerUrl::to_string) {
+                let before = taken.insert(shown.clone(), region);
+                if let Some(before) = before.filter(|before| *before != region) {
+                    let (before, region) = (before.clone(), region.clone());
+                    return Err(RegionsError::Shared(before, region, shown));
+                }
+            }
+        }
         // Both are in the order of the names.
         let brokers = brokers.into_values().collect();
         Ok(Self {

@@ -37,6 +37,11 @@ pub enum RegionsError {
         "the regions {0} and {1} cannot be told apart by their nodes' ids; call one of them otherwise"
     )]
     Alike(RegionName, RegionName),
+    /// What nodes say to each other would come twice.
+    #[error(
+        "the regions {0} and {1} have the same broker, {2}; give each one of its own, or make one region of them"
+    )]
+    Shared(RegionName, RegionName, String),
 }
 
 /// What a region is called.

@@ -155,9 +155,12 @@ impl Cluster {
         }
     }
 
-    /// Whether there is a node that a session may move to.
-    pub(in crate::hub) fn has_others(&self) -> bool {
-        !self.nodes.alive().is_empty()
+    /// Whether there is a node to which a peer that is sent on comes, session and all: another one of this region, whose
+    /// balancer leads there; of others only where it is told an address.
+    pub(in crate::hub) fn has_others(&self, sent_to_address: bool) -> bool {
+        let own = self.regions.own();
+        let comes = |node| sent_to_address || self.regions.of(node) == Some(own);
+        self.nodes.alive().into_iter().any(comes)
     }
 }
 
@@ -186,7 +189,7 @@ impl Hub {
         }
         let asked: Vec<NodeId> = match (last, before) {
             (None, _) => Vec::new(),
-            (Some(_), Some(node)) if node != cluster.me && cluster.nodes.may_live(node) => {
+            (Some(_), Some(node)) if node != cluster.me && cluster.may_live(node) => {
                 vec![node]
             }
             // The broker's memory of it is gone, or its node is.

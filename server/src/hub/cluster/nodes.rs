@@ -1,9 +1,10 @@
 //! Which other nodes live, and which have gone for good.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::super::{Effect, Hub};
+use super::Cluster;
 use crate::cluster::NodeId;
 use crate::cluster::regions::Region;
 
@@ -11,8 +12,8 @@ use crate::cluster::regions::Region;
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
     known: BTreeMap<NodeId, Option<Instant>>,
-    /// The broker has said once who lives.
-    heard: bool,
+    /// Regions whose broker has said once who lives.
+    heard: BTreeSet<Region>,
 }
 
 impl Nodes {
@@ -26,9 +27,9 @@ impl Nodes {
         self.known.get(&node).is_some_and(Option::is_none)
     }
 
-    /// The same, where nobody knows yet who does.
-    pub(super) fn may_live(&self, node: NodeId) -> bool {
-        !self.heard || self.lives(node)
+    /// Whether this region's broker has ever said who lives there.
+    pub(super) fn has_heard_of(&self, region: Region) -> bool {
+        self.heard.contains(&region)
     }
 
     /// The broker says that these live; gives those that have been missing for so long.
@@ -44,7 +45,6 @@ impl Nodes {
         for node in nodes {
             self.known.insert(*node, None);
         }
-        self.heard = true;
         let mut gone = Vec::new();
         self.known.retain(|node, missing| {
             if nodes.contains(node) || !concerned(*node) {
@@ -78,6 +78,21 @@ impl Nodes {
     }
 }
 
+impl Cluster {
+    /// Whether a node lives, or nobody knows yet who does where it is.
+    pub(super) fn may_live(&self, node: NodeId) -> bool {
+        let unheard = |region| !self.nodes.has_heard_of(region) && !self.cut.contains(&region);
+        self.nodes.lives(node) || self.regions.of(node).is_some_and(unheard)
+    }
+
+    /// Whether there are regions of whose nodes nothing is known, so that what all nodes say is not all.
+    pub(super) fn misses_regions(&self) -> bool {
+        let own = self.regions.own();
+        let unheard = |region| region != own && !self.nodes.has_heard_of(region);
+        !self.cut.is_empty() || self.regions.all().any(unheard)
+    }
+}
+
 impl Hub {
     /// These nodes of a region live: who has been missing for half a lease after its own has run out is gone, and its calls
     /// with it.
@@ -95,6 +110,7 @@ impl Hub {
         nodes.retain(|node| *node != cluster.me);
         let regions = &cluster.regions;
         let concerned = |node| regions.of(node) == Some(region);
+        cluster.nodes.heard.insert(region);
         if cluster.cut.remove(&region) {
             cluster.nodes.show(concerned);
         }

@@ -56,7 +56,7 @@ struct Open {
     findings: Vec<Finding>,
     limit: usize,
     until: Instant,
-    /// There are nodes that could not be asked.
+    /// There are regions that could not be asked.
     cut: bool,
 }
 
@@ -172,7 +172,7 @@ impl Hub {
             findings: vec![own],
             limit,
             until,
-            cut: !cluster.cut.is_empty(),
+            cut: cluster.misses_regions(),
         };
         if open.asked.is_empty() {
             out.push(Effect::Arrived(waiter));

@@ -301,3 +301,53 @@ fn during_a_cut_who_is_near_is_rung_and_a_call_that_was_taken_goes_on() {
     cluster.say('c', ClientMessage::HangUp { call: call.clone() });
     cluster.hung_up('a', &call);
 }
+
+#[test]
+fn what_is_not_known_of_another_region_is_asked_there_and_missing_in_lists() {
+    let mut cluster = Cluster::of_two_regions(1, FAR);
+    let (now, there) = (cluster.now, cluster.nodes[2].id);
+    let far = cluster.nodes[2].regions.own();
+    let node = &mut cluster.nodes[0];
+    let (own, mut out) = (node.regions.own(), Vec::new());
+    let hub = &mut node.world.hub;
+    let waits =
+        |hub: &mut Hub, who, waiter| hub.fetch(now, id(who), (1, Some(there)), Some(1), waiter);
+    let partial = |hub: &mut Hub, waiter| {
+        hub.survey(now, None, 10, waiter, &mut Vec::new());
+        hub.surveyed(waiter).partial
+    };
+    hub.alive(now, own, Vec::new(), &mut out);
+    assert!(waits(hub, 'a', 1), "its server may live");
+    assert!(partial(hub, 2));
+    hub.cut_off(now, far, &mut out);
+    assert!(!waits(hub, 'b', 3));
+    assert!(partial(hub, 4));
+    hub.alive(now, far, Vec::new(), &mut out);
+    assert!(!waits(hub, 'd', 5), "it does not");
+    assert!(!partial(hub, 6));
+}
+
+#[test]
+fn who_drains_sends_calls_on_within_its_region_and_to_another_only_where_it_knows_an_address() {
+    for (at, address, sent) in [
+        (0, None, true),
+        (2, None, false),
+        (2, Some("wss://h"), true),
+    ] {
+        let mut cluster = calm();
+        for who in "ac".chars() {
+            cluster.enters(who, "r@a").unwrap();
+        }
+        for _ in 0..20 {
+            cluster.step();
+        }
+        let world = &mut cluster.nodes[at].world;
+        world.hub.config.away_url = address.map(str::to_owned);
+        let mut out = Vec::new();
+        world.hub.drain(&mut out);
+        world.perform(out);
+        let who = PEERS.chars().nth(at).unwrap();
+        let away = |message: &M| matches!(message, M::GoAway { .. });
+        assert_eq!(world.read(who).iter().any(away), sent, "{who} {address:?}");
+    }
+}
