@@ -181,6 +181,10 @@ async fn one_room(name: &str) {
     loses(&mut ann, name, &['c']).await;
     loses(&mut cyd, name, &['a', 'b']).await;
     println!("{name}: lost to each other after {:?}", begun.elapsed());
+    for node in [&regions.first, &regions.third] {
+        assert!(node.is_ready().await, "a region alone takes peers");
+        assert_eq!(node.asks("GET", "/api/rooms", "").await["partial"], true);
+    }
 
     regions.mend();
     let mended = Instant::now();
@@ -277,6 +281,9 @@ async fn a_name_is_one_peers_in_all_regions_and_rings_from_another() {
         cyd.until(|message| matches!(message, ServerMessage::Ringing { .. }).then_some(()))
             .await;
         cyd.say(ClientMessage::HangUp { call: call.clone() }).await;
+        // Not to be taken for the next answer.
+        cyd.until(|message| matches!(message, ServerMessage::Ack {}).then_some(()))
+            .await;
         ann.until(|message| {
             matches!(message, ServerMessage::HungUp { call: one } if *one == call).then_some(())
         })

@@ -173,7 +173,10 @@ impl Process {
 
     /// In one of several regions.
     pub(crate) fn start_in(region: &str, regions: &str) -> Self {
-        Self::run(&["--region", region, "--regions", regions], &[])
+        Self::run(
+            &["--region", region, "--regions", regions],
+            &["--admin-token", "env:RTC_TEST_ADMIN"],
+        )
     }
 
     fn run(cluster: &[&str], more: &[&str]) -> Self {
@@ -260,6 +263,11 @@ impl Process {
 
     pub(crate) async fn asks(&self, method: &str, path: &str, body: &str) -> serde_json::Value {
         serde_json::from_str(&self.fetch(method, path, ADMIN, body).await).unwrap()
+    }
+
+    /// Whether new peers may come.
+    pub(crate) async fn is_ready(&self) -> bool {
+        self.fetch("GET", "/readyz", "-", "").await == "ready\n"
     }
 
     /// Waits until it knows of so many nodes, itself among them.

@@ -351,3 +351,118 @@ fn who_drains_sends_calls_on_within_its_region_and_to_another_only_where_it_know
         assert_eq!(world.read(who).iter().any(away), sent, "{who} {address:?}");
     }
 }
+
+/// What a peer is told of who moderates, as somebody who comes would be.
+fn moderators(cluster: &Cluster, at: usize, name: &str) -> BTreeSet<PeerId> {
+    let rooms = cluster.nodes[at].world.hub.rooms(cluster.now, None, 10);
+    let rooms = rooms.into_iter().filter(|report| report.room == room(name));
+    let members = rooms.flat_map(|report| report.members);
+    let moderators = members.filter(|member| member.role == Role::Moderator);
+    moderators.map(|member| member.peer).collect()
+}
+
+#[test]
+fn a_peer_that_begins_anew_beyond_a_cut_has_its_seat_when_the_way_is_back() {
+    for who in "abde".chars() {
+        let mut cluster = calm();
+        cluster.enters(who, "r@a").unwrap();
+        let last = cluster.has_company(who, "r@a");
+        cluster.act(Act::Sever(CUT));
+        let begun = PEERS.find(who).unwrap() % NODES;
+        let before = cluster.nodes[begun].world.links[&who];
+        assert!(!cluster.moves(who, 2, Some(last)).0, "{who}");
+        cluster.mended();
+        assert_eq!(cluster.enters(who, "r@a"), Ok(1), "the other one's");
+        for _ in 0..100 {
+            cluster.step();
+        }
+        let closed = cluster.nodes[begun].world.closed.get(&before);
+        assert_eq!(closed, Some(&close::TAKEN_OVER), "{who}");
+        assert!(!cluster.nodes[begun].world.hub.knows(id(who)));
+        assert_eq!(cluster.inside(&room("r@a")).len(), 2);
+    }
+}
+
+#[test]
+fn who_moved_during_a_cut_has_one_session_after_it_wherever_it_goes() {
+    for who in "abdeg".chars() {
+        let mut cluster = calm();
+        cluster.enters(who, "r@a").unwrap();
+        let last = cluster.has_company(who, "r@a");
+        cluster.act(Act::Sever(CUT));
+        let near = 1 - PEERS.find(who).unwrap() % NODES;
+        assert!(cluster.moves(who, near, Some(last)).0, "{who}");
+        for _ in 0..200 {
+            cluster.step();
+        }
+        cluster.mended();
+        cluster.moves(who, 2, Some(last));
+        cluster.enters(who, "r@a").unwrap();
+        for _ in 0..100 {
+            cluster.step();
+        }
+        let knows = cluster.nodes.iter().map(|node| &node.world.hub);
+        let knows: Vec<bool> = knows.map(|hub| hub.knows(id(who))).collect();
+        assert_eq!(knows, [false, false, true], "{who}");
+        assert_eq!(cluster.inside(&room("r@a")).len(), 2);
+    }
+}
+
+#[test]
+fn a_name_that_was_given_away_during_a_cut_is_not_two_peers_after_it() {
+    let mut cluster = calm();
+    assert_eq!(cluster.register('c', "ann@a"), None);
+    cluster.act(Act::Sever(CUT));
+    assert_eq!(cluster.register('a', "ann@a"), Some(ErrorCode::NameTaken));
+    for _ in 0..150 {
+        cluster.step();
+    }
+    assert_eq!(cluster.register('a', "ann@a"), None);
+    cluster.mended();
+    cluster.until('c', |message| match message {
+        M::Error { code, .. } => (*code == ErrorCode::NameTaken).then_some(()),
+        _ => None,
+    });
+    let call = cluster.ring('c', Callee::Name(name("ann@a"))).unwrap();
+    assert_eq!(cluster.rung('a'), call);
+}
+
+#[test]
+fn who_is_beyond_a_cut_cannot_be_rung() {
+    let mut cluster = calm();
+    assert_eq!(cluster.register('c', "cyd@b"), None);
+    cluster.act(Act::Sever(CUT));
+    // Until it is known.
+    for _ in 0..200 {
+        cluster.step();
+    }
+    for whom in [Callee::Name(name("cyd@b")), Callee::Peer(id('c'))] {
+        assert_eq!(cluster.ring('a', whom), Err(ErrorCode::NoSuchPeer));
+    }
+}
+
+#[test]
+fn both_sides_of_a_cut_are_moderated_and_both_moderate_after_it() {
+    let mut cluster = calm();
+    for who in "abcf".chars() {
+        cluster.enters(who, "r@b").unwrap();
+    }
+    for _ in 0..20 {
+        cluster.step();
+    }
+    assert_eq!(moderators(&cluster, 2, "r@b"), [id('a')].into());
+    cluster.act(Act::Sever(CUT));
+    for _ in 0..200 {
+        cluster.step();
+    }
+    assert_eq!(moderators(&cluster, 1, "r@b"), [id('a')].into());
+    assert_eq!(moderators(&cluster, 2, "r@b"), [id('c')].into());
+    cluster.mended();
+    for _ in 0..200 {
+        cluster.step();
+    }
+    for at in 0..NODES {
+        let both = [id('a'), id('c')].into();
+        assert_eq!(moderators(&cluster, at, "r@b"), both, "at {at}");
+    }
+}
