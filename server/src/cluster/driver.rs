@@ -102,6 +102,8 @@ struct Driver {
     next_round: Instant,
     /// When the broker answered last.
     reached: Instant,
+    /// The hub knows that its region cannot be reached.
+    cut: bool,
     /// Words that waited when they were last counted.
     waiting: u64,
 }
@@ -135,6 +137,7 @@ pub(crate) async fn drive(
         next_beat: now,
         next_round: now + lease / 3,
         reached: now,
+        cut: false,
         waiting: 0,
     };
     driver.run(part.inbox).await;
@@ -423,6 +426,7 @@ impl Driver {
                     );
                 }
                 self.reached = now;
+                self.cut = false;
                 let region = self.region;
                 let of_it = |node: &NodeId| self.regions.of(*node) == Some(region);
                 let nodes: Vec<NodeId> = nodes.into_keys().filter(of_it).collect();
@@ -446,8 +450,7 @@ impl Driver {
             Err(error) => {
                 metrics.cluster_questions_failed.inc();
                 let region = self.region;
-                let own = region == self.regions.own();
-                if own {
+                if region == self.regions.own() {
                     metrics.cluster_broker_reached.set(0);
                 }
                 metrics.cluster_region_reached.set(region.index(), 0);
@@ -457,10 +460,6 @@ impl Driver {
                         region,
                         "{error}; rooms of this node alone go on, others wait for it"
                     );
-                }
-                if !own && now >= self.reached + self.lease {
-                    self.switchboard
-                        .cluster(|hub, out| hub.cut_off(now, region, out));
                 }
                 self.born = None;
                 self.next_beat = now + RETRY.min(self.lease / 8);
@@ -481,6 +480,14 @@ impl Driver {
             self.asked.push(Box::pin(
                 async move { Done::Beat(plane.ask(request).await) },
             ));
+        }
+        // Not before a question has failed: it may be this server that stood still.
+        let far = self.region != self.regions.own();
+        if far && self.away && !self.cut && now >= self.reached + self.lease {
+            self.cut = true;
+            let region = self.region;
+            self.switchboard
+                .cluster(|hub, out| hub.cut_off(now, region, out));
         }
         if now >= self.next_round && self.due.is_empty() {
             self.round(now);

@@ -180,7 +180,7 @@ async fn one_room(name: &str) {
     }
     loses(&mut ann, name, &['c']).await;
     loses(&mut cyd, name, &['a', 'b']).await;
-    println!("{name}: lost to each other after {:?}", begun.elapsed());
+    println!("{name}: lost to each other by {:?}", begun.elapsed());
     for node in [&regions.first, &regions.third] {
         assert!(node.is_ready().await, "a region alone takes peers");
         assert_eq!(node.asks("GET", "/api/rooms", "").await["partial"], true);
