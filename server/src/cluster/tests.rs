@@ -299,6 +299,23 @@ async fn where_a_peer_is_is_known_by_its_latest_hello([one, two]: &Planes) {
     assert_eq!(asked(&**one, locate()).await, Answer::Nobody);
 }
 
+async fn a_turn_is_above_one_of_another_region_whose_clock_is_ahead([one, two]: &Planes) {
+    let peer = peer(8);
+    let ahead = 1 << 42;
+    let here = Request::Here {
+        peer,
+        node: TWO,
+        turn: ahead,
+    };
+    assert_eq!(asked(&**two, here).await, Answer::Done);
+    let wanted = Answer::Turn {
+        turn: ahead + 1,
+        before: Some(TWO),
+    };
+    let turn = Request::Turn { peer, node: ONE };
+    assert_eq!(asked(&**one, turn).await, wanted);
+}
+
 async fn nodes_know_each_other_and_parcels_come_in_order([one, two]: &Planes) {
     for (plane, node, peers) in [(one, ONE, 3), (two, TWO, 4)] {
         let lease = LEASE * 100;
@@ -340,6 +357,7 @@ async fn does_all_of_it(planes: Planes) {
     a_name_is_one_peers_alone(&planes).await;
     of_a_hundred_that_want_a_name_at_once_one_gets_it(&planes).await;
     where_a_peer_is_is_known_by_its_latest_hello(&planes).await;
+    a_turn_is_above_one_of_another_region_whose_clock_is_ahead(&planes).await;
     nodes_know_each_other_and_parcels_come_in_order(&planes).await;
 }
 
