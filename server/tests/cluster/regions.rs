@@ -175,6 +175,7 @@ async fn one_room(name: &str) {
         tokio::time::sleep(LEASE / 40).await;
     }
     println!("{name}: of {said} words within the region the slowest took {slowest:?}");
+    assert!(slowest < LEASE, "{slowest:?}");
     if lost.is_empty() {
         loses(&mut bob, name, &['c']).await;
     }
