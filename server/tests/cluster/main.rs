@@ -1,8 +1,12 @@
 //! Several servers as one, around a real broker.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod broker;
+mod cuts;
 mod failures;
 mod moves;
 mod names;
 mod rig;
 mod rooms;
+mod talk;
+mod way;

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use redis::aio::MultiplexedConnection;
 use rtc_protocol::{
     ClientFrame, ClientMessage, PeerId, Raw, RoomId, ServerFrame, ServerMessage, Token,
 };
@@ -18,6 +19,8 @@ use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+use crate::way::Way;
 
 /// Far more than anything here takes; only ever waited out by a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,6 +36,11 @@ pub(crate) struct Broker {
     child: Child,
     port: u16,
     folder: TempDir,
+}
+
+/// A broker's address.
+pub(crate) fn url_at(port: u16) -> String {
+    format!("redis://:{PASSWORD}@127.0.0.1:{port}")
 }
 
 /// Where nobody listens just now; somebody else may a moment later.
@@ -94,7 +102,27 @@ impl Broker {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)
+        url_at(self.port)
+    }
+
+    /// The same over a way that takes so long and can be cut.
+    pub(crate) async fn far(&self, delay: Duration) -> Way {
+        Way::to(self.port, delay).await
+    }
+
+    /// To ask it things by itself.
+    pub(crate) async fn connection(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.url()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// It does nothing more until it goes on, and knows what it knew.
+    pub(crate) fn stop(&self) {
+        signal(&self.child, "-STOP");
+    }
+
+    pub(crate) fn go_on(&self) {
+        signal(&self.child, "-CONT");
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -156,9 +184,35 @@ impl Process {
     }
 
     pub(crate) fn start_with(broker: &Broker, more: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rtc-server"))
+        Self::run(&["--cluster", &broker.url()], more)
+    }
+
+    /// Around a broker that is not reached where it is.
+    pub(crate) fn start_by(way: &Way) -> Self {
+        Self::run(&["--cluster", &url_at(way.port)], &[])
+    }
+
+    fn run(cluster: &[&str], more: &[&str]) -> Self {
+        Self::run_by(
+            Command::new(env!("CARGO_BIN_EXE_rtc-server")),
+            cluster,
+            more,
+        )
+    }
+
+    /// Run by another program, to which it is named.
+    pub(crate) fn started_by(program: &[&str], broker: &Broker) -> Self {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]);
+        command.arg(env!("CARGO_BIN_EXE_rtc-server"));
+        Self::run_by(command, &["--cluster", &broker.url()], &[])
+    }
+
+    fn run_by(mut program: Command, cluster: &[&str], more: &[&str]) -> Self {
+        let mut child = program
             .args(["--listen", "127.0.0.1:0", "--heartbeat", "30"])
-            .args(["--cluster", &broker.url(), "--cluster-lease"])
+            .args(cluster)
+            .arg("--cluster-lease")
             .arg(LEASE.as_secs().to_string())
             .args(more)
             .env("RTC_TEST_ADMIN", ADMIN)
@@ -186,11 +240,15 @@ impl Process {
     }
 }
 
+fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    let done = Command::new("kill").args([name, &pid]).status();
+    assert!(done.unwrap().success());
+}
+
 impl Process {
     fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let done = Command::new("kill").args([name, &pid]).status();
-        assert!(done.unwrap().success());
+        signal(&self.child, name);
     }
 
     /// Asks it to drain and end.
@@ -242,19 +300,22 @@ impl Process {
 
     /// Waits until it knows of so many nodes, itself among them.
     pub(crate) async fn knows(&self, nodes: usize) {
-        let wanted = format!("rtc_cluster_nodes {nodes}");
+        self.counts(&format!("rtc_cluster_nodes {nodes}")).await;
+    }
+
+    /// Waits until this line is among its metrics.
+    pub(crate) async fn counts(&self, wanted: &str) {
         let known = async {
-            while !self
-                .fetch("GET", "/metrics", "-", "")
-                .await
-                .contains(&wanted)
-            {
+            loop {
+                let metrics = self.fetch("GET", "/metrics", "-", "").await;
+                if metrics.lines().any(|line| line == wanted) {
+                    return;
+                }
                 sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(PATIENCE, known)
-            .await
-            .expect("it does not hear of others");
+        let known = timeout(PATIENCE, known).await;
+        known.unwrap_or_else(|_| panic!("it never tells {wanted}"));
     }
 }
 
@@ -282,6 +343,8 @@ pub(crate) struct Peer {
     pub(crate) last: u64,
     /// Numbers may begin anew.
     pub(crate) anew: bool,
+    /// The request that the last message answers.
+    pub(crate) answers: Option<u64>,
 }
 
 impl Peer {
@@ -302,6 +365,7 @@ impl Peer {
             socket,
             last: 0,
             anew: false,
+            answers: None,
         };
         let hello = ClientMessage::Hello {
             resume: Some(token),
@@ -387,6 +451,7 @@ impl Peer {
                 assert!(follows, "a gap before {:?}", frame.message);
                 self.last = seq;
             }
+            self.answers = frame.id;
             match frame.message {
                 ServerMessage::Ping { t, .. } => {
                     self.say_as(None, ClientMessage::Pong { t }).await;

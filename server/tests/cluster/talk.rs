@@ -1,0 +1,214 @@
+//! Members of a room who say numbers to each other while things go wrong, and what became of each: nothing comes twice,
+//! nothing out of order, and what did not come is told to whoever said it.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use rtc_protocol::{ClientMessage, ErrorCode, PeerId, Raw, ServerMessage};
+use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::rig::{PATIENCE, Peer, id, room, token};
+
+/// Between two numbers: far below the rate that a peer may have.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Ids of requests from here on are asked for by tests themselves.
+const ASKED: u64 = 1 << 32;
+
+pub(crate) struct Talker {
+    pub(crate) peer: Peer,
+    own: PeerId,
+    to: PeerId,
+    room: String,
+    said: u64,
+    /// What was said came, as far as its sender was told.
+    came: BTreeSet<u64>,
+    /// It may not have.
+    lost: BTreeSet<u64>,
+    heard: Vec<u64>,
+    /// The longest time between two that were heard.
+    silence: Duration,
+    last: Instant,
+    /// Who is in the room beside it.
+    pub(crate) others: BTreeSet<PeerId>,
+    /// Who has ever gone out of it.
+    pub(crate) gone: Vec<PeerId>,
+}
+
+/// Says and hears, until that is over.
+pub(crate) async fn talk<T>(pairs: &mut [[Talker; 2]], until: impl Future<Output = T>) -> T {
+    let over = CancellationToken::new();
+    let talking = pairs.iter_mut().flatten().map(|one| one.talk(&over));
+    let until = async {
+        let done = until.await;
+        over.cancel();
+        done
+    };
+    tokio::join!(until, futures_util::future::join_all(talking)).0
+}
+
+/// The two members of a room of two, wherever they are.
+pub(crate) async fn pair(
+    name: &str,
+    (one, who): (SocketAddr, char),
+    (two, with): (SocketAddr, char),
+) -> [Talker; 2] {
+    let mut both = [
+        Talker::inside(one, who, with, name).await,
+        Talker::inside(two, with, who, name).await,
+    ];
+    hear_each_other(&mut both).await;
+    both
+}
+
+/// Talks until each has heard the other say something new, and knows it to be in the room.
+pub(crate) async fn hear_each_other(both: &mut [Talker; 2]) {
+    let healed = async {
+        let heard = |both: &[Talker; 2]| both.each_ref().map(|one| one.heard.len());
+        let before = heard(both);
+        let know = |both: &[Talker; 2]| both.iter().all(|one| one.others.contains(&one.to));
+        loop {
+            talk(std::slice::from_mut(both), sleep(PAUSE * 5)).await;
+            let now = heard(both);
+            if know(both) && now.iter().zip(before).all(|(now, before)| *now > before) {
+                return;
+            }
+        }
+    };
+    let healed = timeout(PATIENCE, healed).await;
+    healed.unwrap_or_else(|_| panic!("they do not hear each other: {both:#?}"));
+}
+
+/// What became of all that they said; gives how much of it may not have come.
+pub(crate) async fn settled(both: &mut [Talker; 2]) -> usize {
+    let open = |one: &Talker| one.came.len() + one.lost.len() < one.said as usize;
+    let misses = |[one, two]: &[Talker; 2]| {
+        let missed = |one: &Talker, two: &Talker| one.came.iter().any(|n| !two.heard.contains(n));
+        missed(one, two) || missed(two, one)
+    };
+    let settled = async {
+        while both.iter().any(open) || misses(both) {
+            let [one, two] = &mut *both;
+            tokio::select! {
+                () = one.listen() => {}
+                () = two.listen() => {}
+            }
+        }
+    };
+    let settled = timeout(PATIENCE, settled).await;
+    assert!(settled.is_ok(), "something came to nothing: {both:#?}");
+    for one in &*both {
+        let follow = one.heard.windows(2).all(|two| two[0] < two[1]);
+        assert!(follow, "twice, or out of order: {one:#?}");
+    }
+    both.iter().map(|one| one.lost.len()).sum()
+}
+
+impl Talker {
+    async fn inside(address: SocketAddr, own: char, to: char, room: &str) -> Self {
+        let (mut peer, _) = Peer::greeted(address, token(own), None).await;
+        let others = peer.join(room, Some(2)).await.unwrap();
+        Self {
+            peer,
+            own: id(own),
+            to: id(to),
+            room: room.to_owned(),
+            said: 0,
+            came: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            heard: Vec::new(),
+            silence: Duration::ZERO,
+            last: Instant::now(),
+            others: others.into_iter().collect(),
+            gone: Vec::new(),
+        }
+    }
+
+    async fn talk(&mut self, over: &CancellationToken) {
+        let mut pause = interval(PAUSE);
+        pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut over = pin!(over.cancelled());
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                _ = pause.tick() => self.says().await,
+                () = self.listen() => {}
+            }
+        }
+    }
+
+    async fn says(&mut self) {
+        self.said += 1;
+        let signal = Raw::of(&serde_json::json!(self.said)).unwrap();
+        let (room, to) = (room(&self.room), Some(self.to));
+        let signal = ClientMessage::Signal { room, to, signal };
+        self.peer.say_as(Some(self.said), signal).await;
+    }
+
+    /// Takes one message.
+    async fn listen(&mut self) {
+        let message = self.peer.next().await;
+        let answered = self.peer.answers.filter(|id| *id < ASKED);
+        match message {
+            ServerMessage::Ack {} => self.came.extend(answered),
+            ServerMessage::Error { .. } => self.lost.extend(answered),
+            ServerMessage::Signal { from, signal, .. } if from == self.to => {
+                self.silence = self.silence.max(self.last.elapsed());
+                self.last = Instant::now();
+                self.heard.push(signal.to().unwrap());
+            }
+            ServerMessage::PeerJoined { member, .. } => drop(self.others.insert(member.peer)),
+            ServerMessage::PeerLeft { peer, .. } => {
+                self.others.remove(&peer);
+                self.gone.push(peer);
+            }
+            ServerMessage::Kicked { .. } => panic!("{self:#?} was put out"),
+            _ => {}
+        }
+    }
+
+    /// The longest time in which nothing was heard, as long as it talked.
+    pub(crate) fn silence(&self) -> Duration {
+        self.silence
+    }
+}
+
+/// What a test that fails shows.
+impl std::fmt::Debug for Talker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let open = (1..=self.said).filter(|n| !self.came.contains(n) && !self.lost.contains(n));
+        let jumps = self.heard.windows(2).filter(|two| two[1] != two[0] + 1);
+        f.debug_struct("Talker")
+            .field("own", &self.own)
+            .field("said", &self.said)
+            .field("unanswered", &open.collect::<Vec<_>>())
+            .field("lost", &self.lost.len())
+            .field("heard", &self.heard.len())
+            .field("jumps", &jumps.collect::<Vec<_>>())
+            .field("last", &self.heard.last())
+            .field("others", &self.others)
+            .field("gone", &self.gone)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Joins again and again while it is told to try later; how that ends.
+pub(crate) async fn joins_in_the_end(
+    peer: &mut Peer,
+    name: &str,
+    capacity: Option<u16>,
+) -> Result<Vec<PeerId>, ErrorCode> {
+    let joined = async {
+        loop {
+            match peer.join(name, capacity).await {
+                Err(ErrorCode::TryLater) => sleep(Duration::from_millis(50)).await,
+                other => return other,
+            }
+        }
+    };
+    timeout(PATIENCE, joined).await.expect("it may never join")
+}
