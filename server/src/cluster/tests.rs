@@ -329,6 +329,32 @@ async fn nodes_know_each_other_and_parcels_come_in_order([one, two]: &Planes) {
     assert_eq!(came, wanted);
 }
 
+async fn a_silence_of_all_nodes_is_as_if_all_was_forgotten([one, two]: &Planes) {
+    let beat = |lease| {
+        let (node, peers) = (ONE, 1);
+        Request::Beat { node, lease, peers }
+    };
+    let born = |answer| match answer {
+        Answer::Alive { born, .. } => born,
+        other => panic!("{other:?}"),
+    };
+    let claims = || Request::Claim(claim("silence", TWO, 1, 0));
+    let before = born(asked(&**one, beat(LEASE)).await);
+    let answer = two.ask(claims()).await.unwrap();
+    assert!(matches!(answer, Answer::Seated { .. }), "{answer:?}");
+    asked(&**one, beat(20)).await;
+    sleep(Duration::from_millis(30)).await;
+    let answer = two.ask(claims()).await.unwrap();
+    assert!(matches!(answer, Answer::Wait { .. }), "{answer:?}");
+    let after = born(asked(&**one, beat(LEASE)).await);
+    assert!(after > before);
+    assert_eq!(
+        born(asked(&**one, beat(LEASE)).await),
+        after,
+        "it is told once"
+    );
+}
+
 async fn does_all_of_it(planes: Planes) {
     seats_are_counted(&planes).await;
     a_room_of_two_never_has_three_whoever_comes_at_once(&planes).await;
@@ -339,6 +365,7 @@ async fn does_all_of_it(planes: Planes) {
     of_a_hundred_that_want_a_name_at_once_one_gets_it(&planes).await;
     where_a_peer_is_is_known_by_its_latest_hello(&planes).await;
     nodes_know_each_other_and_parcels_come_in_order(&planes).await;
+    a_silence_of_all_nodes_is_as_if_all_was_forgotten(&planes).await;
 }
 
 #[tokio::test]

@@ -61,6 +61,10 @@ pub(crate) async fn pair(
         Talker::inside(one, who, with, name).await,
         Talker::inside(two, with, who, name).await,
     ];
+    // It is news to the first a moment later.
+    while both[0].others.is_empty() {
+        both[0].listen().await;
+    }
     hear_each_other(&mut both).await;
     both
 }
@@ -132,13 +136,25 @@ impl Talker {
         let mut pause = interval(PAUSE);
         pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut over = pin!(over.cancelled());
+        self.last = Instant::now();
         loop {
             tokio::select! {
                 () = &mut over => return,
                 _ = pause.tick() => self.says().await,
-                () = self.listen() => {}
+                heard = self.listens() => {
+                    if heard {
+                        self.silence = self.silence.max(self.last.elapsed());
+                        self.last = Instant::now();
+                    }
+                }
             }
         }
+    }
+
+    async fn listens(&mut self) -> bool {
+        let before = self.heard.len();
+        self.listen().await;
+        self.heard.len() > before
     }
 
     async fn says(&mut self) {
@@ -157,8 +173,6 @@ impl Talker {
             ServerMessage::Ack {} => self.came.extend(answered),
             ServerMessage::Error { .. } => self.lost.extend(answered),
             ServerMessage::Signal { from, signal, .. } if from == self.to => {
-                self.silence = self.silence.max(self.last.elapsed());
-                self.last = Instant::now();
                 self.heard.push(signal.to().unwrap());
             }
             ServerMessage::PeerJoined { member, .. } => drop(self.others.insert(member.peer)),
