@@ -6,6 +6,7 @@ use rtc_protocol::{ErrorCode, LeaveReason, ServerMessage};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::rig::{Broker, PATIENCE, Peer, Process, id, token};
+use crate::talk::{pair, talk};
 
 #[tokio::test]
 async fn a_killed_nodes_peers_are_back_elsewhere_at_once_and_leave_no_ghosts() {
@@ -37,6 +38,63 @@ async fn a_killed_nodes_peers_are_back_elsewhere_at_once_and_leave_no_ghosts() {
         if ann.hears(id('b')).await == "again" {
             break;
         }
+    }
+}
+
+/// Who was at a node that is killed is back within this.
+const BACK: Duration = Duration::from_secs(3);
+
+#[tokio::test]
+async fn all_peers_of_a_node_that_is_killed_while_they_talk_are_back_within_three_seconds() {
+    let broker = Broker::start().await;
+    let mut dying = Process::start(&broker);
+    let others = [Process::start(&broker), Process::start(&broker)];
+    for node in [&dying, &others[0], &others[1]] {
+        node.knows(3).await;
+    }
+    let names = ["ag", "bh", "ci", "dj", "ek", "fl"];
+    let mut pairs = Vec::new();
+    for (at, name) in names.into_iter().enumerate() {
+        let (stays, comes) = (name.as_bytes()[0].into(), name.as_bytes()[1].into());
+        let living = others[at % 2].address;
+        pairs.push(pair(name, (living, stays), (dying.address, comes)).await);
+    }
+    talk(&mut pairs, sleep(Duration::from_secs(1))).await;
+    // What they said last is on its way.
+    dying.kill();
+    let killed = Instant::now();
+    let back = pairs
+        .into_iter()
+        .zip(names)
+        .enumerate()
+        .map(|(at, ([stays, goes], name))| {
+            let address = others[(at + 1) % 2].address;
+            let who: char = name.as_bytes()[1].into();
+            let last = goes.peer.last;
+            let said = goes.is_cut_off();
+            async move {
+                let (mut peer, resumed) = Peer::greeted(address, token(who), Some(last)).await;
+                assert!(!resumed, "what it had is gone");
+                let members = peer.join(name, Some(2)).await.unwrap();
+                let took = killed.elapsed();
+                (stays, said.await, peer, members, took)
+            }
+        });
+    let back = futures_util::future::join_all(back).await;
+    for ((mut stays, mut goes, mut peer, members, took), name) in back.into_iter().zip(names) {
+        assert!(took < BACK, "{name} was back after {took:?}");
+        let who = name.as_bytes()[0].into();
+        assert_eq!(members, [id(who)], "in its own place");
+        // The other one is told, of all that it said, what has not come.
+        stays.hears_what_became_of_it(&mut goes).await;
+        stays
+            .peer
+            .signal(name, Some(id(name.as_bytes()[1].into())), "again")
+            .await;
+        assert_eq!(peer.hears(id(who)).await, "again");
+        // And nobody else is in the room: a third is refused, also after the lease.
+        let (mut third, _) = Peer::greeted(others[0].address, token('z'), None).await;
+        assert_eq!(third.join(name, None).await, Err(ErrorCode::RoomFull));
     }
 }
 

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod broker;
+mod clocks;
+mod crowd;
 mod cuts;
 mod failures;
 mod moves;
@@ -9,4 +11,5 @@ mod names;
 mod rig;
 mod rooms;
 mod talk;
+mod versions;
 mod way;

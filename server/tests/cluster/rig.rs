@@ -110,6 +110,13 @@ impl Broker {
         Way::to(self.port, delay).await
     }
 
+    /// Has it go by these rules, if none of its nodes has brought any.
+    pub(crate) async fn goes_by(&self, rules: &str) {
+        let mut load = redis::cmd("FUNCTION");
+        load.arg("LOAD").arg(rules);
+        load.exec_async(&mut self.connection().await).await.unwrap();
+    }
+
     /// To ask it things by itself.
     pub(crate) async fn connection(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
@@ -169,6 +176,9 @@ impl Drop for Broker {
     }
 }
 
+/// What nodes bring to a broker.
+pub(crate) const RULES: &str = include_str!("../../src/cluster/seats.lua");
+
 /// The administrator's token, of those nodes that have one: by `--admin-token env:RTC_TEST_ADMIN`.
 pub(crate) const ADMIN: &str = "a-token-of-the-administrator-of-tests";
 
@@ -200,12 +210,11 @@ impl Process {
         )
     }
 
-    /// Run by another program, to which it is named.
-    pub(crate) fn started_by(program: &[&str], broker: &Broker) -> Self {
-        let mut command = Command::new(program[0]);
-        command.args(&program[1..]);
-        command.arg(env!("CARGO_BIN_EXE_rtc-server"));
-        Self::run_by(command, &["--cluster", &broker.url()], &[])
+    /// With more in its environment.
+    pub(crate) fn start_within(broker: &Broker, environment: &[(&str, String)]) -> Self {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_rtc-server"));
+        program.envs(environment.iter().cloned());
+        Self::run_by(program, &["--cluster", &broker.url()], &[])
     }
 
     fn run_by(mut program: Command, cluster: &[&str], more: &[&str]) -> Self {

@@ -165,9 +165,37 @@ impl Talker {
         self.peer.say_as(Some(self.said), signal).await;
     }
 
+    /// Its server is gone: hears what had come until then.
+    pub(crate) async fn is_cut_off(mut self) -> Self {
+        while let Some(message) = self.peer.may_next().await {
+            self.takes(message);
+        }
+        self
+    }
+
+    /// Waits until it knows what became of all that it said, where the other one's server is gone, and holds what each heard
+    /// to what was said. (What that server had and did not hand on, is lost with it.)
+    pub(crate) async fn hears_what_became_of_it(&mut self, gone: &mut Self) {
+        let known = async {
+            while self.came.len() + self.lost.len() < self.said as usize {
+                self.listen().await;
+            }
+        };
+        let known = timeout(PATIENCE, known).await;
+        assert!(known.is_ok(), "something came to nothing: {self:#?}");
+        for one in [self, gone] {
+            let follow = one.heard.windows(2).all(|two| two[0] < two[1]);
+            assert!(follow, "twice, or out of order: {one:#?}");
+        }
+    }
+
     /// Takes one message.
     async fn listen(&mut self) {
         let message = self.peer.next().await;
+        self.takes(message);
+    }
+
+    fn takes(&mut self, message: ServerMessage) {
         let answered = self.peer.answers.filter(|id| *id < ASKED);
         match message {
             ServerMessage::Ack {} => self.came.extend(answered),
