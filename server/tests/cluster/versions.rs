@@ -38,7 +38,7 @@ async fn asks(broker: &mut MultiplexedConnection, rules: &str, of: &str, what: V
 }
 
 fn claim(who: char) -> Value {
-    let member = json!({"peer": id(who), "name": "other", "role": "member", "hat": "green"});
+    let member = json!({"peer": id(who), "name": "other", "role": "member", "muted": [], "hat": "green"});
     json!({
         "verb": "claim", "node": OTHER, "turn": 1, "lease": LEASE_MS, "capacity": 2, "peer": id(who),
         "member": member.to_string(), "mood": 7,
@@ -72,7 +72,7 @@ async fn a_node_that_says_more_than_is_known_is_understood_as_far_as_it_can_be()
     let words = json!([
         {"t": "waltz", "room": "r", "steps": [1, 2, 3]},
         {"t": "joined", "room": "r", "seat": seated["seat"], "capacity": 2, "since": "noon",
-         "member": {"peer": id('b'), "name": "other", "role": "member", "hat": "green"}},
+         "member": {"peer": id('b'), "name": "other", "role": "member", "muted": [], "hat": "green"}},
         {"t": "left", "room": "r", "peer": id('a'), "seat": 1, "reason": "bored"},
         {"t": "deliver", "room": "r", "to": [id('a')], "line": said.to_json(), "loud": true},
     ]);
