@@ -248,12 +248,12 @@ async fn chromium_calls_a_client_at_another_server_through_a_drain_and_a_brokers
     let microphone = folder.path().join("microphone.wav");
     fake::write_camera(&camera, (640, 360), 30, 90).unwrap();
     fake::write_microphone(&microphone, 440, 10).unwrap();
-    let browser = Browser::launch(&ChromeOptions {
+    let options = ChromeOptions {
         camera: Some(camera),
         microphone: Some(microphone),
         ..ChromeOptions::default()
-    });
-    let browser = browser.await.unwrap();
+    };
+    let browser = Browser::launch(&options).await.unwrap();
     a_page_calls_on(browser.blank().await.unwrap()).await;
 }
 

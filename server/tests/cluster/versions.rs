@@ -38,7 +38,8 @@ async fn asks(broker: &mut MultiplexedConnection, rules: &str, of: &str, what: V
 }
 
 fn claim(who: char) -> Value {
-    let member = json!({"peer": id(who), "name": "other", "role": "member", "muted": [], "hat": "green"});
+    let member =
+        json!({"peer": id(who), "name": "other", "role": "member", "muted": [], "hat": "green"});
     json!({
         "verb": "claim", "node": OTHER, "turn": 1, "lease": LEASE_MS, "capacity": 2, "peer": id(who),
         "member": member.to_string(), "mood": 7,
