@@ -213,13 +213,10 @@ async fn a_page_calls_on(page: Page) {
     page.wait_for("rtc.link === 'open'", PATIENCE)
         .await
         .unwrap();
-    sees_and_hears(&page).await;
-    is_in_its_call(&mut client).await;
+    tokio::join!(sees_and_hears(&page), is_in_its_call(&mut client));
     broker.kill().await.unwrap();
-    sees_and_hears(&page).await;
-    is_in_its_call(&mut client).await;
+    tokio::join!(sees_and_hears(&page), is_in_its_call(&mut client));
     broker.come_back_empty().await.unwrap();
-    sees_and_hears(&page).await;
     is_in_its_call(&mut client).await;
     // What is said of the room comes from the third server to the second.
     page.goto("about:blank").await.unwrap();

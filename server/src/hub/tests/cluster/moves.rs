@@ -387,7 +387,7 @@ fn a_call_that_is_taken_while_its_caller_moves_to_the_callee_is_taken_for_both()
 #[test]
 fn who_is_put_out_or_muted_while_it_moves_is() {
     for pause in 0..8 {
-        for (to, kick) in [(1, true), (2, true), (2, false)] {
+        for (to, kick) in [(1, true), (1, false), (2, true), (2, false)] {
             let mut cluster = Cluster::with_room("bad");
             let last = cluster.last('a');
             let waiter = cluster.begins_to_move('a', to, Some(last));
