@@ -71,7 +71,7 @@ async fn all_peers_of_a_node_that_is_killed_while_they_talk_are_back_within_thre
             let address = others[(at + 1) % 2].address;
             let who: char = name.as_bytes()[1].into();
             let last = goes.peer.last;
-            let said = goes.is_cut_off();
+            let said = goes.cut_off();
             async move {
                 let (mut peer, resumed) = Peer::greeted(address, token(who), Some(last)).await;
                 assert!(!resumed, "what it had is gone");

@@ -166,7 +166,7 @@ impl Talker {
     }
 
     /// Its server is gone: hears what had come until then.
-    pub(crate) async fn is_cut_off(mut self) -> Self {
+    pub(crate) async fn cut_off(mut self) -> Self {
         while let Some(message) = self.peer.may_next().await {
             self.takes(message);
         }
