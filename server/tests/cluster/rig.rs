@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use rtc_protocol::{
     ClientFrame, ClientMessage, PeerId, Raw, RoomId, ServerFrame, ServerMessage, Token,
@@ -120,7 +121,11 @@ impl Broker {
     /// To ask it things by itself.
     pub(crate) async fn connection(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        let patient = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let made = client.get_multiplexed_async_connection_with_config(&patient);
+        made.await.unwrap()
     }
 
     /// It does nothing more until it goes on, and knows what it knew.
