@@ -18,6 +18,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use rtc_protocol::IceServer;
 
 use crate::access::Moment;
+use crate::cluster::ClusterConfig;
+use crate::cluster::regions::RegionsError;
 use crate::tls::{Tls, TlsError};
 use crate::{Config, Folder};
 use access::AccessFlags;
@@ -205,7 +207,15 @@ impl Cli {
         self.tls.is_asked_for()
     }
 
-    /// What was asked for, but for the certificate.
+    /// The cluster to be in.
+    ///
+    /// # Errors
+    /// When its regions do not fit together.
+    pub fn cluster(&self) -> Result<Option<ClusterConfig>, RegionsError> {
+        self.cluster.clone().config()
+    }
+
+    /// What was asked for, but for the certificate and the cluster.
     #[must_use]
     pub fn config(self) -> Config {
         Config {
@@ -216,7 +226,6 @@ impl Cli {
             access: self.access.access(),
             root: self.root,
             turn: self.turn.config(),
-            cluster: self.cluster.config(),
             ..self.limits.config()
         }
     }
@@ -340,6 +349,40 @@ mod tests {
             "https://ann:pw@x",
         ] {
             assert!(parse(&["--drain-url", bad]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn regions_are_given_with_their_brokers_and_the_own_one_is_among_them() {
+        let cluster = |arguments: &[&str]| {
+            let all = std::iter::once(&"rtc-server").chain(arguments);
+            Cli::try_parse_from(all).map(|cli| cli.cluster())
+        };
+        const BOTH: &str = "--regions=eu=redis://:a=b@127.0.0.1:1,us=redis://127.0.0.1:2";
+        assert!(
+            cluster(&["--region", "us", BOTH])
+                .unwrap()
+                .unwrap()
+                .is_some()
+        );
+        let other = cluster(&["--region", "asia", BOTH]).unwrap();
+        assert!(other.unwrap_err().to_string().contains("asia=redis://"));
+        let shared = "--regions=eu=redis://:x@h:1,us=redis://g:1,us=redis://:y@h:1";
+        let shared = cluster(&["--region", "us", shared]).unwrap();
+        let told = shared.unwrap_err().to_string();
+        assert!(told.contains("eu and us have the same broker, redis://h:1;"));
+        // The nodes of a Redis Cluster.
+        let several = "--regions=us=redis://h:1,us=redis://g:1,us=redis://h:1";
+        assert!(cluster(&["--region", "us", several]).unwrap().is_ok());
+        for bad in [
+            &["--region", "us"][..],
+            &[BOTH],
+            &["--region", "us", BOTH, "--cluster", "redis://127.0.0.1:3"],
+            &["--region", "US", BOTH],
+            &["--region", "us", "--regions", "us"],
+            &["--region", "us", "--regions", "us=http://127.0.0.1"],
+        ] {
+            assert!(cluster(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -5,36 +5,44 @@
 //! - `receipts`: what became of words, told no faster than a peer takes it; pure rules
 //! - [`seats`]: who has a seat in which room, and what can be asked about it; pure rules
 //! - `backplane`: what a broker must do, and the one in memory
-//! - `wishes`: the queue from the hub to the driver
+//! - [`regions`]: which region's broker keeps what; pure rules
+//! - `planes`: the brokers of all regions
+//! - `wishes`: the queues from the hub to the drivers
 //! - `redis`: the broker on Redis or Valkey
-//! - `driver`: the task between the hub, the links and the broker
+//! - `driver`: the task between the hub, the links and a broker; one for each region
 //!
 //! What rooms make of it is in [`crate::hub`]. docs/cluster.md says what is guaranteed and what is not.
 
 mod backplane;
 mod driver;
 pub mod links;
+mod planes;
 mod receipts;
 mod redis;
+pub mod regions;
 pub mod seats;
 #[cfg(test)]
 mod tests;
 mod wishes;
 pub mod words;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 pub(crate) use backplane::Backplane;
+pub(crate) use planes::Planes;
 pub use redis::{BrokerUrl, BrokerUrlError};
 pub use words::{NodeId, Word};
 
 use crate::hub::Cluster;
 use crate::switchboard::{Node, Switchboard};
-use driver::drive;
+use driver::{Part, drive};
 use redis::Redis;
-use wishes::Inbox;
-pub(crate) use wishes::Wishes;
+use regions::{Region, RegionName, Regions, RegionsError};
+pub(crate) use wishes::Exits;
 
 /// How long a node's peers keep their places in rooms when nothing is heard of it.
 pub const LEASE: Duration = Duration::from_secs(10);
@@ -42,50 +50,118 @@ pub const LEASE: Duration = Duration::from_secs(10);
 /// What a node is told about its cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterConfig {
-    /// The broker; several addresses are of one Redis Cluster, or of Sentinels.
-    pub broker: Vec<BrokerUrl>,
+    /// The broker of each region, in their order; several addresses are of one Redis Cluster, or of Sentinels.
+    brokers: Vec<Vec<BrokerUrl>>,
+    regions: Regions,
     /// How long seats are held when nothing is heard of their node.
-    pub lease: Duration,
+    lease: Duration,
+}
+
+impl ClusterConfig {
+    /// One region, whose broker is here.
+    #[must_use]
+    pub fn around(broker: Vec<BrokerUrl>, lease: Duration) -> Self {
+        Self {
+            brokers: vec![broker],
+            regions: Regions::default(),
+            lease,
+        }
+    }
+
+    /// Several regions, each with its broker, and the one that this node is in.
+    ///
+    /// # Errors
+    /// When the own region is not among them, or two of them would be taken for one, or meet at one address.
+    pub fn of_regions(
+        own: &RegionName,
+        brokers: BTreeMap<RegionName, Vec<BrokerUrl>>,
+        lease: Duration,
+    ) -> Result<Self, RegionsError> {
+        let regions = Regions::new(own, brokers.keys().cloned())?;
+        // Without the passwords.
+        let mut taken: BTreeMap<String, &RegionName> = BTreeMap::new();
+        for (region, addresses) in &brokers {
+            for shown in addresses.iter().map(BrokerUrl::to_string) {
+                let before = taken.insert(shown.clone(), region);
+                if let Some(before) = before.filter(|before| *before != region) {
+                    let (before, region) = (before.clone(), region.clone());
+                    return Err(RegionsError::Shared(before, region, shown));
+                }
+            }
+        }
+        // Both are in the order of the names.
+        let brokers = brokers.into_values().collect();
+        Ok(Self {
+            brokers,
+            regions,
+            lease,
+        })
+    }
 }
 
 /// This node's part in a cluster, before it begins.
 pub(crate) struct Membership {
-    plane: Arc<dyn Backplane>,
     me: NodeId,
     lease: Duration,
-    inbox: Inbox,
+    regions: Regions,
+    parts: Vec<Part>,
 }
 
 impl Membership {
     /// Draws who this node is. Nothing is connected yet: the broker may come later than its nodes.
     pub(crate) fn begin(config: &ClusterConfig) -> (Node, Self) {
-        let me = NodeId::new(rand::random());
-        Self::at(
-            Arc::new(Redis::new(me, config.broker.clone())),
-            me,
-            config.lease,
-        )
+        let me = config.regions.node(rand::random());
+        let plane = |region: Region| -> Arc<dyn Backplane> {
+            let broker = config.brokers.get(region.index()).cloned();
+            Arc::new(Redis::new(me, broker.unwrap_or_default()))
+        };
+        Self::at(config.regions.clone(), plane, me, config.lease)
     }
 
     /// The same, wherever its nodes meet.
-    fn at(plane: Arc<dyn Backplane>, me: NodeId, lease: Duration) -> (Node, Self) {
-        let (wishes, inbox) = Inbox::new();
-        let node = Node {
-            cluster: Cluster::new(me, lease),
-            plane: Arc::clone(&plane),
-            wishes,
-        };
+    fn at(
+        regions: Regions,
+        plane: impl FnMut(Region) -> Arc<dyn Backplane>,
+        me: NodeId,
+        lease: Duration,
+    ) -> (Node, Self) {
+        let planes = Planes::new(regions.clone(), plane);
+        let (wishes, inboxes) = Exits::new(regions.clone());
+        let parts = planes.each().zip(inboxes);
+        let parts = parts.map(|((region, plane), inbox)| Part {
+            region,
+            plane: Arc::clone(plane),
+            inbox,
+        });
         let member = Self {
-            plane,
             me,
             lease,
-            inbox,
+            parts: parts.collect(),
+            regions: regions.clone(),
+        };
+        let node = Node {
+            cluster: Cluster::new(me, lease).among(regions),
+            planes,
+            wishes,
         };
         (node, member)
     }
 
     /// Takes part until it is dropped.
     pub(crate) async fn drive(self, switchboard: Switchboard) {
-        drive(switchboard, self.plane, self.me, self.lease, self.inbox).await;
+        // They end with this one.
+        let mut drivers = JoinSet::new();
+        switchboard.metrics().name_regions(&self.regions);
+        for part in self.parts {
+            let regions = self.regions.clone();
+            drivers.spawn(drive(
+                switchboard.clone(),
+                part,
+                regions,
+                self.me,
+                self.lease,
+            ));
+        }
+        while drivers.join_next().await.is_some() {}
     }
 }

@@ -153,6 +153,7 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
     let tls = cli.tls()?;
     let config = Config {
         tls: tls.clone(),
+        cluster: cli.cluster()?,
         ..cli.config()
     };
     let relays_by_tls = config

@@ -2,7 +2,7 @@
 //!
 //! Every counter is documented where it is made: its comment is its HELP text. Things that come and go are counted as
 //! pairs (`opened` and `closed`), so what is there now is a subtraction, and nothing is lost between two looks. Labels are
-//! enums: no name, address or room of a peer ever becomes one. Counting is one relaxed atomic addition.
+//! enums, or regions named at the start: no name, address or room of a peer ever becomes one. Counting is one relaxed atomic addition.
 
 mod account;
 mod kind;
@@ -20,8 +20,10 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use rtc_protocol::{Dialect, ErrorCode, LeaveReason};
 
+use crate::cluster::regions::Regions;
+
 pub(crate) use account::Account;
-pub(crate) use kind::{By, By2, Highest, Level};
+pub(crate) use kind::{By, By2, ByRegion, Highest, Level};
 pub(crate) use label::{Begun, CallEnd, CloseReason, Label, Limit, Refused};
 
 /// What the answer to a scrape is called (OpenMetrics 1.0, section "ABNF"; Prometheus reads it since 2.5).
@@ -110,9 +112,9 @@ counters! {
     turn_bytes_from_peers: Counter,
     /// Datagrams not relayed: there was no permission, or no rate left.
     turn_dropped: Counter,
-    /// In a cluster: nodes that live, this one among them, when the broker was last asked.
+    /// In a cluster: nodes of the own region that live, this one among them, when its broker was last asked.
     cluster_nodes: Level,
-    /// In a cluster: 1 while the broker answers, else 0.
+    /// In a cluster: 1 while the own region's broker answers, else 0.
     cluster_broker_reached: Level,
     /// Questions that the broker did not answer.
     cluster_questions_failed: Counter,
@@ -122,6 +124,12 @@ counters! {
     cluster_words_received: Counter,
     /// Words that other nodes had not taken when this was last looked at.
     cluster_words_waiting: Level,
+    /// In a cluster of regions: nodes of each that live, when its broker was last asked.
+    cluster_region_nodes: ByRegion,
+    /// In a cluster of regions: 1 while that one's broker answers, else 0.
+    cluster_region_reached: ByRegion,
+    /// In a cluster of regions: words that nodes of that one had not taken when this was last looked at.
+    cluster_region_words_waiting: ByRegion,
 }
 
 /// The server's counters; cheap to clone.
@@ -139,6 +147,18 @@ impl Metrics {
         let mut text = String::with_capacity(16 * 1024);
         encode(&mut text, &self.0.registry)?;
         Ok(text)
+    }
+
+    /// From now on there is a row for each of these.
+    pub(crate) fn name_regions(&self, regions: &Regions) {
+        let names: Vec<&str> = regions.named().map(|(_, name)| name.as_str()).collect();
+        for level in [
+            &self.cluster_region_nodes,
+            &self.cluster_region_reached,
+            &self.cluster_region_words_waiting,
+        ] {
+            level.name(&names);
+        }
     }
 
     /// Counts a refused request, and the limit behind it where there is one.
@@ -224,7 +244,10 @@ mod tests {
 
     #[test]
     fn the_table_of_the_documentation_says_what_the_code_says() {
-        let text = Metrics::default().text().unwrap();
+        let metrics = Metrics::default();
+        let region = "a".parse().unwrap();
+        metrics.name_regions(&Regions::new(&region, [region.clone()]).unwrap());
+        let text = metrics.text().unwrap();
         let mut table = String::from("| metric | labels | meaning |\n| --- | --- | --- |\n");
         for line in text.lines().filter(|line| line.starts_with("# HELP rtc_")) {
             let mut words = line.splitn(4, ' ').skip(2);

@@ -65,7 +65,7 @@ pub enum SettingsError {
     /// The command line is wrong, or asks for help.
     #[error(transparent)]
     CommandLine(clap::Error),
-    /// Values of the environment or the file are wrong: a line or more for each.
+    /// Values of the environment or the file are wrong, or do not fit together: a line or more for each.
     #[error("{}", .0.join("\n"))]
     Wrong(Vec<String>),
     /// The file cannot be read.
@@ -168,6 +168,8 @@ impl Settings {
             .try_get_matches_from(all)
             .map_err(SettingsError::CommandLine)?;
         let cli = Cli::from_arg_matches(&matches).map_err(SettingsError::CommandLine)?;
+        let cluster = cli.cluster();
+        cluster.map_err(|error| SettingsError::Wrong(vec![error.to_string()]))?;
         Ok(Self {
             cli,
             remarks,

@@ -15,8 +15,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Denied;
-use crate::cluster::seats::{Answer, Request, Sync};
-use crate::cluster::{Backplane, Wishes};
+use crate::cluster::seats::{Request, Sync};
+use crate::cluster::{Exits, Planes};
 use crate::hub::{
     Cluster, ConnectionId, Effect, Finding, Greeting, HANDOVER, Hub, HubConfig, HubCounts, Survey,
 };
@@ -53,16 +53,16 @@ struct Shared {
     /// Cancelled when the hub drains, whoever asked it to.
     draining: CancellationToken,
     /// What is shared with other nodes; none on a server that stands alone.
-    plane: Option<Arc<dyn Backplane>>,
+    planes: Option<Planes>,
 }
 
 /// What a node of a cluster has beside what every server has.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) cluster: Cluster,
-    pub(crate) plane: Arc<dyn Backplane>,
+    pub(crate) planes: Planes,
     /// Where the hub's wishes go.
-    pub(crate) wishes: Wishes,
+    pub(crate) wishes: Exits,
 }
 
 #[derive(Debug)]
@@ -75,7 +75,7 @@ struct Core {
     drained: Vec<oneshot::Sender<()>>,
     ended: bool,
     /// Where what the hub wishes of other nodes goes.
-    wishes: Option<Wishes>,
+    wishes: Option<Exits>,
     /// Connections that wait for a session of another node.
     waiters: HashMap<u64, oneshot::Sender<()>>,
     waiter: u64,
@@ -90,10 +90,10 @@ impl Switchboard {
         node: Option<Node>,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let mut hub = Hub::new(config, Instant::now()).counting(metrics.clone());
-        let (mut plane, mut wishes) = (None, None);
+        let (mut planes, mut wishes) = (None, None);
         if let Some(node) = node {
             hub = hub.clustered(node.cluster);
-            plane = Some(node.plane);
+            planes = Some(node.planes);
             wishes = Some(node.wishes);
         }
         let switchboard = Self(Arc::new(Shared {
@@ -111,7 +111,7 @@ impl Switchboard {
             metrics,
             connections: AtomicU64::new(0),
             draining: CancellationToken::new(),
-            plane,
+            planes,
         }));
         let end = EndOnDrop(switchboard.clone());
         (switchboard, end.tick())
@@ -149,16 +149,15 @@ impl Switchboard {
     /// To be waited for before a peer says hello that was here or at another node before, and had this message last: its
     /// session comes here, or ends.
     pub(crate) async fn returns(&self, peer: PeerId, last: Option<u64>) {
-        let Some(plane) = &self.0.plane else { return };
+        let Some(planes) = &self.0.planes else { return };
         let Some(node) = self.core().hub.node() else {
             return;
         };
         if self.core().hub.knows(peer) {
             return;
         }
-        let turn = match plane.ask(Request::Turn { peer, node }).await {
-            Ok(Answer::Turn { turn, before }) => (turn, before),
-            Ok(other) => return tracing::warn!("the broker answers {other:?}"),
+        let turn = match planes.turn(peer, node).await {
+            Ok(turn) => turn,
             // Should it be elsewhere, too, the broker says so when it asks for a seat, or those are renewed.
             Err(error) => return tracing::debug!("{error}"),
         };
@@ -181,7 +180,7 @@ impl Switchboard {
 
     /// Returns when other nodes have had what was said to them last, and what was on its way from them has come; soon.
     pub(crate) async fn said_all(&self) {
-        if self.0.plane.is_none() {
+        if self.0.planes.is_none() {
             return;
         }
         let said = async {
@@ -238,7 +237,7 @@ impl Switchboard {
 
     /// Part of the list of rooms, of all nodes.
     pub(crate) async fn rooms(&self, after: Option<&str>, limit: usize) -> Survey {
-        if self.0.plane.is_some() {
+        if self.0.planes.is_some() {
             return self
                 .survey(|hub, waiter, out| hub.survey(Instant::now(), after, limit, waiter, out))
                 .await;
@@ -259,7 +258,7 @@ impl Switchboard {
 
     /// Says something to everybody; gives how many that are.
     pub(crate) async fn broadcast(&self, data: Raw) -> Survey {
-        if self.0.plane.is_some() {
+        if self.0.planes.is_some() {
             return self
                 .survey(|hub, waiter, out| {
                     hub.announce_and_count(Instant::now(), data, waiter, out);

@@ -73,6 +73,40 @@ fn a_wrong_argument_is_exit_code_2() {
 }
 
 #[test]
+fn regions_that_do_not_fit_together_are_exit_code_2_and_told_with_what_to_do() {
+    const BOTH: &str = "eu=redis://:secret@h:1,us=redis://g:1";
+    let all: [(&[&str], &str); 7] = [
+        (&["--region", "asia", "--regions", BOTH], "asia=redis://"),
+        (&["--region", "eu"], "--regions"),
+        (&["--regions", BOTH], "--region "),
+        (&["--region", "eu", "--cluster", "redis://h:1"], "--regions"),
+        (
+            &["--region", "eu", "--regions", BOTH, "--cluster=redis://h"],
+            "--cluster",
+        ),
+        (&["--region", "EU", "--regions", BOTH], "a to z"),
+        (
+            &[
+                "--region",
+                "eu",
+                "--regions",
+                "eu=redis://h:1,us=redis://:secret@h:1",
+            ],
+            "the same broker, redis://h:1;",
+        ),
+    ];
+    for (arguments, told) in all {
+        let (code, stdout, stderr) = end(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
+        assert!(stdout.is_empty());
+        assert!(stderr.contains(told), "{arguments:?}: {stderr}");
+        assert!(!stderr.contains("secret"), "{stderr}");
+    }
+    let right = ["--region", "eu", "--regions", BOTH, "config", "check"];
+    assert_eq!(end(&right).0, Some(0));
+}
+
+#[test]
 fn completions_and_the_manual_page_go_to_standard_output() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (code, stdout, _) = end(&["--completions", shell]);

@@ -1,10 +1,25 @@
-//! Calls in real time need the machine to themselves: one test at a time in each binary.
+//! Calls in real time share the machine with few others of their binary: none where something is measured, one where
+//! something is only waited for.
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+const PLACES: u32 = 2;
 
-/// Waits for its turn; hold what it gives until the end of the test.
-pub async fn alone() -> MutexGuard<'static, ()> {
-    ONE_AT_A_TIME.lock().await
+static MACHINE: Semaphore = Semaphore::const_new(PLACES as usize);
+
+/// Waits for the machine; hold what it gives until the end of the test.
+pub async fn alone() -> SemaphorePermit<'static> {
+    places(PLACES).await
+}
+
+/// Waits for a half of the machine, for a test that measures nothing; hold what it gives until the end of the test.
+pub async fn beside_another() -> SemaphorePermit<'static> {
+    places(1).await
+}
+
+async fn places(count: u32) -> SemaphorePermit<'static> {
+    match MACHINE.acquire_many(count).await {
+        Ok(places) => places,
+        Err(_) => unreachable!("nobody closes it"),
+    }
 }

@@ -270,6 +270,17 @@ impl Client {
         })
     }
 
+    /// Waits for the end while nobody reads what is said; gives the exit code.
+    ///
+    /// # Errors
+    /// When it does not end within [`PATIENCE`].
+    pub async fn ended_unread(mut self) -> anyhow::Result<Option<i32>> {
+        match timeout(PATIENCE, self.child.wait()).await {
+            Ok(status) => Ok(status?.code()),
+            Err(_) => bail!("rtc-client {} does not end unread", self.arguments),
+        }
+    }
+
     fn take(&mut self, line: &str) -> anyhow::Result<()> {
         let event: Value =
             serde_json::from_str(line).with_context(|| format!("no JSON: {line:?}"))?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rtc_e2e::alone::alone;
+use rtc_e2e::alone::beside_another;
 use rtc_e2e::process::{Client, PATIENCE, binary};
 use rtc_e2e::server::TestServer;
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ fn megabytes_of(pid: u32) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipe_carries_both_streams_to_their_ends() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut near = client(&["pipe", "both"], &server);
     let mut far = client(&["pipe", "both"], &server);
@@ -87,7 +87,7 @@ async fn a_pipe_carries_both_streams_to_their_ends() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_far_side_that_does_not_read_stops_who_writes_in_little_memory() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut near = client(&["pipe", "slow"], &server);
     let mut far = client(&["pipe", "slow"], &server);
@@ -121,7 +121,7 @@ async fn a_far_side_that_does_not_read_stops_who_writes_in_little_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_goes_ends_both_with_a_code_of_its_own() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut near = client(&["pipe", "gone"], &server);
     let mut far = client(&["pipe", "gone"], &server);
@@ -157,7 +157,7 @@ async fn says(errors: &mut (impl AsyncBufReadExt + Unpin), words: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_while_the_other_end_is_away_is_refused_and_told_so() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut near = client(&["-v", "pipe", "third"], &server);
     let mut far = client(&["pipe", "third"], &server);
@@ -184,7 +184,7 @@ fn put(folder: &Path, name: &str, content: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_arrive_whole_and_others_are_not_overwritten() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let (from, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let big = bytes(4_000_000);
@@ -240,7 +240,7 @@ async fn files_arrive_whole_and_others_are_not_overwritten() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_was_killed_goes_on_where_it_was() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let (from, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let content = bytes(12_000_000);
@@ -295,7 +295,7 @@ async fn open_negotiated(client: &mut Client, label: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn channels_are_opened_and_spoken_on_by_command() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let url = server.url();
     let start = |name: &str| {

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rtc_e2e::alone::alone;
+use rtc_e2e::alone::beside_another;
 use rtc_e2e::browser::{Browser, ChromeOptions, MARKS_JS, Page, TONE_JS, fake};
 use rtc_e2e::process::{Client, PATIENCE, decoded};
 use rtc_e2e::server::TestServer;
@@ -115,7 +115,7 @@ fn client_saw_and_heard(summary: &Value, peer: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_conference_pages_see_each_other() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let stage = Stage::new().await;
     let ann = stage.conference("Ann").await;
     let bob = stage.conference("Bob").await;
@@ -142,7 +142,7 @@ async fn three_conference_pages_see_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conference_page_and_a_client_call_each_other_whoever_comes_first() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     for page_first in [true, false] {
         let stage = Stage::new().await;
         let arguments = ["--as", "terminal", "--until-alone"];
@@ -168,7 +168,7 @@ async fn a_conference_page_and_a_client_call_each_other_whoever_comes_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_a_moderator_muted_sends_silence_until_it_is_lifted() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let stage = Stage::new().await;
     let page = stage.conference("Ann").await;
     let mut client = stage.client(&["--as", "terminal"]);
@@ -218,7 +218,7 @@ async fn a_client_that_a_moderator_muted_sends_silence_until_it_is_lifted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_page_calls_a_conference_page_by_its_name() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let stage = Stage::new().await;
     let bob = stage.conference("bob").await;
     let alice = stage.page("login", "name=alice&call=bob").await;
@@ -234,7 +234,7 @@ async fn a_login_page_calls_a_conference_page_by_its_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_codelab_pages_see_each_other_and_a_third_is_told_that_the_room_is_full() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let stage = Stage::new().await;
     let first = stage.one_of_two("codelab").await;
     let second = stage.one_of_two("codelab").await;
@@ -254,7 +254,7 @@ async fn two_codelab_pages_see_each_other_and_a_third_is_told_that_the_room_is_f
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_book_pages_see_each_other_until_one_says_bye() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let stage = Stage::new().await;
     let first = stage.one_of_two("book").await;
     let second = stage.one_of_two("book").await;
@@ -270,7 +270,7 @@ async fn two_book_pages_see_each_other_until_one_says_bye() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_for_two_and_a_client_call_each_other_whoever_comes_first() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     for (dialect, page_first) in [
         ("codelab", true),
         ("codelab", false),
@@ -310,7 +310,7 @@ async fn pages_for_two_and_a_client_call_each_other_whoever_comes_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_in_the_dialect_of_a_page_calls_it_whoever_comes_first() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     for (dialect, page_first) in [
         ("codelab", true),
         ("codelab", false),
@@ -351,7 +351,7 @@ async fn a_client_in_the_dialect_of_a_page_calls_it_whoever_comes_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_login_pages_call_each_other_by_name() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let stage = Stage::new().await;
     let bob = stage.page("login", "name=bob").await;
     bob.wait_for("page.loggedIn", PATIENCE).await.unwrap();

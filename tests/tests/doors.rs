@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use rtc_e2e::alone::alone;
+use rtc_e2e::alone::beside_another;
 use rtc_e2e::browser::{Browser, ChromeOptions};
 use rtc_e2e::process::{Client, Ended, PATIENCE};
 use rtc_e2e::server::TestServer;
@@ -62,7 +62,7 @@ fn done(ended: &Ended) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_publishes_to_a_room_by_http_and_leaves_it_in_order() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut member = member(&server, &[&["--until-alone"][..], &GOOD].concat()).await;
     let url = format!("{}/whip/studio?name=camera", server.url());
@@ -95,7 +95,7 @@ async fn a_client_publishes_to_a_room_by_http_and_leaves_it_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publisher_that_is_interrupted_ends_its_session() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut member = member(&server, &[]).await;
     let url = format!("{}/whip/studio", server.url());
@@ -109,7 +109,7 @@ async fn a_publisher_that_is_interrupted_ends_its_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_plays_what_a_member_sends_by_http() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut member = member(&server, &[]).await;
     let url = format!("{}/whep/studio", server.url());
@@ -166,7 +166,7 @@ impl Endpoint {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gstreamer_takes_what_a_client_publishes_where_it_was_redirected_to() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let mut endpoint = Endpoint::start(&["--token", "sesame"]).await;
     let url = format!("{}/moved", endpoint.url);
     let mut publisher = client(&["publish", &url, "--headless", "--token", "sesame"], &[]).await;
@@ -194,7 +194,7 @@ async fn gstreamer_takes_what_a_client_publishes_where_it_was_redirected_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_no_token_or_the_wrong_address_is_told_what_to_do() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let endpoint = Endpoint::start(&["--token", "sesame"]).await;
     for (path, token, code, words) in [
         (
@@ -268,7 +268,7 @@ async fn canned(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_gives_no_answer_or_is_too_busy_is_reported_in_its_words() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let page = "HTTP/1.1 201 Created\r\nContent-Type: text/html\r\nLocation: /session\r\nContent-Length: 6\r\n\r\n<html>";
     let busy = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Type: application/problem+json\r\nContent-Length: 24\r\n\r\n{\"detail\":\"no ingests!\"}";
     for (answer, code, words) in [
@@ -296,7 +296,7 @@ async fn a_service_that_gives_no_answer_or_is_too_busy_is_reported_in_its_words(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_not_there_is_exit_code_3() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let closed = TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()
@@ -329,7 +329,7 @@ const COPIED: [&str; 5] = ["join", "--headless", "--signaling", "stdio", "--dura
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_clients_are_connected_by_text_that_somebody_carries() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     for other in ["stdio:answer", "stdio"] {
         let mut ann = client(&COPIED, &[&["10s"][..], &GOOD].concat()).await;
         let mut bob = client(&["join", "--headless", "--signaling", other], &GOOD).await;
@@ -389,7 +389,7 @@ globalThis.answer = async text => {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_answers_an_offer_that_is_pasted_into_it() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let browser = Browser::launch(&ChromeOptions::default()).await.unwrap();
     // Any page of a secure origin will do.
@@ -431,7 +431,7 @@ async fn free_port() -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_clients_are_connected_by_programs_that_carry_lines() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let how = relay(free_port().await, "");
     let call = ["join", "foo", "--headless", "--signaling", &how];
     let mut ann = client(&call, &[&["--duration", "10s"][..], &GOOD].concat()).await;
@@ -451,7 +451,7 @@ async fn two_clients_are_connected_by_programs_that_carry_lines() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_stands_outlives_its_program() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let how = relay(free_port().await, "--until-answer");
     let call = [
         "join",
@@ -474,7 +474,7 @@ async fn a_call_that_stands_outlives_its_program() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_cannot_is_reported_in_its_words() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     for (command, code, words) in [
         (
             "exec:exit 7",
@@ -509,7 +509,7 @@ async fn a_program_that_cannot_is_reported_in_its_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_is_no_signal_is_told_of_on_both_sides() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let command = r#"exec:echo hello; read -r line; echo "heard: $line" >&2; cat >/dev/null"#;
     let mut client = client(&["join", "--headless", "--signaling", command], &[]).await;
     let told = |event: &Value| {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use rtc_e2e::alone::alone;
+use rtc_e2e::alone::beside_another;
 use rtc_e2e::browser::{Browser, ChromeOptions, MARKS_JS, Page, TONE_JS, fake};
 use rtc_e2e::process::{Client, Ended, PATIENCE, decoded};
 use rtc_e2e::server::TestServer;
@@ -169,7 +169,7 @@ async fn listen(stream: tokio::net::TcpStream, server: u16, heard: Arc<Mutex<Vec
 #[tokio::test(flavor = "multi_thread")]
 async fn two_clients_with_one_passphrase_see_hear_and_record_each_other_and_the_server_learns_nothing()
  {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let ears = Eavesdropper::before(server.port()).await;
     let url = format!("http://127.0.0.1:{}", ears.port);
@@ -233,7 +233,7 @@ fn written(key: &[u8]) -> (String, String) {
 }
 
 async fn pair(first: &[&str], second: &[&str]) -> (Ended, Ended) {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let url = server.url();
     let mut alice = client(&url, "alice", &[first, &["--until-alone"]].concat(), &[]);
@@ -338,7 +338,7 @@ async fn page_sees_and_hears(page: &Page, peer: &str, codec: &str, hz: u32) {
 }
 
 async fn client_and_page(page_first: bool, codec: &str) {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let stage = Stage::new().await;
     let url = stage.server.url();
     let more = [
@@ -413,7 +413,7 @@ async fn page_says(page: &Page, words: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_with_another_passphrase_or_none_is_shut_out_and_says_so() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let stage = Stage::new().await;
     let url = stage.server.url();
     let more = ["--until-alone", "--e2ee", SECRET];
@@ -456,7 +456,7 @@ async fn a_page_with_another_passphrase_or_none_is_shut_out_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_pages_with_one_passphrase_see_each_other_and_the_page_keeps_to_the_rfc() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let stage = Stage::new().await;
     let ada = stage.page("Ada", WITH_SECRET).await;
     let grace = stage.page("Grace", WITH_SECRET).await;
@@ -486,7 +486,7 @@ async fn two_pages_with_one_passphrase_see_each_other_and_the_page_keeps_to_the_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_takes_a_passphrase_before_joining_and_refuses_half_a_key() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let stage = Stage::new().await;
     let port = stage.server.port();
     let url = format!("http://localhost:{port}/sealed?name=Ada");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use rtc_client::peer::{Peer, PeerConfig, PeerEvent};
 use rtc_client::signaling::{Signaling, SignalingEvent, SignalingOptions, Target};
-use rtc_e2e::alone::alone;
+use rtc_e2e::alone::beside_another;
 use rtc_e2e::process::{Client, binary};
 use rtc_e2e::server::TestServer;
 use tokio::io::AsyncWriteExt;
@@ -237,7 +237,7 @@ async fn silent_peer(url: &str, room: &str) -> tokio::task::JoinHandle<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn promised_media_that_never_comes_is_7() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let url = server.url();
     let silent = silent_peer(&url, "film").await;
@@ -259,7 +259,7 @@ async fn promised_media_that_never_comes_is_7() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_over_still_shows_its_last_picture_to_who_comes_later() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("one.y4m");
     let mut y4m = b"YUV4MPEG2 W64 H64 F30:1 Ip A1:1 C420jpeg\nFRAME\n".to_vec();
@@ -302,7 +302,7 @@ async fn a_file_that_is_over_still_shows_its_last_picture_to_who_comes_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_whose_other_end_dies_is_8() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let url = server.url();
     let mut alice = Client::start(&[
@@ -371,7 +371,7 @@ async fn a_closed_standard_output_hangs_up_quietly() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_outlives_broken_and_hostile_signals() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let url = server.url();
     let mut alice = Client::start(&[

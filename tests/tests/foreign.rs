@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rtc_e2e::alone::alone;
+use rtc_e2e::alone::beside_another;
 use rtc_e2e::process::{Client, Ended, PATIENCE};
 use rtc_e2e::server::TestServer;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -48,7 +48,7 @@ fn saw_and_heard(ended: &Ended, others: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_clients_see_and_hear_each_other_in_each_dialect_with_rooms() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     for dialect in ["codelab", "book", "conference"] {
         let what = ["join", dialect, "--signaling", dialect];
@@ -84,7 +84,7 @@ async fn codelab_server(major: &str) -> (Child, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_clients_meet_at_servers_on_the_real_socket_io_of_both_revisions() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     for major in ["2", "4"] {
         let (_server, url) = codelab_server(major).await;
         let what = ["join", "foo", "--signaling", "codelab"];
@@ -110,7 +110,7 @@ async fn two_clients_meet_at_servers_on_the_real_socket_io_of_both_revisions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_a_dialect_and_one_of_our_own_see_and_hear_each_other_whoever_comes_first() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     for dialect in ["codelab", "book", "conference"] {
         for ours_first in [true, false] {
@@ -132,7 +132,7 @@ async fn a_client_of_a_dialect_and_one_of_our_own_see_and_hear_each_other_whoeve
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_clients_of_a_conference_are_each_connected_with_each() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let what = ["join", "three", "--signaling", "conference"];
     let mut all = Vec::new();
@@ -149,7 +149,7 @@ async fn three_clients_of_a_conference_are_each_connected_with_each() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_is_called_and_hung_up_on() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let waits = [
         "join",
@@ -174,7 +174,7 @@ async fn a_name_is_called_and_hung_up_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_not_let_in_is_told_why_and_ends_with_its_own_code() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let codelab = ["join", "full", "--signaling", "codelab"];
     let mut inside = Vec::new();

@@ -222,10 +222,10 @@ async fn what_goes_wrong_in_one_of_several_processes_is_told() {
 
 fn node(broker: &Redis) -> Config {
     Config {
-        cluster: Some(rtc_server::cluster::ClusterConfig {
-            broker: vec![broker.url().parse().unwrap()],
-            lease: Duration::from_secs(4),
-        }),
+        cluster: Some(rtc_server::cluster::ClusterConfig::around(
+            vec![broker.url().parse().unwrap()],
+            Duration::from_secs(4),
+        )),
         ..testing::config()
     }
 }

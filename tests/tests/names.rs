@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rtc_e2e::alone::alone;
+use rtc_e2e::alone::beside_another;
 use rtc_e2e::browser::{Browser, ChromeOptions, Page};
 use rtc_e2e::process::{Client, PATIENCE, decoded};
 use rtc_e2e::server::TestServer;
@@ -30,7 +30,7 @@ async fn waiting(server: &TestServer, more: &[&str]) -> Client {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_calls_another_by_name_and_both_see_and_hear() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut alice = waiting(&server, &["--auto-answer", "--audio", "tone:440"]).await;
     let mut bob = client(
@@ -65,7 +65,7 @@ async fn a_client_calls_another_by_name_and_both_see_and_hear() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_nobody_has_and_a_call_that_nobody_answers_have_endings_of_their_own() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let ring = Duration::from_secs(2);
     let config = Config {
         ring,
@@ -170,7 +170,7 @@ async fn sees(page: &Page) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_login_pages_call_each_other() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let pages = Pages::new().await;
     let (ann, bob) = (pages.page("ann").await, pages.page("bob").await);
     let other = pages
@@ -201,7 +201,7 @@ async fn two_login_pages_call_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_page_and_a_client_call_each_other() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let pages = Pages::new().await;
     let page = pages.page("bob").await;
     let alice = waiting(&pages.server, &["--auto-answer", "--duration", "60s"]).await;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use rtc_e2e::alone::alone;
+use rtc_e2e::alone::beside_another;
 use rtc_e2e::browser::fake;
 use rtc_e2e::process::{Client, Ended};
 use rtc_e2e::server::TestServer;
@@ -91,7 +91,7 @@ fn judge(ended: &Ended, least: u64) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn raw_pictures_of_ffmpeg_arrive_through_standard_input() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let folder = tempfile::tempdir().unwrap();
     let raw = clip(
         folder.path(),
@@ -116,7 +116,7 @@ async fn raw_pictures_of_ffmpeg_arrive_through_standard_input() {
 
 /// Sends coded pictures; the far side sees all of them, or nearly.
 async fn coded(name: &str, codec: &str, arguments: &[&str]) {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let folder = tempfile::tempdir().unwrap();
     let stream = clip(folder.path(), name, arguments);
     let (_, viewer) = call(
@@ -168,7 +168,7 @@ async fn coded_pictures_arrive_from_a_bare_h264_stream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nonsense_is_told_and_the_call_goes_on() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let nonsense = b"this is not the format that you are looking for".repeat(10_000);
     let (sender, viewer) = call(nonsense, &["--video", "-"]).await;
     assert_eq!((sender.code, viewer.code), (Some(0), Some(0)));
@@ -182,7 +182,7 @@ async fn nonsense_is_told_and_the_call_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sound_arrives_through_standard_input() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let folder = tempfile::tempdir().unwrap();
     let wav = folder.path().join("tone.wav");
     fake::write_microphone(&wav, 660, 4).unwrap();

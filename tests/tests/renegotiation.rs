@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rtc_e2e::alone::alone;
+use rtc_e2e::alone::beside_another;
 use rtc_e2e::browser::{Browser, ChromeOptions, Page, fake, watch};
 use rtc_e2e::process::{Client, PATIENCE};
 use rtc_e2e::server::TestServer;
@@ -87,7 +87,7 @@ async fn held(client: &mut Client, by: &str, held: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_picture_is_turned_on_and_off_and_on_again_in_the_call() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut ann = client(&server, "ann", &["--video", "none"]);
     ann.wait_for("joined", |_| true).await.unwrap();
@@ -119,7 +119,7 @@ async fn a_picture_is_turned_on_and_off_and_on_again_in_the_call() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_between_clients_is_held_by_either_and_goes_on() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut ann = client(&server, "ann", &[]);
     ann.wait_for("joined", |_| true).await.unwrap();
@@ -157,11 +157,17 @@ async fn a_call_between_clients_is_held_by_either_and_goes_on() {
 async fn a_client_whose_output_nobody_reads_is_told_and_stopped_as_any_other() {
     // More than a pipe holds (64 KiB), and both tell about the same.
     const FULL: usize = 100_000;
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut alice = client(&server, "alice", &[]);
     alice.wait_for("joined", |_| true).await.unwrap();
+    let carol = client(&server, "carol", &[]);
     let mut bob = client(&server, "bob", &[]);
+    for _ in 0..2 {
+        bob.wait_for("first-frame", |e| e["kind"] == "video")
+            .await
+            .unwrap();
+    }
     let mut told = 0;
     while told < FULL {
         told += bob
@@ -177,17 +183,21 @@ async fn a_client_whose_output_nobody_reads_is_told_and_stopped_as_any_other() {
     alice.type_line("/unhold").await.unwrap();
     bob.wait_for("peer-held", hears(false)).await.unwrap();
     alice.signal("INT").unwrap();
-    bob.wait_for("peer-left", |_| true).await.unwrap();
     // What waited for its reader is not lost.
     let all = alice.ended(Duration::ZERO).await.unwrap();
     assert_eq!(all.code, Some(0), "{all:#?}");
     all.summary().unwrap();
+    bob.wait_for("peer-left", |_| true).await.unwrap();
+    // Where nobody reads at all, once is enough.
+    carol.signal("INT").unwrap();
+    assert_eq!(carol.ended_unread().await.unwrap(), Some(0));
+    bob.wait_for("peer-left", |_| true).await.unwrap();
     ended(bob).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_cannot_be_taken_leaves_the_one_before() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut ann = client(&server, "ann", &[]);
     ann.wait_for("joined", |_| true).await.unwrap();
@@ -264,7 +274,7 @@ async fn page_sees(page: &Page, hz: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_turns_its_picture_on_for_a_page_changes_its_tone_and_holds() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let folder = tempfile::tempdir().unwrap();
     let server = TestServer::start().await.unwrap();
     let (_browser, page) = page(&server, folder.path(), "").await;
@@ -292,7 +302,7 @@ async fn a_client_turns_its_picture_on_for_a_page_changes_its_tone_and_holds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_turns_its_picture_on_for_a_client() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let folder = tempfile::tempdir().unwrap();
     let server = TestServer::start().await.unwrap();
     for first in [true, false] {

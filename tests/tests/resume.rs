@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use rtc_client::signaling::{Signaling, SignalingEvent, SignalingOptions, Target};
-use rtc_e2e::alone::alone;
+use rtc_e2e::alone::beside_another;
 use rtc_e2e::browser::{Browser, ChromeOptions, Page};
 use rtc_e2e::cut::Wire;
 use rtc_e2e::deployed::Deployed;
@@ -59,7 +59,7 @@ fn undisturbed(events: &[Value]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_whose_link_is_cut_ten_times_stays_in_its_call_and_the_other_notices_nothing() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let wire = Wire::to(server.port()).await.unwrap();
     let mut cut = client(&wire.url(), &["join", "cut", "--as", "Cut"]);
@@ -183,7 +183,7 @@ async fn what_is_said_while_a_client_s_link_is_cut_arrives_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_goes_on_without_its_server_and_finds_the_one_that_is_started_anew() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let mut server = Deployed::start(&[]).await.unwrap();
     let port = server.port().unwrap();
     let mut one = client(server.url(), &["join", "cut", "--as", "One"]);
@@ -222,7 +222,7 @@ async fn a_call_goes_on_without_its_server_and_finds_the_one_that_is_started_ane
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_rings_while_both_links_are_cut_is_taken_afterwards() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let wire = Wire::to(server.port()).await.unwrap();
     let mut alice = client(&wire.url(), &["join", "--as", "alice"]);
@@ -293,7 +293,7 @@ const TALKER: &str = r"(async (me) => {
 async fn a_page_misses_nothing_that_was_said_while_its_socket_was_cut() {
     const ROUNDS: u32 = 8;
     const EACH: u32 = 20;
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let wire = Wire::to(server.port()).await.unwrap();
     let browser = Browser::launch(&ChromeOptions::default()).await.unwrap();
@@ -361,7 +361,7 @@ async fn same_as_ever(page: &Page) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_in_a_call_is_cut_again_and_again_and_the_call_stands() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let wire = Wire::to(server.port()).await.unwrap();
     let browser = Browser::launch(&ChromeOptions::default()).await.unwrap();
@@ -392,7 +392,7 @@ async fn a_page_in_a_call_is_cut_again_and_again_and_the_call_stands() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_in_a_call_find_the_server_that_is_started_anew() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let mut server = Deployed::start(&[]).await.unwrap();
     let port = server.port().unwrap();
     let browser = Browser::launch(&ChromeOptions::default()).await.unwrap();

@@ -1,7 +1,7 @@
 //! Calls by way of our relay: native peers, browsers, and coturn's own client.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use rtc_e2e::alone::alone;
+use rtc_e2e::alone::beside_another;
 use rtc_e2e::browser::{Browser, ChromeOptions, Page};
 use rtc_e2e::coturn::Coturn;
 use rtc_e2e::deployed::Deployed;
@@ -58,7 +58,7 @@ async fn pair(page: &Page) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_clients_that_may_only_relay_see_each_other() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let (server, _) = relay(&[]).await;
     let mut ann = client(&server, "ann", &["--until-alone"]);
     ann.wait_for("joined", |_| true).await.unwrap();
@@ -80,7 +80,7 @@ async fn two_clients_that_may_only_relay_see_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_relay_who_may_only_relay_never_connects() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = Deployed::start(&[]).await.unwrap();
     let mut ann = client(&server, "ann", &["--duration", "5s"]);
     ann.wait_for("joined", |_| true).await.unwrap();
@@ -91,7 +91,7 @@ async fn without_a_relay_who_may_only_relay_never_connects() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_may_only_relay_and_a_client_see_each_other() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let (server, _) = relay(&[]).await;
     let browser = Browser::launch(&ChromeOptions::default()).await.unwrap();
     let address = format!(
@@ -127,7 +127,7 @@ async fn coturn(port: u16, flags: &[&str]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn coturns_own_client_loses_nothing() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let (mut server, port) = relay(&[
         "--turn-user",
         "ann:secret",
@@ -206,7 +206,7 @@ async fn relayed(server: &Deployed, more: &[&str], protocol: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_clients_reach_our_relay_by_tcp() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let (_relay, port) = relay(&["--turn-user", "ann:secret"]).await;
     let server = Deployed::start(&[]).await.unwrap();
     let turn = format!("turn:127.0.0.1:{port}?transport=tcp,ann,secret");
@@ -215,7 +215,7 @@ async fn two_clients_reach_our_relay_by_tcp() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_clients_reach_our_relay_by_tls_and_know_it_by_its_fingerprint() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let flags = ["--tls-self-signed", "--turn-tls", "127.0.0.1:0"];
     let mut server = Deployed::start(&[&flags[..], &PEERS].concat())
         .await
@@ -227,7 +227,7 @@ async fn two_clients_reach_our_relay_by_tls_and_know_it_by_its_fingerprint() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn coturn_relays_for_clients_by_udp_tcp_and_tls() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let turn = Coturn::start().await.unwrap();
     let server = Deployed::start(&[]).await.unwrap();
     let authority = turn.certificate().display().to_string();
@@ -247,7 +247,7 @@ async fn coturn_relays_for_clients_by_udp_tcp_and_tls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_is_not_believed_is_told_of_and_not_used() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let turn = Coturn::start().await.unwrap();
     let server = Deployed::start(&[]).await.unwrap();
     let turn = format!("turns:127.0.0.1:{},ann,secret", turn.tls);

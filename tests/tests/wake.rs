@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rtc_e2e::alone::alone;
+use rtc_e2e::alone::beside_another;
 use rtc_e2e::browser::{Browser, ChromeOptions};
 use rtc_e2e::deployed::Deployed;
 use rtc_e2e::process::{Client, PATIENCE};
@@ -50,7 +50,7 @@ async fn sees(client: &mut Client) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_between_clients_comes_back_when_one_of_them_wakes_up() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut awake = client(&server.url(), "awake");
     awake.wait_for("joined", |_| true).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_call_between_clients_comes_back_when_one_of_them_wakes_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_with_a_page_comes_back_when_the_client_wakes_up() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let browser = Browser::launch(&ChromeOptions::default()).await.unwrap();
     let url = format!(
@@ -173,7 +173,7 @@ async fn held_until_the_server_is_back(one: &mut Client, other: &mut Client, por
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_goes_on_for_a_minute_without_its_server_and_is_renegotiated_after_it() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let (mut one, mut other, port) = two_without_their_server().await;
     let minute = tokio::time::Instant::now() + Duration::from_secs(60);
     while tokio::time::Instant::now() < minute {
@@ -196,7 +196,7 @@ async fn a_call_goes_on_for_a_minute_without_its_server_and_is_renegotiated_afte
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_whose_one_side_slept_without_a_server_goes_on_and_is_renegotiated_after_it() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     for sleeper in [0, 1] {
         let (one, other, port) = two_without_their_server().await;
         let mut both = [one, other];

@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use rtc_e2e::alone::alone;
+use rtc_e2e::alone::beside_another;
 use rtc_e2e::browser::{Browser, ChromeOptions, Page, TONE_JS, fake};
 use rtc_e2e::process::{Client, PATIENCE};
 use rtc_e2e::server::TestServer;
@@ -116,7 +116,7 @@ async fn pictures(client: &mut Client, more: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gstreamer_publishes_to_a_client_in_vp8() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut client = client(&server, &["--until-alone"]).await;
     let mut publisher = GStreamer::start(&["publish", &format!("{}/whip/studio", server.url())]);
@@ -136,7 +136,7 @@ async fn gstreamer_publishes_to_a_client_in_vp8() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gstreamer_trickles_to_a_client_in_h264() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut client = client(&server, &["--until-alone"]).await;
     let url = format!("{}/whip/studio", server.url());
@@ -152,7 +152,7 @@ async fn gstreamer_trickles_to_a_client_in_h264() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publisher_that_vanishes_is_reported_by_its_partner() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut partner = client(&server, &["--as", "partner"]).await;
     let mut publisher = GStreamer::start(&["publish", &format!("{}/whip/studio", server.url())]);
@@ -177,7 +177,7 @@ async fn a_publisher_that_vanishes_is_reported_by_its_partner() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gstreamer_plays_what_a_client_sends() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let server = TestServer::start().await.unwrap();
     let mut client = client(&server, &["--size", "320x240"]).await;
     let mut player = GStreamer::start(&["play", &format!("{}/whep/studio", server.url())]);
@@ -212,7 +212,7 @@ async fn browser(folder: &tempfile::TempDir) -> Browser {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gstreamer_publishes_to_the_built_in_page() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let folder = tempfile::tempdir().unwrap();
     let server = TestServer::start().await.unwrap();
     let browser = browser(&folder).await;
@@ -267,7 +267,7 @@ async fn outsider(browser: &Browser, server: &TestServer) -> Page {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chromium_publishes_to_a_client_and_restarts_ice() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let folder = tempfile::tempdir().unwrap();
     let server = TestServer::start().await.unwrap();
     let mut client = client(&server, &["--until-alone"]).await;
@@ -302,7 +302,7 @@ async fn chromium_publishes_to_a_client_and_restarts_ice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chromium_plays_what_a_client_sends() {
-    let _alone = alone().await;
+    let _beside = beside_another().await;
     let folder = tempfile::tempdir().unwrap();
     let server = TestServer::start().await.unwrap();
     let _client = client(&server, &["--as", "ann"]).await;

@@ -6,6 +6,7 @@ globalThis.rtcMarks ??= (() => {
   const COLUMNS = 40;
   const ROWS = 3;
   const CELLS = COLUMNS * ROWS;
+  const LAST_PICTURE_MS = 500;
   const CORNERS = new Map([[0, 1], [COLUMNS - 1, 0], [CELLS - COLUMNS, 0], [CELLS - 1, 1]]);
   const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
     for (let k = 0; k < 8; k++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
@@ -57,7 +58,6 @@ globalThis.rtcMarks ??= (() => {
 
   /** Gives every decoded picture to `see`: when it came, luma, stride, width, height. What it gives back ends it. */
   function decoded(track, see, fail) {
-    // Of its own, to be ended: what a reader is cancelled over is never closed, and the browser complains of that in the page.
     const own = track.clone();
     const reader = new MediaStreamTrackProcessor({ track: own, maxBufferSize: 30 }).readable.getReader();
     let running = true;
@@ -70,22 +70,30 @@ globalThis.rtcMarks ??= (() => {
       const [plane] = await frame.copyTo(buffer);
       see(arrived, buffer.subarray(plane.offset), plane.stride, width, height);
     };
-    const run = async () => {
-      for (;;) {
-        const { value: frame, done } = await reader.read();
-        if (done) return;
-        try {
-          if (running) await look(frame);
-        } finally {
-          frame.close();
-        }
+    const next = async () => {
+      const { value: frame, done } = await reader.read();
+      if (done) return false;
+      try {
+        if (running) await look(frame);
+      } finally {
+        frame.close();
       }
+      return true;
+    };
+    const run = async () => {
+      while (running && (await next()));
     };
     const ended = run().catch(fail);
     return async () => {
       running = false;
+      // Each picture that is made for us has to be closed, or the browser complains of it in the page; one that is made while
+      // the track ends gets lost. So the last read gets its picture first, if any still come, and what waits behind it is read, too.
+      await Promise.race([ended, new Promise((over) => setTimeout(over, LAST_PICTURE_MS))]);
       own.stop();
-      await ended;
+      const rest = async () => {
+        while (await next());
+      };
+      await rest().catch(fail);
     };
   }
 

@@ -1,9 +1,12 @@
 //! Flags of a cluster.
 
+use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 
+use crate::cluster::regions::{RegionName, RegionsError};
 use crate::cluster::{BrokerUrl, ClusterConfig, LEASE};
 
 /// See the module.
@@ -20,15 +23,61 @@ pub(super) struct ClusterFlags {
     )]
     cluster: Vec<BrokerUrl>,
 
+    /// Be one with all servers of several regions, each of which has such a broker: eu=redis://HOST:PORT,us=redis://HOST:PORT;
+    /// the same at each server. Needs --region; a region named twice has a Redis Cluster.
+    #[arg(
+        long,
+        value_name = "NAME=URL",
+        value_delimiter = ',',
+        hide_env_values = true,
+        requires = "region",
+        conflicts_with = "cluster"
+    )]
+    regions: Vec<RegionBroker>,
+
+    /// Which of --regions this server is in.
+    #[arg(long, value_name = "NAME", requires = "regions")]
+    region: Option<RegionName>,
+
     /// Seconds that the places of a server's peers are kept when nothing is heard of it; the same at each.
     #[arg(long, value_name = "SECONDS", default_value_t = LEASE.as_secs(), value_parser = clap::value_parser!(u64).range(2..=300))]
     cluster_lease: u64,
 }
 
 impl ClusterFlags {
-    pub(super) fn config(self) -> Option<ClusterConfig> {
+    pub(super) fn config(self) -> Result<Option<ClusterConfig>, RegionsError> {
         let lease = Duration::from_secs(self.cluster_lease);
-        let broker = self.cluster;
-        (!broker.is_empty()).then_some(ClusterConfig { broker, lease })
+        let Some(own) = self.region else {
+            let broker = self.cluster;
+            return Ok((!broker.is_empty()).then(|| ClusterConfig::around(broker, lease)));
+        };
+        let mut brokers: BTreeMap<RegionName, Vec<BrokerUrl>> = BTreeMap::new();
+        for RegionBroker { region, url } in self.regions {
+            brokers.entry(region).or_default().push(url);
+        }
+        ClusterConfig::of_regions(&own, brokers, lease).map(Some)
+    }
+}
+
+/// A region's broker, or one address of it.
+#[derive(Clone, Debug)]
+struct RegionBroker {
+    region: RegionName,
+    url: BrokerUrl,
+}
+
+impl FromStr for RegionBroker {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (region, url) = text.split_once('=').ok_or_else(|| {
+            "give each region's name and its broker, as in eu=redis://10.0.0.5:6379".to_owned()
+        })?;
+        let region = region.parse().map_err(|error| format!("{error}"));
+        let url = url.parse().map_err(|error| format!("{error}"));
+        Ok(Self {
+            region: region?,
+            url: url?,
+        })
     }
 }

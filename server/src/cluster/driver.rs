@@ -1,4 +1,7 @@
 //! The one task between the hub, the links and the broker. It decides nothing: it brings what one says to the others.
+//!
+//! Where a cluster has several regions, there is one of it for each region's broker, with links and queues of its own: a node
+//! is a member everywhere, and a region that hangs holds up nothing but what is for it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::backplane::{Away, Backplane};
 use super::links::Links;
+use super::regions::{Region, Regions};
 use super::seats::{Answer, Claim, Request};
 use super::wishes::Inbox;
 use super::words::NodeId;
@@ -63,8 +67,18 @@ enum Done {
 
 type Asked = FuturesUnordered<BoxFuture<'static, Done>>;
 
+/// What a node needs to take part in what one region's broker holds together.
+pub(super) struct Part {
+    pub(super) region: Region,
+    pub(super) plane: Arc<dyn Backplane>,
+    pub(super) inbox: Inbox,
+}
+
 struct Driver {
     switchboard: Switchboard,
+    /// Whose broker this is.
+    region: Region,
+    regions: Regions,
     plane: Arc<dyn Backplane>,
     me: NodeId,
     lease: Duration,
@@ -86,20 +100,28 @@ struct Driver {
     born: Option<u64>,
     next_beat: Instant,
     next_round: Instant,
+    /// When the broker answered last.
+    reached: Instant,
+    /// The hub knows that its region cannot be reached.
+    cut: bool,
+    /// Words that waited when they were last counted.
+    waiting: u64,
 }
 
 /// Drives this node's part of the cluster until it is dropped.
 pub(crate) async fn drive(
     switchboard: Switchboard,
-    plane: Arc<dyn Backplane>,
+    part: Part,
+    regions: Regions,
     me: NodeId,
     lease: Duration,
-    inbox: Inbox,
 ) {
     let now = Instant::now();
     let mut driver = Driver {
         switchboard,
-        plane,
+        region: part.region,
+        regions,
+        plane: part.plane,
         me,
         lease,
         links: Links::new(me, lease),
@@ -114,8 +136,11 @@ pub(crate) async fn drive(
         born: None,
         next_beat: now,
         next_round: now + lease / 3,
+        reached: now,
+        cut: false,
+        waiting: 0,
     };
-    driver.run(inbox).await;
+    driver.run(part.inbox).await;
 }
 
 async fn collect(plane: Arc<dyn Backplane>) -> Result<Vec<Vec<u8>>, Away> {
@@ -154,9 +179,7 @@ impl Driver {
             self.settle();
             self.admit();
             self.renew();
-            let waiting = self.links.waiting() as u64;
-            let metrics = self.switchboard.metrics();
-            metrics.cluster_words_waiting.set(waiting);
+            self.count_waiting();
             tokio::select! {
                 wish = wishes.recv(), if self.has_room() => {
                     let Some(wish) = wish else { return };
@@ -182,6 +205,15 @@ impl Driver {
             }
             self.keep_time();
         }
+    }
+
+    fn count_waiting(&mut self) {
+        let waiting = self.links.waiting() as u64;
+        let metrics = self.switchboard.metrics();
+        let before = std::mem::replace(&mut self.waiting, waiting);
+        metrics.cluster_words_waiting.change(before, waiting);
+        let here = &metrics.cluster_region_words_waiting;
+        here.set(self.region.index(), waiting);
     }
 
     fn has_room(&self) -> bool {
@@ -241,6 +273,12 @@ impl Driver {
                 self.claimed.push(Box::pin(async move {
                     Done::Named(number, ask_until(&*plane, &request, patience).await)
                 }));
+            }
+            // Those who are asked instead need not wait for a region that is known to be away.
+            Wish::Locate(call, _) if self.away && self.region != self.regions.own() => {
+                let now = Instant::now();
+                self.switchboard
+                    .cluster(|hub, out| hub.located(now, &call, None, out));
             }
             Wish::Locate(call, request) => {
                 self.asked.push(Box::pin(async move {
@@ -359,12 +397,17 @@ impl Driver {
         }
     }
 
-    /// Renews everything from now on.
+    /// Renews everything from now on that has its home here.
     fn round(&mut self, now: Instant) {
         self.next_round = now + self.lease / 3;
         let (rooms, names) = self.switchboard.held_for_a_lease();
         let rooms = rooms.into_iter().map(Due::Room);
-        self.due = rooms.chain(names.into_iter().map(Due::Name)).collect();
+        let all = rooms.chain(names.into_iter().map(Due::Name));
+        let home = |due: &Due| match due {
+            Due::Room(room) => self.regions.home(room.as_str()),
+            Due::Name(name) => self.regions.home(name.as_str()),
+        };
+        self.due = all.filter(|due| home(due) == self.region).collect();
     }
 
     fn failed(&self, error: &Away) {
@@ -377,13 +420,26 @@ impl Driver {
         match answer {
             Ok(Answer::Alive { nodes, born }) => {
                 if std::mem::take(&mut self.away) {
-                    tracing::info!("the broker is back");
+                    tracing::info!(
+                        region = self.regions.name(self.region),
+                        "the broker is back"
+                    );
                 }
-                metrics.cluster_broker_reached.set(1);
-                metrics.cluster_nodes.set(nodes.len() as u64);
+                self.reached = now;
+                self.cut = false;
+                let region = self.region;
+                let of_it = |node: &NodeId| self.regions.of(*node) == Some(region);
+                let nodes: Vec<NodeId> = nodes.into_keys().filter(of_it).collect();
+                let count = nodes.len() as u64;
+                if region == self.regions.own() {
+                    metrics.cluster_broker_reached.set(1);
+                    metrics.cluster_nodes.set(count);
+                }
+                metrics.cluster_region_reached.set(region.index(), 1);
+                metrics.cluster_region_nodes.set(region.index(), count);
                 self.next_beat = now + self.lease / 8;
                 self.switchboard
-                    .cluster(|hub, out| hub.alive(now, nodes.into_keys().collect(), out));
+                    .cluster(|hub, out| hub.alive(now, region, nodes, out));
                 if self.born.replace(born) != Some(born) {
                     // It may have forgotten what it knew, and gives no seats away until we have said what we hold.
                     self.prompted = Some(now);
@@ -393,9 +449,17 @@ impl Driver {
             Ok(other) => tracing::warn!("the broker answers {other:?}"),
             Err(error) => {
                 metrics.cluster_questions_failed.inc();
-                metrics.cluster_broker_reached.set(0);
+                let region = self.region;
+                if region == self.regions.own() {
+                    metrics.cluster_broker_reached.set(0);
+                }
+                metrics.cluster_region_reached.set(region.index(), 0);
                 if !std::mem::replace(&mut self.away, true) {
-                    tracing::warn!("{error}; rooms of this node alone go on, others wait for it");
+                    let region = self.regions.name(region);
+                    tracing::warn!(
+                        region,
+                        "{error}; rooms of this node alone go on, others wait for it"
+                    );
                 }
                 self.born = None;
                 self.next_beat = now + RETRY.min(self.lease / 8);
@@ -416,6 +480,14 @@ impl Driver {
             self.asked.push(Box::pin(
                 async move { Done::Beat(plane.ask(request).await) },
             ));
+        }
+        // Not before a question has failed: it may be this server that stood still.
+        let far = self.region != self.regions.own();
+        if far && self.away && !self.cut && now >= self.reached + self.lease {
+            self.cut = true;
+            let region = self.region;
+            self.switchboard
+                .cluster(|hub, out| hub.cut_off(now, region, out));
         }
         if now >= self.next_round && self.due.is_empty() {
             self.round(now);

@@ -374,7 +374,9 @@ impl Ledger {
                 }
             }
             Request::Turn { peer, node } => {
-                self.turn = (self.turn + 1).max(now);
+                // Another region's broker may have given it one whose clock is ahead.
+                let known = self.peers.get(&peer).map_or(0, |(turn, _)| *turn);
+                self.turn = (self.turn.max(known) + 1).max(now);
                 let before = self.peers.insert(peer, (self.turn, Some(node)));
                 Answer::Turn {
                     turn: self.turn,

@@ -13,7 +13,9 @@ use rtc_protocol::{Member, Name, PeerId, Role, RoomId, Token, limits};
 use tokio::time::{sleep, timeout};
 
 use super::backplane::memory::{Broker, Memory};
+use super::driver::Part;
 use super::redis::Redis;
+use super::regions::Regions;
 use super::seats::{Answer, Claim, Held, Request, Sync};
 use super::{Backplane, NodeId, Word};
 use crate::hub::Wish;
@@ -297,6 +299,23 @@ async fn where_a_peer_is_is_known_by_its_latest_hello([one, two]: &Planes) {
     assert_eq!(asked(&**one, locate()).await, Answer::Nobody);
 }
 
+async fn a_turn_is_above_one_of_another_region_whose_clock_is_ahead([one, two]: &Planes) {
+    let peer = peer(8);
+    let ahead = 1 << 42;
+    let here = Request::Here {
+        peer,
+        node: TWO,
+        turn: ahead,
+    };
+    assert_eq!(asked(&**two, here).await, Answer::Done);
+    let wanted = Answer::Turn {
+        turn: ahead + 1,
+        before: Some(TWO),
+    };
+    let turn = Request::Turn { peer, node: ONE };
+    assert_eq!(asked(&**one, turn).await, wanted);
+}
+
 async fn nodes_know_each_other_and_parcels_come_in_order([one, two]: &Planes) {
     for (plane, node, peers) in [(one, ONE, 3), (two, TWO, 4)] {
         let lease = LEASE * 100;
@@ -364,6 +383,7 @@ async fn does_all_of_it(planes: Planes) {
     a_name_is_one_peers_alone(&planes).await;
     of_a_hundred_that_want_a_name_at_once_one_gets_it(&planes).await;
     where_a_peer_is_is_known_by_its_latest_hello(&planes).await;
+    a_turn_is_above_one_of_another_region_whose_clock_is_ahead(&planes).await;
     nodes_know_each_other_and_parcels_come_in_order(&planes).await;
     a_silence_of_all_nodes_is_as_if_all_was_forgotten(&planes).await;
 }
@@ -481,7 +501,8 @@ async fn what_is_said_does_not_wait_for_a_crowd_that_wants_seats() {
     };
     let (hub, metrics) = (crate::testing::config().hub(), Metrics::default());
     let (switchboard, _task) = Switchboard::new(hub, 1 << 20, metrics, None);
-    let (wishes, inbox) = super::Inbox::new();
+    let regions = Regions::default();
+    let (wishes, mut inboxes) = super::Exits::new(regions.clone());
     for number in 0..10_000 {
         // The broker, which has just begun, lets everybody wait.
         let claim = Claim {
@@ -496,7 +517,12 @@ async fn what_is_said_does_not_wait_for_a_crowd_that_wants_seats() {
     };
     assert_eq!(wishes.put(Wish::Say(TWO, word, None)), None);
     let lease = Duration::from_millis(1_000 * LEASE);
-    let driven = super::drive(switchboard, plane(ONE), ONE, lease, inbox);
+    let part = Part {
+        region: regions.own(),
+        plane: plane(ONE),
+        inbox: inboxes.remove(0),
+    };
+    let driven = super::drive(switchboard, part, regions, ONE, lease);
     let other = plane(TWO);
     tokio::select! {
         () = driven => panic!("it has ended"),

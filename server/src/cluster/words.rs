@@ -29,6 +29,11 @@ impl NodeId {
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
+
+    /// How it begins: by its region, where there are several.
+    pub(super) const fn mark(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
 }
 
 impl fmt::Display for NodeId {

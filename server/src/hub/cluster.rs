@@ -8,6 +8,7 @@
 //! Nothing here waits: the hub says what it wishes ([`Wish`]), and is told what came of it.
 
 mod claims;
+mod cuts;
 mod facts;
 mod healing;
 mod hears;
@@ -17,13 +18,14 @@ mod nodes;
 mod rings;
 mod survey;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use rtc_protocol::{CallId, PeerId, RoomId};
 
 use super::{Effect, Hub};
 use crate::cluster::links::Receipt;
+use crate::cluster::regions::{Region, Regions};
 use crate::cluster::seats::{Claim, Request};
 use crate::cluster::{NodeId, Word};
 pub use claims::Leaving;
@@ -66,6 +68,9 @@ pub enum Wish {
 pub struct Cluster {
     me: NodeId,
     lease: Duration,
+    regions: Regions,
+    /// Regions of which nothing has been heard for a lease.
+    cut: BTreeSet<Region>,
     /// Other nodes.
     nodes: Nodes,
     wishes: Vec<Wish>,
@@ -96,6 +101,8 @@ impl Cluster {
         Self {
             me,
             lease,
+            regions: Regions::default(),
+            cut: BTreeSet::new(),
             nodes: Nodes::default(),
             wishes: Vec::new(),
             pending: HashMap::new(),
@@ -109,6 +116,13 @@ impl Cluster {
             moved: Moved::default(),
             surveys: Surveys::default(),
         }
+    }
+
+    /// In one of several regions.
+    #[must_use]
+    pub fn among(mut self, regions: Regions) -> Self {
+        self.regions = regions;
+        self
     }
 
     fn lease(&self) -> u64 {

@@ -66,7 +66,7 @@ impl Hub {
         let others = self
             .cluster
             .as_deref()
-            .is_some_and(|cluster| cluster.has_others());
+            .is_some_and(|cluster| cluster.has_others(self.config.away_url.is_some()));
         others
             && self
                 .session(peer)

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -135,6 +135,13 @@ impl Level {
         self.0.store(value, Ordering::Relaxed);
     }
 
+    /// One of the parts of which it is the sum was that much and is this much.
+    pub(crate) fn change(&self, before: u64, after: u64) {
+        // It wraps where it shrinks, and so the sum is right.
+        let more = after.wrapping_sub(before);
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
     /// Where it stands.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -144,6 +151,40 @@ impl Level {
 impl EncodeMetric for Level {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         encoder.encode_gauge(&self.0.load(Ordering::Relaxed))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+}
+
+/// A level for each region of a cluster; none before they are named.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ByRegion(Arc<OnceLock<Vec<(String, AtomicU64)>>>);
+
+impl ByRegion {
+    /// Names them, in their order; once.
+    pub(super) fn name(&self, names: &[&str]) {
+        let zero = |name: &&str| ((*name).to_owned(), AtomicU64::new(0));
+        self.0.get_or_init(|| names.iter().map(zero).collect());
+    }
+
+    /// Sets one of them.
+    pub(crate) fn set(&self, region: usize, value: u64) {
+        if let Some((_, level)) = self.0.get().and_then(|all| all.get(region)) {
+            level.store(value, Ordering::Relaxed);
+        }
+    }
+}
+
+impl EncodeMetric for ByRegion {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for (region, level) in self.0.get().into_iter().flatten() {
+            let labels = [("region", region.as_str())];
+            let level = level.load(Ordering::Relaxed);
+            encoder.encode_family(&labels)?.encode_gauge(&level)?;
+        }
+        Ok(())
     }
 
     fn metric_type(&self) -> MetricType {

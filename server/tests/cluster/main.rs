@@ -8,6 +8,7 @@ mod cuts;
 mod failures;
 mod moves;
 mod names;
+mod regions;
 mod rig;
 mod rooms;
 mod talk;

@@ -139,10 +139,10 @@ impl Broker {
 
     pub(crate) fn config(&self) -> Config {
         Config {
-            cluster: Some(ClusterConfig {
-                broker: vec![self.url().parse().unwrap()],
-                lease: LEASE,
-            }),
+            cluster: Some(ClusterConfig::around(
+                vec![self.url().parse().unwrap()],
+                LEASE,
+            )),
             // Peers here are not looked after while a test looks elsewhere.
             heartbeat: PATIENCE,
             ..testing::config()
@@ -200,6 +200,14 @@ impl Process {
 
     pub(crate) fn start_with(broker: &Broker, more: &[&str]) -> Self {
         Self::run(&["--cluster", &broker.url()], more)
+    }
+
+    /// In one of several regions.
+    pub(crate) fn start_in(region: &str, regions: &str) -> Self {
+        Self::run(
+            &["--region", region, "--regions", regions],
+            &["--admin-token", "env:RTC_TEST_ADMIN"],
+        )
     }
 
     /// Around a broker that is not reached where it is.
@@ -310,6 +318,11 @@ impl Process {
 
     pub(crate) async fn asks(&self, method: &str, path: &str, body: &str) -> serde_json::Value {
         serde_json::from_str(&self.fetch(method, path, ADMIN, body).await).unwrap()
+    }
+
+    /// Whether new peers may come.
+    pub(crate) async fn is_ready(&self) -> bool {
+        self.fetch("GET", "/readyz", "-", "").await == "ready\n"
     }
 
     /// Waits until it knows of so many nodes, itself among them.

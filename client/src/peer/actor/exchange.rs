@@ -121,6 +121,7 @@ impl Actor {
         if !std::mem::replace(&mut self.prepared, true) {
             self.prepare().await?;
         }
+        self.receive_again().await?;
         // Not by `restart_ice`, which begins to gather before there are new credentials to gather for.
         let options = restart.then_some(RTCOfferOptions { ice_restart: true });
         let offer = self.engine.connection.create_offer(options).await?;
@@ -136,6 +137,19 @@ impl Actor {
             kind: SdpType::Offer,
             sdp,
         })));
+        Ok(())
+    }
+
+    /// The engine drops what comes with an answer to a transceiver that it takes for one that only sends, as it does since
+    /// an offer that wished nothing but our track. What we wish of it, [`directions::offer`] says.
+    async fn receive_again(&self) -> webrtc::error::Result<()> {
+        for transceiver in self.engine.connection.get_transceivers().await {
+            if transceiver.direction().await? == RTCRtpTransceiverDirection::Sendonly {
+                transceiver
+                    .set_direction(RTCRtpTransceiverDirection::Sendrecv)
+                    .await?;
+            }
+        }
         Ok(())
     }
 

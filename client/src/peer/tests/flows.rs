@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::rig::{End, PATIENCE, config, deliver, either, pair, picture, relay_until};
+use super::rig::{End, PATIENCE, config, deliver, either, is_answer, pair, picture, relay_until};
 use crate::event::Kind;
 use crate::media::frame::VideoCodec;
 use crate::peer::{ConnectionState, PeerConfig, PeerEvent, RemoteTrack};
@@ -136,6 +136,41 @@ async fn a_picture_that_comes_later_is_negotiated_by_whoever_has_it() {
         a.peer.close().await;
         b.peer.close().await;
     }
+}
+
+/// The one who had none turns it on while an offer of the other one is on its way, as a browser does that then has nothing
+/// more to offer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_comes_later_may_come_with_an_answer() {
+    let mut a = End::open(silent(true)).await;
+    let mut b = End::open(config(false)).await;
+    connected(&mut a, &mut b).await;
+    b.peer.send_media(Kind::Video, false).await;
+    let offer = loop {
+        if let PeerEvent::Signal(signal) = b.next().await {
+            break signal;
+        }
+    };
+    a.peer.send_media(Kind::Video, true).await;
+    deliver(&a, offer).await;
+    let mut every = tokio::time::interval(std::time::Duration::from_millis(20));
+    let end = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        assert!(tokio::time::Instant::now() < end, "no picture came");
+        tokio::select! {
+            _ = every.tick() => a.peer.video().send(picture(VideoCodec::Vp8, 100, true, 0)),
+            event = a.next() => match event {
+                PeerEvent::Signal(signal) if is_answer(&signal) => deliver(&b, signal).await,
+                _ => {}
+            },
+            event = b.next() => match event {
+                PeerEvent::Track(new) if new.kind == Kind::Video => break,
+                _ => {}
+            },
+        }
+    }
+    a.peer.close().await;
+    b.peer.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -127,19 +127,23 @@ pub(super) async fn renegotiated(a: &mut End, b: &mut End) {
     loop {
         let (who, event) = either(a, b).await;
         if let PeerEvent::Signal(signal) = event {
-            let answer = matches!(
-                signal,
-                Signal::Description(Description {
-                    kind: SdpType::Answer,
-                    ..
-                })
-            );
+            let answer = is_answer(&signal);
             deliver(if who == 0 { b } else { a }, signal).await;
             if answer {
                 return;
             }
         }
     }
+}
+
+pub(super) const fn is_answer(signal: &Signal) -> bool {
+    matches!(
+        signal,
+        Signal::Description(Description {
+            kind: SdpType::Answer,
+            ..
+        })
+    )
 }
 
 /// The next event of any of the two, and whose.

@@ -69,8 +69,8 @@ async fn of_a_crowd_that_wants_one_room_at_once_as_many_get_in_as_fit() {
     let mut tasks = Vec::new();
     for number in 1..=NODES {
         let me = NodeId::new(number as u64);
-        let plane = Arc::new(Redis::new(me, vec![url.clone()]));
-        let (node, member) = Membership::at(plane, me, LEASE);
+        let plane = |_| -> Arc<dyn Backplane> { Arc::new(Redis::new(me, vec![url.clone()])) };
+        let (node, member) = Membership::at(Regions::default(), plane, me, LEASE);
         let config = crate::testing::config();
         let (switchboard, task) =
             Switchboard::new(config.hub(), 1 << 20, Metrics::default(), Some(node));

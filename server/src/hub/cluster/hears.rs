@@ -187,6 +187,11 @@ impl Hub {
         out: &mut Vec<Effect>,
     ) {
         let now = self.now;
+        let cut_off = |one: &super::Cluster| one.is_cut_off(seat.node);
+        if self.cluster.as_deref().is_some_and(cut_off) {
+            // The broker of the room's home is reached there and here; who is there is not.
+            return;
+        }
         let Some(inside) = self.rooms.get_mut(room) else {
             return;
         };

@@ -155,9 +155,12 @@ impl Cluster {
         }
     }
 
-    /// Whether there is a node that a session may move to.
-    pub(in crate::hub) fn has_others(&self) -> bool {
-        !self.nodes.alive().is_empty()
+    /// Whether there is a node to which a peer that is sent on comes, session and all: another one of this region, whose
+    /// balancer leads there; of others only where it is told an address.
+    pub(in crate::hub) fn has_others(&self, sent_to_address: bool) -> bool {
+        let own = self.regions.own();
+        let comes = |node| sent_to_address || self.regions.of(node) == Some(own);
+        self.nodes.alive().into_iter().any(comes)
     }
 }
 
@@ -186,7 +189,7 @@ impl Hub {
         }
         let asked: Vec<NodeId> = match (last, before) {
             (None, _) => Vec::new(),
-            (Some(_), Some(node)) if node != cluster.me && cluster.nodes.may_live(node) => {
+            (Some(_), Some(node)) if node != cluster.me && cluster.may_live(node) => {
                 vec![node]
             }
             // The broker's memory of it is gone, or its node is.
@@ -237,6 +240,12 @@ impl Hub {
         // Who still waits need not: there is nothing to wait for any more.
         out.extend(arriving.waiters.into_iter().map(Effect::Arrived));
         cluster.turns.insert(peer, arriving.turn);
+        if cluster.regions.are_several() {
+            // Only one of the two brokers that are to know it may have been asked.
+            let turn = arriving.turn;
+            let here = Request::Here { peer, node, turn };
+            cluster.wishes.push(Wish::Ask(here));
+        }
         if let Some((to, turn, _)) = cluster.onward.remove(&peer) {
             let session = None;
             cluster.say(
@@ -361,7 +370,10 @@ impl Hub {
             .filter(|one| one.dialect().is_none())
             .map(|one| one.can_resume(last));
         let session = match resumable {
-            Some(true) if newer => self.pack(peer, to, last, out).map(Box::new),
+            Some(true) if newer => {
+                self.goes_to_another_region(peer, to, turn);
+                self.pack(peer, to, last, out).map(Box::new)
+            }
             Some(_) if newer => {
                 // More was said to it than is kept.
                 self.close_session(peer, out);
@@ -400,6 +412,17 @@ impl Hub {
         out.extend(connection.map(|connection: ConnectionId| {
             Effect::Close(connection, close::TAKEN_OVER, "taken over")
         }));
+    }
+
+    /// The broker of this region knows where a peer has gone to, should it come back here.
+    fn goes_to_another_region(&mut self, peer: PeerId, node: NodeId, turn: u64) {
+        let Some(cluster) = self.cluster.as_deref_mut() else {
+            return;
+        };
+        if cluster.regions.of(node) != Some(cluster.regions.own()) {
+            let there = Request::Here { peer, node, turn };
+            cluster.wishes.push(Wish::Ask(there));
+        }
     }
 
     /// Gives a session up, whole: nobody else is told anything.

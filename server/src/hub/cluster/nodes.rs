@@ -1,17 +1,19 @@
 //! Which other nodes live, and which have gone for good.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::super::{Effect, Hub};
+use super::Cluster;
 use crate::cluster::NodeId;
+use crate::cluster::regions::Region;
 
 /// Nodes that were heard of, and since when they are not; the broker's list is what counts.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
     known: BTreeMap<NodeId, Option<Instant>>,
-    /// The broker has said once who lives.
-    heard: bool,
+    /// Regions whose broker has said once who lives.
+    heard: BTreeSet<Region>,
 }
 
 impl Nodes {
@@ -25,22 +27,27 @@ impl Nodes {
         self.known.get(&node).is_some_and(Option::is_none)
     }
 
-    /// The same, where nobody knows yet who does.
-    pub(super) fn may_live(&self, node: NodeId) -> bool {
-        !self.heard || self.lives(node)
+    /// Whether this region's broker has ever said who lives there.
+    pub(super) fn has_heard_of(&self, region: Region) -> bool {
+        self.heard.contains(&region)
     }
 
     /// The broker says that these live; gives those that have been missing for so long.
     ///
     /// A broker that was started anew knows only those that have said so since, so none is gone at once.
-    fn are(&mut self, now: Instant, nodes: &[NodeId], patience: Duration) -> Vec<NodeId> {
+    fn are(
+        &mut self,
+        now: Instant,
+        nodes: &[NodeId],
+        patience: Duration,
+        concerned: impl Fn(NodeId) -> bool,
+    ) -> Vec<NodeId> {
         for node in nodes {
             self.known.insert(*node, None);
         }
-        self.heard = true;
         let mut gone = Vec::new();
         self.known.retain(|node, missing| {
-            if nodes.contains(node) {
+            if nodes.contains(node) || !concerned(*node) {
                 return true;
             }
             let since = *missing.get_or_insert(now);
@@ -52,17 +59,63 @@ impl Nodes {
         });
         gone
     }
+
+    /// These cannot be reached: they are asked for nothing, and none of them is gone. Gives them.
+    pub(super) fn hide(&mut self, now: Instant, which: impl Fn(NodeId) -> bool) -> Vec<NodeId> {
+        let mut hidden = Vec::new();
+        for (node, missing) in self.known.iter_mut().filter(|(node, _)| which(**node)) {
+            missing.get_or_insert(now);
+            hidden.push(*node);
+        }
+        hidden
+    }
+
+    /// They can be again: those that live will be named, and the others are missing from now on.
+    fn show(&mut self, which: impl Fn(NodeId) -> bool) {
+        for (_, missing) in self.known.iter_mut().filter(|(node, _)| which(**node)) {
+            *missing = None;
+        }
+    }
+}
+
+impl Cluster {
+    /// Whether a node lives, or nobody knows yet who does where it is.
+    pub(super) fn may_live(&self, node: NodeId) -> bool {
+        let unheard = |region| !self.nodes.has_heard_of(region) && !self.cut.contains(&region);
+        self.nodes.lives(node) || self.regions.of(node).is_some_and(unheard)
+    }
+
+    /// Whether there are regions of whose nodes nothing is known, so that what all nodes say is not all.
+    pub(super) fn misses_regions(&self) -> bool {
+        let own = self.regions.own();
+        let unheard = |region| region != own && !self.nodes.has_heard_of(region);
+        !self.cut.is_empty() || self.regions.all().any(unheard)
+    }
 }
 
 impl Hub {
-    /// These nodes live: who has been missing for half a lease after its own has run out is gone, and its calls with it.
-    pub fn alive(&mut self, now: Instant, mut nodes: Vec<NodeId>, out: &mut Vec<Effect>) {
+    /// These nodes of a region live: who has been missing for half a lease after its own has run out is gone, and its calls
+    /// with it.
+    pub fn alive(
+        &mut self,
+        now: Instant,
+        region: Region,
+        mut nodes: Vec<NodeId>,
+        out: &mut Vec<Effect>,
+    ) {
         self.now = now;
         let Some(cluster) = self.cluster.as_deref_mut() else {
             return;
         };
         nodes.retain(|node| *node != cluster.me);
-        for node in cluster.nodes.are(now, &nodes, cluster.lease / 2) {
+        let regions = &cluster.regions;
+        let concerned = |node| regions.of(node) == Some(region);
+        cluster.nodes.heard.insert(region);
+        if cluster.cut.remove(&region) {
+            cluster.nodes.show(concerned);
+        }
+        let patience = cluster.lease / 2;
+        for node in cluster.nodes.are(now, &nodes, patience, concerned) {
             self.end_calls_with(node, out);
             self.is_not_there(node, out);
         }
@@ -80,12 +133,34 @@ mod tests {
         let (one, two) = (NodeId::new(1), NodeId::new(2));
         let now = Instant::now();
         let mut nodes = Nodes::default();
-        assert_eq!(nodes.are(now, &[one, two], patience), []);
-        assert_eq!(nodes.are(now, &[], patience), []);
+        assert_eq!(nodes.are(now, &[one, two], patience, |_| true), []);
+        assert_eq!(nodes.are(now, &[], patience, |_| true), []);
         assert_eq!(nodes.alive(), []);
-        assert_eq!(nodes.are(now + later(1), &[one], patience), []);
+        assert_eq!(nodes.are(now + later(1), &[one], patience, |_| true), []);
         assert!(nodes.lives(one) && !nodes.lives(two));
-        assert_eq!(nodes.are(now + later(5), &[one], patience), [two]);
-        assert_eq!(nodes.are(now + later(99), &[one], patience), []);
+        assert_eq!(nodes.are(now + later(5), &[one], patience, |_| true), [two]);
+        assert_eq!(nodes.are(now + later(99), &[one], patience, |_| true), []);
+    }
+
+    #[test]
+    fn nodes_that_cannot_be_reached_are_hidden_and_not_gone_before_others_would_be() {
+        let patience = Duration::from_secs(5);
+        let later = |seconds| Duration::from_secs(seconds);
+        let (one, two, three) = (NodeId::new(1), NodeId::new(2), NodeId::new(3));
+        let now = Instant::now();
+        let mut nodes = Nodes::default();
+        let far = |node| node != one;
+        nodes.are(now, &[one], patience, |node| node == one);
+        nodes.are(now, &[two, three], patience, far);
+        assert_eq!(nodes.hide(now, far), [two, three]);
+        assert_eq!(nodes.alive(), [one]);
+        assert_eq!(
+            nodes.are(now + later(60), &[one], patience, |node| node == one),
+            []
+        );
+        nodes.show(far);
+        assert_eq!(nodes.are(now + later(60), &[two], patience, far), []);
+        assert_eq!(nodes.alive(), [one, two]);
+        assert_eq!(nodes.are(now + later(65), &[two], patience, far), [three]);
     }
 }

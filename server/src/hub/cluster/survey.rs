@@ -56,6 +56,8 @@ struct Open {
     findings: Vec<Finding>,
     limit: usize,
     until: Instant,
+    /// There are regions that could not be asked.
+    cut: bool,
 }
 
 /// All of these, by whom they are for.
@@ -170,6 +172,7 @@ impl Hub {
             findings: vec![own],
             limit,
             until,
+            cut: cluster.misses_regions(),
         };
         if open.asked.is_empty() {
             out.push(Effect::Arrived(waiter));
@@ -215,7 +218,7 @@ impl Hub {
         let cluster = self.cluster.as_deref_mut();
         let open = cluster.and_then(|cluster| cluster.surveys.0.remove(&waiter));
         open.map_or_else(Survey::default, |open| Survey {
-            partial: !open.asked.is_empty(),
+            partial: open.cut || !open.asked.is_empty(),
             finding: together(open.findings, open.limit),
         })
     }
