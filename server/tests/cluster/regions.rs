@@ -165,6 +165,7 @@ async fn one_room(name: &str) {
     drop(eve);
     let (_eve, resumed) = Peer::greeted(two, token('e'), Some(last)).await;
     assert!(resumed, "by the broker that is there");
+    // None waits for the way, which is cut until all have come.
     while said < 20 || begun.elapsed() < cut() {
         let text = said.to_string();
         let (took, gone) = takes(&mut ann, &mut bob, name, ab, &text).await;
