@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use redis::AsyncConnectionConfig;
@@ -49,6 +49,25 @@ impl Kept {
         let pid = self.0.id().to_string();
         let done = Command::new("kill").args([name, &pid]).status();
         assert!(done.unwrap().success());
+    }
+
+    /// Returns when it does nothing more: on a busy machine its threads go on for a moment after the signal.
+    fn stop(&self) {
+        self.signal("-STOP");
+        let threads = format!("/proc/{}/task", self.0.id());
+        let stopped = || {
+            let mut all = std::fs::read_dir(&threads).unwrap();
+            all.all(|thread| {
+                let stat = std::fs::read_to_string(thread.unwrap().path().join("stat"));
+                // Where one has just ended, all are looked at once more.
+                stat.is_ok_and(|stat| stat.rsplit(") ").next().unwrap().starts_with('T'))
+            })
+        };
+        let begun = Instant::now();
+        while !stopped() {
+            assert!(begun.elapsed() < PATIENCE, "it does not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
@@ -165,7 +184,7 @@ impl Broker {
 
     /// It does nothing more until it goes on, and knows what it knew.
     pub(crate) fn stop(&self) {
-        self.child.signal("-STOP");
+        self.child.stop();
     }
 
     pub(crate) fn go_on(&self) {
@@ -293,7 +312,7 @@ impl Process {
 
     /// It does nothing more, and holds all that it has.
     pub(crate) fn stop(&mut self) {
-        self.child.signal("-STOP");
+        self.child.stop();
     }
 
     /// Waits for its end; gives the exit code.
