@@ -18,9 +18,9 @@ const PASSWORD: &str = "of-the-tests-of-rtc-client";
 /// Keeps nothing on disk; killed when dropped.
 #[derive(Debug)]
 pub struct Redis {
-    _child: Child,
+    child: Child,
     port: u16,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Redis {
@@ -31,8 +31,16 @@ impl Redis {
     pub async fn start() -> anyhow::Result<Self> {
         let started = async {
             loop {
-                if let Some(redis) = Self::attempt().await? {
-                    return Ok(redis);
+                let free = TcpListener::bind("127.0.0.1:0").await?;
+                let port = free.local_addr()?.port();
+                drop(free);
+                let folder = tempfile::tempdir()?;
+                if let Some(child) = attempt(port, &folder).await? {
+                    return Ok(Self {
+                        child,
+                        port,
+                        folder,
+                    });
                 }
             }
         };
@@ -41,31 +49,31 @@ impl Redis {
             .context("redis-server does not answer")?
     }
 
-    /// None when somebody else took the port first.
-    async fn attempt() -> anyhow::Result<Option<Self>> {
-        let folder = tempfile::tempdir()?;
-        let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
-        let mut child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--requirepass", PASSWORD, "--save", ""])
-            .args(["--appendonly", "no", "--dir"])
-            .arg(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .context("redis-server is needed: scripts/setup test installs it")?;
-        while child.try_wait()?.is_none() {
-            if answers(port).await.is_some() {
-                return Ok(Some(Self {
-                    _child: child,
-                    port,
-                    _folder: folder,
-                }));
+    /// Ends it as by `kill -9`; what it knew is gone.
+    ///
+    /// # Errors
+    /// When it has ended by itself.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// The same address again, where nothing is known.
+    ///
+    /// # Errors
+    /// When somebody else has it, or nothing answers there.
+    pub async fn come_back_empty(&mut self) -> anyhow::Result<()> {
+        let started = async {
+            loop {
+                if let Some(child) = attempt(self.port, &self.folder).await? {
+                    self.child = child;
+                    return Ok(());
+                }
+                sleep(Duration::from_millis(50)).await;
             }
-            sleep(Duration::from_millis(20)).await;
-        }
-        Ok(None)
+        };
+        timeout(PATIENCE, started)
+            .await
+            .context("redis-server does not come back")?
     }
 
     /// For `--cluster`.
@@ -73,6 +81,27 @@ impl Redis {
     pub fn url(&self) -> String {
         format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)
     }
+}
+
+/// None when somebody else has the port.
+async fn attempt(port: u16, folder: &TempDir) -> anyhow::Result<Option<Child>> {
+    let mut child = Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["--requirepass", PASSWORD, "--save", ""])
+        .args(["--appendonly", "no", "--dir"])
+        .arg(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .context("redis-server is needed: scripts/setup test installs it")?;
+    while child.try_wait()?.is_none() {
+        if answers(port).await.is_some() {
+            return Ok(Some(child));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(None)
 }
 
 async fn answers(port: u16) -> Option<()> {

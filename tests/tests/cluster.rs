@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use rtc_e2e::alone::alone;
+use rtc_e2e::browser::{Browser, ChromeOptions, Page, SOURCE_JS, fake, watch};
 use rtc_e2e::cut::Wire;
 use rtc_e2e::deployed::Deployed;
-use rtc_e2e::process::Client;
+use rtc_e2e::process::{Client, PATIENCE};
 use rtc_e2e::redis::Redis;
+use rtc_e2e::sound::SoundServer;
 use serde_json::Value;
 
 const LEASE: &str = "5";
@@ -166,4 +168,98 @@ async fn a_rolling_restart_of_three_servers_breaks_no_call() {
     for client in clients {
         ends(client).await;
     }
+}
+
+/// Nothing of its call was ever made anew: it shows and plays what the other one sends.
+async fn sees_and_hears(page: &Page) {
+    let (marks, tone) = watch(page, "terminal", 660, PATIENCE).await.unwrap();
+    let most = 2 + marks["read"].as_u64().unwrap_or(0) / 15;
+    assert!(marks["unreadable"].as_u64() <= Some(most), "{marks}");
+    assert_eq!(marks["outOfOrder"], 0, "{marks}");
+    assert!((tone["hz"].as_f64().unwrap() - 660.0).abs() < 2.0, "{tone}");
+    assert!(tone["purity"].as_f64() > Some(0.9), "{tone}");
+    page.eval("Promise.all([marks.stop(), tone.stop()])")
+        .await
+        .unwrap();
+    let same = "globalThis.since ??= rtc.peers[0].timings.createdAt, since === rtc.peers[0].timings.createdAt";
+    assert_eq!(page.eval(same).await.unwrap(), true, "no new connection");
+}
+
+/// A browser's page at one server calls a client at another, while its own drains, and while the broker is away.
+async fn a_page_calls_on(page: Page) {
+    let mut broker = Redis::start().await.unwrap();
+    let (first, second, third) = (
+        node(&broker).await,
+        node(&broker).await,
+        node(&broker).await,
+    );
+    let near = Wire::to(first.port().unwrap()).await.unwrap();
+    let port = near.port();
+    let url = format!("http://localhost:{port}/across?name=browser&autojoin=1&processing=0");
+    page.goto(&url).await.unwrap();
+    page.wait_for("rtc.phase === 'joined'", PATIENCE)
+        .await
+        .unwrap();
+    let url = second.url();
+    let line = format!(
+        "join across --headless --as terminal --audio tone:660 --size 320x180 --fps 15 --until-alone --server {url}"
+    );
+    let mut client = Client::start(&line.split(' ').collect::<Vec<_>>()).unwrap();
+    client.wait_for("first-frame", is_picture).await.unwrap();
+    sees_and_hears(&page).await;
+    near.leads_to(&[third.port().unwrap()]);
+    first.signal("TERM").unwrap();
+    assert_eq!(first.ended().await.unwrap(), Some(0));
+    page.wait_for("rtc.link === 'open'", PATIENCE)
+        .await
+        .unwrap();
+    tokio::join!(sees_and_hears(&page), is_in_its_call(&mut client));
+    broker.kill().await.unwrap();
+    tokio::join!(sees_and_hears(&page), is_in_its_call(&mut client));
+    broker.come_back_empty().await.unwrap();
+    is_in_its_call(&mut client).await;
+    // What is said of the room comes from the third server to the second.
+    page.goto("about:blank").await.unwrap();
+    let ended = client.ended(Duration::ZERO).await.unwrap();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let seen = &ended.summary().unwrap()["peers"][0];
+    assert!(seen["marks"]["read"].as_u64() >= Some(60), "{seen:#}");
+    let most = 2 + seen["marks"]["read"].as_u64().unwrap_or(0) / 15;
+    assert!(
+        seen["marks"]["unreadable"].as_u64() <= Some(most),
+        "{seen:#}"
+    );
+    let tone = &seen["tone"];
+    assert!(
+        (tone["frequencyHz"].as_f64().unwrap() - 440.0).abs() < 2.0,
+        "{seen:#}"
+    );
+    assert!(tone["purity"].as_f64() > Some(0.9), "{seen:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chromium_calls_a_client_at_another_server_through_a_drain_and_a_brokers_death() {
+    let _alone = alone().await;
+    let folder = tempfile::tempdir().unwrap();
+    let camera = folder.path().join("camera.y4m");
+    let microphone = folder.path().join("microphone.wav");
+    fake::write_camera(&camera, (640, 360), 30, 90).unwrap();
+    fake::write_microphone(&microphone, 440, 10).unwrap();
+    let options = ChromeOptions {
+        camera: Some(camera),
+        microphone: Some(microphone),
+        ..ChromeOptions::default()
+    };
+    let browser = Browser::launch(&options).await.unwrap();
+    a_page_calls_on(browser.blank().await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn firefox_calls_a_client_at_another_server_through_a_drain_and_a_brokers_death() {
+    let _alone = alone().await;
+    let sound = SoundServer::start().unwrap();
+    let browser = Browser::firefox(sound.env()).await.unwrap();
+    let page = browser.blank().await.unwrap();
+    page.before_load(SOURCE_JS).await.unwrap();
+    a_page_calls_on(page).await;
 }

@@ -6,16 +6,16 @@
 
 mod url;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::cluster::ClusterClient;
 use ::redis::cluster_async::ClusterConnection;
 use ::redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
-use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, Value, cmd,
-};
+use ::redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, RedisError, Value, cmd};
 use futures_util::future::{BoxFuture, try_join_all};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio::sync::{Mutex, OnceCell};
@@ -30,13 +30,22 @@ pub use url::{BrokerUrl, BrokerUrlError};
 /// The rules, as Redis runs them.
 const LIBRARY: &str = include_str!("seats.lua");
 
-/// The function, and what all keys begin with. A broker keeps the library that it has, so its number counts up with any
-/// change of it.
-const FUNCTION: &str = "rtc_3";
+/// What all keys, and the library's functions, begin with. A broker keeps the library that it has, so its number counts up
+/// with any change of it.
+const NUMBERED: &str = "rtc_4";
+
+/// Gives what is new; refused by a broker that has no memory left.
+const GIVE: &str = "rtc_4_give";
+
+/// Everything else that is asked.
+const KEEP: &str = "rtc_4_keep";
+
+/// Brings parcels.
+const BRING: &str = "rtc_4_bring";
 
 /// What the library of that number is.
 #[cfg(test)]
-const LIBRARY_SHA256: &str = "07b832db0f253deaf36b36ab3c9b4b9fcca7dbda9747a4d6069291a6b6d3cf00";
+const LIBRARY_SHA256: &str = "2514c35d011cd8ac40e78d064c3bdb68a236b68b577e4388d8c1b376bb0b8276";
 
 /// For a connection to be there, or an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -92,6 +101,7 @@ pub(crate) struct Redis {
     way: OnceCell<Way>,
     asks: Mutex<Asks>,
     reads: Mutex<Reader>,
+    full: AtomicBool,
 }
 
 #[derive(Default)]
@@ -129,6 +139,7 @@ impl Redis {
             way: OnceCell::new(),
             asks: Mutex::default(),
             reads: Mutex::default(),
+            full: AtomicBool::new(false),
         }
     }
 
@@ -239,9 +250,20 @@ impl Redis {
 
     async fn call(&self, request: Request) -> Result<Answer, Away> {
         let json = serde_json::to_string(&request).map_err(|error| Away(error.to_string()))?;
+        let gives = matches!(
+            request,
+            Request::Claim(_) | Request::Name { fresh: true, .. }
+        );
+        let function = if gives { GIVE } else { KEEP };
         let mut call = cmd("FCALL");
-        call.arg(FUNCTION).arg(1).arg(key(&request)).arg(json);
-        let text = match self.run(&call).await? {
+        call.arg(function).arg(1).arg(key(&request)).arg(json);
+        let answer = self.run(&call).await;
+        match &answer {
+            Ok(_) if gives => self.is_full(false),
+            Err(Away(why)) if why.contains("OOM") => self.is_full(true),
+            _ => {}
+        }
+        let text = match answer? {
             Value::BulkString(text) => text,
             other => return Err(Away(format!("it answered {other:?}"))),
         };
@@ -252,51 +274,29 @@ impl Redis {
     }
 
     async fn bring(&self, parcels: Vec<(NodeId, Vec<u8>)>) -> Result<(), Away> {
-        let mut to: Vec<NodeId> = parcels.iter().map(|(to, _)| *to).collect();
-        to.sort_unstable();
-        to.dedup();
-        let mut commands: Vec<Cmd> = Vec::with_capacity(parcels.len() + to.len());
+        let mut calls: BTreeMap<NodeId, Cmd> = BTreeMap::new();
         for (to, parcel) in parcels {
-            let mut add = cmd("XADD");
-            add.arg(inbox(to)).arg("MAXLEN").arg("~").arg(INBOX);
-            add.arg("*").arg("p").arg(parcel);
-            commands.push(add);
+            let call = calls.entry(to).or_insert_with(|| {
+                let mut call = cmd("FCALL");
+                call.arg(BRING).arg(1).arg(inbox(to));
+                call.arg(INBOX).arg(UNREAD_MS);
+                call
+            });
+            call.arg(parcel);
         }
-        for node in to {
-            let mut expire = cmd("PEXPIRE");
-            expire.arg(inbox(node)).arg(UNREAD_MS);
-            commands.push(expire);
+        let brought = try_join_all(calls.values().map(|call| self.run(call)));
+        brought.await.map(drop)
+    }
+
+    /// Tells the administrator once when the broker has no memory left, and when it has again.
+    fn is_full(&self, full: bool) {
+        match (self.full.swap(full, Ordering::Relaxed), full) {
+            (false, true) => tracing::warn!(
+                "the broker has no memory left, so nobody is let into rooms: give it more (maxmemory), or find what else fills it"
+            ),
+            (true, false) => tracing::info!("the broker has memory again"),
+            _ => {}
         }
-        let mut connection = self.connection().await?;
-        let done = match &mut connection {
-            Connection::One(one) => {
-                let mut pipeline = Pipeline::with_capacity(commands.len());
-                for command in commands {
-                    pipeline.add_command(command);
-                }
-                let count = pipeline.len();
-                let answers = one.req_packed_commands(&pipeline, 0, count).await;
-                answers.and_then(|answers| {
-                    let mut answers = answers.into_iter();
-                    answers.try_for_each(|answer| answer.extract_error().map(drop))
-                })
-            }
-            // Inboxes are at several places there.
-            Connection::Cluster(cluster) => {
-                let each = commands.iter().map(|command| {
-                    let mut cluster = cluster.clone();
-                    async move { cluster.req_packed_command(command).await?.extract_error() }
-                });
-                try_join_all(each).await.map(drop)
-            }
-        };
-        if let Err(error) = done {
-            if is_over(&error) {
-                self.disconnect().await;
-            }
-            return Err(away(error));
-        }
-        Ok(())
     }
 
     async fn look(&self) -> Result<Vec<Vec<u8>>, Away> {
@@ -369,13 +369,13 @@ async fn load(connection: &mut Connection) -> Result<(), Away> {
 fn key(request: &Request) -> String {
     let of = |kind: &str, text: &str| {
         let text = utf8_percent_encode(text, BRACES);
-        format!("{FUNCTION}:{kind}:{{{text}}}")
+        format!("{NUMBERED}:{kind}:{{{text}}}")
     };
     match request {
         Request::Claim(claim) => of("room", claim.room.as_str()),
         Request::Sync(sync) => of("room", sync.room.as_str()),
         Request::Release { room, .. } | Request::PutOut { room, .. } => of("room", room.as_str()),
-        Request::Beat { .. } => format!("{FUNCTION}:nodes"),
+        Request::Beat { .. } => format!("{NUMBERED}:nodes"),
         Request::Turn { peer, .. }
         | Request::Here { peer, .. }
         | Request::Gone { peer, .. }
@@ -387,7 +387,7 @@ fn key(request: &Request) -> String {
 }
 
 fn inbox(node: NodeId) -> String {
-    format!("{FUNCTION}:inbox:{{{node}}}")
+    format!("{NUMBERED}:inbox:{{{node}}}")
 }
 
 /// The last entry's number, and what is in all of them; none where there is none.
@@ -442,13 +442,16 @@ mod tests {
 
     #[test]
     fn the_librarys_number_counts_up_with_any_change_of_it() {
-        let first = format!("#!lua name={FUNCTION}\n");
+        let first = format!("#!lua name={NUMBERED}\n");
         assert!(LIBRARY.starts_with(&first));
-        assert!(LIBRARY.contains(&format!("register_function('{FUNCTION}'")));
+        for function in [GIVE, KEEP, BRING] {
+            assert!(function.starts_with(NUMBERED));
+            assert!(LIBRARY.contains(&format!("'{function}'")), "{function}");
+        }
         let hash = format!("{:x}", Sha256::digest(LIBRARY));
         assert_eq!(
             hash, LIBRARY_SHA256,
-            "seats.lua is not {FUNCTION} any more: count up the number in all three places, and write down this hash"
+            "seats.lua is not {NUMBERED} any more: count up the number in all places, and write down this hash"
         );
     }
 }

@@ -1,16 +1,28 @@
-#!lua name=rtc_3
+#!lua name=rtc_4
 -- The rules of server/src/cluster/seats.rs once more, as one atomic step at the broker. A room is one hash; its name in
 -- braces is what Redis Cluster chooses the place by. The number in the library's name counts up with any change in here.
 
 -- Since when this process remembers. Not stored: a broker that lost what it knew, or a replica that took over, begins anew.
 local born
 
+-- The latest time that was seen, and by how much the system's clock has been set back since this process began.
+local last, back = 0, 0
+
+-- When a node last said that it lives, and for how long its seats are held.
+local beaten, held
+
 local GRACE = 2
 
 local function time()
   local t = redis.call('TIME')
-  local now = t[1] * 1000 + math.floor(t[2] / 1000)
-  if not born then born = now end
+  local now = t[1] * 1000 + math.floor(t[2] / 1000) + back
+  if now < last then
+    back = back + last - now
+    now = last
+  end
+  last = now
+  -- Nobody could renew what ran out meanwhile: this process has hung, or its clock was set forward, or no node reached it.
+  if not born or (beaten and now - beaten > math.floor(held / GRACE)) then born, beaten = now, nil end
   return now
 end
 
@@ -146,6 +158,7 @@ local function put_out(key, a, now)
 end
 
 local function beat(key, a, now)
+  beaten, held = now, a.lease
   local nodes = {}
   local all = redis.call('HGETALL', key)
   for i = 1, #all, 2 do
@@ -235,9 +248,25 @@ local verbs = {
   ['here'] = here, ['gone'] = gone, ['where'] = where, ['name'] = name, ['unname'] = unname, ['whose'] = whose
 }
 
-redis.register_function('rtc_3', function(keys, args)
+local function ask(keys, args)
   local a = cjson.decode(args[1])
   local now = time()
   local answer = verbs[a.verb](keys[1], a, now)
   return cjson.encode(answer)
-end)
+end
+
+-- Parcels for one node, in this order.
+local function bring(keys, args)
+  for i = 3, #args do
+    redis.call('XADD', keys[1], 'MAXLEN', '~', args[1], '*', 'p', args[i])
+  end
+  redis.call('PEXPIRE', keys[1], args[2])
+  return redis.status_reply('OK')
+end
+
+-- A broker without memory gives nothing new. What is held is renewed, and what is said is brought: that is bounded, and
+-- let go of as soon as it is read.
+local full = { 'allow-oom' }
+redis.register_function('rtc_4_give', ask)
+redis.register_function{ function_name = 'rtc_4_keep', callback = ask, flags = full }
+redis.register_function{ function_name = 'rtc_4_bring', callback = bring, flags = full }

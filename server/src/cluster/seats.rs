@@ -4,7 +4,8 @@
 //! broker in memory is, and what `seats.lua` says again for Redis. One suite of tests holds both to the same.
 //!
 //! A seat is held for a lease and must be renewed by its node. The ledger itself may forget everything; it says since when
-//! it remembers (`born`), and gives no seat away before every node has had time to say what it holds.
+//! it remembers (`born`), and gives no seat away before every node has had time to say what it holds. The same is so when
+//! it has heard of no node for half a lease: what ran out meanwhile is held all the same, and nobody could renew it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -322,6 +323,8 @@ impl Room {
 #[derive(Debug)]
 pub struct Ledger {
     born: u64,
+    /// When a node last said that it lives, and its lease.
+    beaten: Option<(u64, u64)>,
     rooms: HashMap<RoomId, Room>,
     nodes: BTreeMap<NodeId, (u64, u64)>,
     names: HashMap<Name, (PeerId, NodeId, u64)>,
@@ -335,6 +338,7 @@ impl Ledger {
     pub fn new(now: u64) -> Self {
         Self {
             born: now,
+            beaten: None,
             rooms: HashMap::new(),
             nodes: BTreeMap::new(),
             names: HashMap::new(),
@@ -345,6 +349,10 @@ impl Ledger {
 
     /// Does what is asked, in one step.
     pub fn ask(&mut self, now: u64, request: Request) -> Answer {
+        let silent = |(at, lease): &mut (u64, u64)| now.saturating_sub(*at) > *lease / GRACE;
+        if self.beaten.take_if(silent).is_some() {
+            self.born = now;
+        }
         match request {
             Request::Claim(claim) => self.claim(now, claim),
             Request::Release { room, peer, seat } => self.release(now, &room, peer, seat),
@@ -356,6 +364,7 @@ impl Ledger {
                 Answer::Done
             }
             Request::Beat { node, lease, peers } => {
+                self.beaten = Some((now, lease));
                 self.nodes.retain(|_, (until, _)| *until > now);
                 self.nodes.insert(node, (now + lease, peers));
                 let alive = self.nodes.iter().map(|(node, (_, peers))| (*node, *peers));

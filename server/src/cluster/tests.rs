@@ -348,6 +348,33 @@ async fn nodes_know_each_other_and_parcels_come_in_order([one, two]: &Planes) {
     assert_eq!(came, wanted);
 }
 
+async fn a_silence_of_all_nodes_is_as_if_all_was_forgotten([one, two]: &Planes) {
+    let beat = |lease| {
+        let (node, peers) = (ONE, 1);
+        Request::Beat { node, lease, peers }
+    };
+    let born = |answer| match answer {
+        Answer::Alive { born, .. } => born,
+        other => panic!("{other:?}"),
+    };
+    let claims = || Request::Claim(claim("silence", TWO, 1, 0));
+    let before = born(asked(&**one, beat(LEASE * 10)).await);
+    // What came before this may have been a silence itself.
+    let answer = asked(&**two, claims()).await;
+    assert!(matches!(answer, Answer::Seated { .. }), "{answer:?}");
+    asked(&**one, beat(20)).await;
+    sleep(Duration::from_millis(30)).await;
+    let answer = two.ask(claims()).await.unwrap();
+    assert!(matches!(answer, Answer::Wait { .. }), "{answer:?}");
+    let after = born(asked(&**one, beat(LEASE * 10)).await);
+    assert!(after > before);
+    assert_eq!(
+        born(asked(&**one, beat(LEASE * 10)).await),
+        after,
+        "it is told once"
+    );
+}
+
 async fn does_all_of_it(planes: Planes) {
     seats_are_counted(&planes).await;
     a_room_of_two_never_has_three_whoever_comes_at_once(&planes).await;
@@ -359,6 +386,7 @@ async fn does_all_of_it(planes: Planes) {
     where_a_peer_is_is_known_by_its_latest_hello(&planes).await;
     a_turn_is_above_one_of_another_region_whose_clock_is_ahead(&planes).await;
     nodes_know_each_other_and_parcels_come_in_order(&planes).await;
+    a_silence_of_all_nodes_is_as_if_all_was_forgotten(&planes).await;
 }
 
 #[tokio::test]

@@ -294,11 +294,18 @@ pub(super) struct Parcel {
     /// The number of the first word.
     pub(super) first: u64,
     /// The words.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_alone")]
     pub(super) words: Vec<Word>,
     /// What of ours has come: the run, and the number of the last word in order.
     #[serde(default)]
     pub(super) heard: Option<(u64, u64)>,
+}
+
+/// A word that cannot be read is none, and keeps none from being read: a later version may give a reason that is not known here.
+fn each_alone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Word>, D::Error> {
+    let words = Vec::<&'de RawValue>::deserialize(deserializer)?.into_iter();
+    let read = |word: &RawValue| serde_json::from_str(word.get()).unwrap_or(Word::Unknown);
+    Ok(words.map(read).collect())
 }
 
 /// The same, of words that are written already.
@@ -338,10 +345,12 @@ mod tests {
     #[test]
     fn what_a_later_version_says_is_skipped_alone() {
         let text = r#"{"from":"00000000000000ab","run":1,"first":7,"more":{},"words":[
-            {"t":"dance","room":"r","steps":3},{"t":"nobody","room":"r","really":true}]}"#;
+            {"t":"dance","room":"r","steps":3},{"t":"nobody","room":{"of":"mirrors"}},
+            {"t":"nobody","room":"r","really":true}]}"#;
         let parcel = Parcel::read(text.as_bytes()).unwrap();
         let room = RoomId::new("r").unwrap();
-        assert_eq!(parcel.words, [Word::Unknown, Word::Nobody { room }]);
+        let unknown = || Word::Unknown;
+        assert_eq!(parcel.words, [unknown(), unknown(), Word::Nobody { room }]);
         assert_eq!(parcel.from, NodeId::new(0xab));
     }
 

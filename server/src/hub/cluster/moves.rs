@@ -669,10 +669,26 @@ impl Hub {
         place.since = now;
         let nodes = inside.nodes();
         let capacity = inside.capacity();
+        // Decided here while it was on its way: where it was, nobody could tell it.
+        let held = inside.decisions.held(peer).into_iter();
+        let news: Vec<Hold> = held
+            .filter(|hold| inside.muted(peer, hold.kind))
+            .filter(|hold| !own.member.muted.contains(&hold.kind))
+            .collect();
         self.names.enters(&own.member.name, peer, &room);
         if let Some(session) = self.sessions.get_mut(&peer) {
             session.enter(room.clone());
             session.comes_with(room.clone());
+        }
+        for Hold { kind, by, .. } in news {
+            let room = room.clone();
+            let muted = ServerMessage::Muted {
+                room,
+                peer,
+                kind,
+                by,
+            };
+            self.tell(peer, muted, out);
         }
         if let Some(cluster) = self.cluster.as_deref_mut() {
             let word = Word::Joined {
