@@ -284,6 +284,7 @@ class Call {
       const text = typeof detail === 'string' ? detail : detail?.text ?? JSON.stringify(detail);
       ui.toast(`The administrator says: ${String(text).slice(0, 240)}`);
     });
+    mesh.addEventListener('later', () => ui.toast('The server cannot tell yet whether there is a place in the room. It is asked again.'));
     mesh.addEventListener('ended', (event) => this.end('The call is over for you', event.detail.reason));
     mesh.chat.addEventListener('line', (event) => this.chatLine(event.detail));
     signaling.addEventListener('state', (event) => {

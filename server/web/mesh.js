@@ -5,6 +5,9 @@ import { ChatLog } from './chat.js';
 
 /** How long a connected member that the server does not list may take to join again. */
 const AWAY_MS = 30_000;
+/** A server that cannot tell whether there is a place is asked again after so long; who was never in, for so long in all. */
+const LATER_MS = 1_000;
+const ENTER_MS = 30_000;
 /** Members that offer once, to one of the room, and take no offer. */
 const BY_HTTP = new Set(['whip', 'whep']);
 
@@ -12,7 +15,7 @@ const BY_HTTP = new Set(['whip', 'whep']);
  * Events: `members` (the list or something in it changed), `member` (detail: one member whose connection,
  * track or mute changed), `left` (detail: `{member, reason}`), `arrived` (detail: member), `held` (detail:
  * `{kind, by, held}`: a moderator muted ours, or lifted it), `broadcast` (detail: any JSON, from the server's
- * administrator), `ended` (detail: `{reason, by}`).
+ * administrator), `later` (the server has to be asked again for a place), `ended` (detail: `{reason, by}`).
  */
 export class Mesh extends EventTarget {
   room = null;
@@ -31,6 +34,8 @@ export class Mesh extends EventTarget {
   #relayOnly;
   #name = '';
   #entering = false;
+  /** We have left. */
+  #over = false;
   /** What the server was told that we send; a newcomer counts as sending both. */
   #told = { audio: true, video: true };
 
@@ -61,6 +66,7 @@ export class Mesh extends EventTarget {
   /** Leaves for good. */
   async leave() {
     const room = this.room;
+    this.#over = true;
     this.#clear();
     if (room) await this.#signaling.request({ type: 'leave', room }).catch(() => {});
   }
@@ -86,16 +92,22 @@ export class Mesh extends EventTarget {
     if (member) this.#drop(member, 'kicked');
   }
 
-  // The link may break before the answer, and the server may have forgotten us then: ask again.
+  // The link may break before the answer, and the server may have forgotten us then: ask again. Servers that are one may not
+  // be able to tell for a while whether there is a place; who was in has a call that goes on meanwhile.
   async #enter(room) {
     const message = { type: 'join', room, ...(this.#name && { name: this.#name }) };
+    const until = this.room === null ? performance.now() + ENTER_MS : Infinity;
     this.#entering = true;
     try {
-      for (;;) {
+      for (let tries = 1; ; tries += 1) {
         try {
           return this.#joined(await this.#signaling.request(message));
         } catch (error) {
-          if (error.code !== 'session-lost') throw error;
+          const later = error.code === 'try-later' && performance.now() < until && !this.#over;
+          if (error.code !== 'session-lost' && !later) throw error;
+          if (!later) continue;
+          if (tries === 1) this.#tell('later');
+          await new Promise((resolve) => setTimeout(resolve, LATER_MS));
         }
       }
     } finally {

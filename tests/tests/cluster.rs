@@ -237,6 +237,60 @@ async fn a_page_calls_on(page: Page) {
     assert!(tone["purity"].as_f64() > Some(0.9), "{seen:#}");
 }
 
+/// Waits until the page was told that its server cannot tell whether there is a place, and tells so.
+async fn was_put_off(page: &Page) {
+    let told = "[...document.querySelectorAll('.toast')].find((toast) => toast.textContent.includes('asked again'))";
+    page.wait_for(told, PATIENCE).await.unwrap();
+    page.eval(&format!("{told}?.remove()")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_asks_for_its_place_until_the_broker_can_be_asked_and_keeps_its_call_meanwhile() {
+    let _alone = alone().await;
+    let mut broker = Redis::start().await.unwrap();
+    let (mut first, second) = (node(&broker).await, node(&broker).await);
+    let third = node(&broker).await;
+    let near = Wire::to(first.port().unwrap()).await.unwrap();
+    broker.kill().await.unwrap();
+    let browser = Browser::launch(&ChromeOptions::default()).await.unwrap();
+    let page = browser.blank().await.unwrap();
+    let port = near.port();
+    let url = format!("http://localhost:{port}/across?name=browser&autojoin=1&processing=0");
+    page.goto(&url).await.unwrap();
+    was_put_off(&page).await;
+    assert_eq!(page.eval("rtc.phase").await.unwrap(), "joining");
+    broker.come_back_empty().await.unwrap();
+    page.wait_for("rtc.phase === 'joined'", PATIENCE)
+        .await
+        .unwrap();
+    let terminal = |node: &Deployed, name: &str| {
+        let url = node.url();
+        let line = format!(
+            "join across --headless --as {name} --audio tone:660 --size 320x180 --fps 15 --server {url}"
+        );
+        Client::start(&line.split(' ').collect::<Vec<_>>()).unwrap()
+    };
+    let mut client = terminal(&second, "terminal");
+    client.wait_for("first-frame", is_picture).await.unwrap();
+    sees_and_hears(&page).await;
+    // Its server dies while the broker is away: where it comes to, nobody knows it, and it cannot be given a place.
+    broker.kill().await.unwrap();
+    near.leads_to(&[third.port().unwrap()]);
+    first.kill().await.unwrap();
+    was_put_off(&page).await;
+    sees_and_hears(&page).await;
+    broker.come_back_empty().await.unwrap();
+    // It has its place again: who comes later meets both.
+    let mut late = terminal(&third, "late");
+    for _ in 0..2 {
+        late.wait_for("first-frame", is_picture).await.unwrap();
+    }
+    let same = "since === rtc.peers.find((peer) => peer.name === 'terminal').timings.createdAt";
+    assert_eq!(page.eval(same).await.unwrap(), true, "no new connection");
+    ends(late).await;
+    ends(client).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn chromium_calls_a_client_at_another_server_through_a_drain_and_a_brokers_death() {
     let _alone = alone().await;
