@@ -15,6 +15,7 @@ mod hears;
 mod moves;
 mod naming;
 mod nodes;
+mod reunion;
 mod rings;
 mod survey;
 
@@ -90,6 +91,8 @@ pub struct Cluster {
     /// Those of them that are wanted elsewhere already: by whom, with which turn, from which number on.
     onward: HashMap<PeerId, (NodeId, u64, u64)>,
     moved: Moved,
+    /// Calls of which the other side is to hear that they stand: no more than there are.
+    telling: BTreeSet<CallId>,
     /// Questions of the administrator that not all nodes have answered, for seconds.
     surveys: Surveys,
 }
@@ -114,6 +117,7 @@ impl Cluster {
             arriving: HashMap::new(),
             onward: HashMap::new(),
             moved: Moved::default(),
+            telling: BTreeSet::new(),
             surveys: Surveys::default(),
         }
     }

@@ -23,6 +23,9 @@ use crate::cluster::{NodeId, Word};
 /// How long a peer's hello waits for its session: many times what it takes, and short for a node that has just died.
 pub(crate) const HANDOVER: Duration = Duration::from_secs(2);
 
+/// Calls of which it is known where they went.
+const CALLS: usize = 65_536;
+
 /// The turn of a peer that came back while the broker could not say which of its hellos that was: lower than all others.
 const UNKNOWN: u64 = 0;
 
@@ -96,9 +99,25 @@ pub(super) struct Moved {
     peers: HashMap<PeerId, (NodeId, Instant)>,
     /// Rooms whose last member here went so: those there were sat elsewhere by then.
     rooms: HashMap<RoomId, Instant>,
+    /// Calls that went with one side, and where to; at most [`CALLS`], as one more is taken for over by whoever asks.
+    calls: HashMap<CallId, (NodeId, Instant)>,
+    /// When a region could not be reached for the last time: who is there has not heard what moved before.
+    apart: Option<Instant>,
 }
 
 impl Moved {
+    fn take_call(&mut self, call: CallId, node: NodeId, now: Instant) {
+        if self.calls.len() < CALLS || self.calls.contains_key(&call) {
+            self.calls.insert(call, (node, now));
+        }
+    }
+
+    /// Where a call went, and whether that was so lately that it may not be there.
+    pub(super) fn call(&self, call: &CallId, now: Instant) -> Option<(NodeId, bool)> {
+        let (node, at) = self.calls.get(call)?;
+        Some((*node, now < *at + HANDOVER))
+    }
+
     /// Whether a peer went so lately that its new node may not have told the broker.
     pub(super) fn lately(&self, peer: PeerId, now: Instant, lease: Duration) -> bool {
         let at = self.peers.get(&peer).map(|(_, at)| *at);
@@ -114,8 +133,14 @@ impl Moved {
         self.rooms.contains_key(room)
     }
 
-    /// Lets go of what went longer ago than that.
-    fn forget(&mut self, now: Instant, rest: Duration) {
+    /// Lets go of what went longer ago than that; of calls not before all have heard of it that could.
+    fn forget(&mut self, now: Instant, rest: Duration, apart: bool) {
+        if apart {
+            self.apart = Some(now);
+        }
+        let apart = self.apart;
+        self.calls
+            .retain(|_, (_, at)| now < apart.map_or(*at, |apart| apart.max(*at)) + rest);
         self.peers.retain(|_, (_, at)| now < *at + rest);
         self.rooms.retain(|_, at| now < *at + rest);
     }
@@ -337,7 +362,8 @@ impl Hub {
         let arriving = &cluster.arriving;
         cluster.onward.retain(|peer, _| arriving.contains_key(peer));
         let rest = cluster.lease * 2;
-        cluster.moved.forget(now, rest);
+        let apart = !cluster.cut.is_empty();
+        cluster.moved.forget(now, rest, apart);
     }
 
     /// Another node wants a session that may be here.
@@ -486,6 +512,9 @@ impl Hub {
         self.metrics.sessions_ended.inc(LeaveReason::Left);
         if let Some(cluster) = self.cluster.as_deref_mut() {
             cluster.moved.peers.insert(peer, (to, now));
+            for carried in &baggage.calls {
+                cluster.moved.take_call(carried.call.clone(), to, now);
+            }
         }
         Some(baggage)
     }
@@ -719,6 +748,9 @@ impl Hub {
             rings_ms,
         } = carried;
         let rings = rings_ms.map(|ms| now + Duration::from_millis(ms));
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            cluster.moved.calls.remove(&call);
+        }
         if Some(node) == self.node() {
             // The other side is here.
             match self.calls.meets(&call, peer) {
@@ -747,16 +779,5 @@ impl Hub {
             let rings = rings.is_some();
             self.tell_node(node, Word::CallMoved { call, rings });
         }
-    }
-
-    /// The other side of a call is at that node from now on.
-    pub(super) fn call_has_moved(&mut self, call: CallId, to: NodeId, rings: bool) {
-        let word = match self.calls.follow(&call, to) {
-            // It was taken, or has ended, while its other side was on its way.
-            Some(true) if rings => Word::Accepted { call },
-            None => Word::HungUp { call },
-            Some(_) => return,
-        };
-        self.tell_node(to, word);
     }
 }

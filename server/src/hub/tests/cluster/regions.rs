@@ -466,3 +466,110 @@ fn both_sides_of_a_cut_are_moderated_and_both_moderate_after_it() {
         assert_eq!(moderators(&cluster, at, "r@b"), both, "at {at}");
     }
 }
+
+impl Cluster {
+    /// A call from one to the other that was taken.
+    fn call_is_held(&mut self, who: char, whom: char) -> CallId {
+        let call = self.ring(who, Callee::Peer(id(whom))).unwrap();
+        assert_eq!(self.rung(whom), call);
+        self.say(whom, ClientMessage::Accept { call: call.clone() });
+        self.until(who, |message| {
+            matches!(message, M::Accepted { .. }).then_some(())
+        });
+        call
+    }
+
+    fn steps(&mut self, count: usize) {
+        for _ in 0..count {
+            self.step();
+        }
+    }
+
+    fn hangs_up(&mut self, who: char, call: &CallId) {
+        let call = call.clone();
+        self.say(who, ClientMessage::HangUp { call });
+    }
+
+    /// Nobody has a call.
+    fn is_silent(&self) -> bool {
+        let mut nodes = self.nodes.iter();
+        nodes.all(|node| node.world.hub.calls.is_empty())
+    }
+}
+
+#[test]
+fn a_call_that_ended_during_a_cut_is_over_for_the_other_side_when_the_way_is_back() {
+    for (caller, callee) in [('a', 'c'), ('c', 'a')] {
+        for ends in [caller, callee] {
+            let mut cluster = calm();
+            let call = cluster.call_is_held(caller, callee);
+            cluster.act(Act::Sever(CUT));
+            cluster.steps(150);
+            cluster.hangs_up(ends, &call);
+            // Until nothing of it is on its way any more.
+            cluster.steps(140);
+            assert!(!cluster.is_silent());
+            cluster.mended();
+            let other = if ends == caller { callee } else { caller };
+            cluster.hung_up(other, &call);
+            assert!(cluster.is_silent());
+        }
+    }
+}
+
+#[test]
+fn a_call_whose_sides_moved_during_a_cut_goes_on_when_the_way_is_back() {
+    for ends in ['a', 'c'] {
+        let mut cluster = calm();
+        cluster.enters('a', "r@a").unwrap();
+        let call = cluster.call_is_held('c', 'a');
+        let last = cluster.has_company('a', "r@a");
+        cluster.act(Act::Sever(CUT));
+        cluster.steps(120);
+        assert!(cluster.moves('a', 1, Some(last)).0);
+        cluster.steps(140);
+        cluster.mended();
+        cluster.steps(200);
+        for who in ['a', 'c'] {
+            let over = |message: &M| matches!(message, M::HungUp { .. });
+            assert!(!cluster.world(who).read(who).iter().any(over), "{who}");
+        }
+        cluster.hangs_up(ends, &call);
+        cluster.hung_up(if ends == 'a' { 'c' } else { 'a' }, &call);
+        assert!(cluster.is_silent());
+    }
+}
+
+#[test]
+fn a_call_that_moved_and_ended_during_a_cut_is_over_when_the_way_is_back() {
+    let mut cluster = calm();
+    cluster.enters('a', "r@a").unwrap();
+    let call = cluster.call_is_held('c', 'a');
+    let last = cluster.has_company('a', "r@a");
+    cluster.act(Act::Sever(CUT));
+    cluster.steps(120);
+    assert!(cluster.moves('a', 1, Some(last)).0);
+    cluster.steps(20);
+    cluster.hangs_up('a', &call);
+    cluster.steps(140);
+    cluster.mended();
+    cluster.hung_up('c', &call);
+    assert!(cluster.is_silent());
+}
+
+#[test]
+fn a_call_that_was_taken_during_a_cut_is_taken_for_its_caller_when_the_way_is_back() {
+    let mut cluster = calm();
+    let call = cluster.ring('c', Callee::Peer(id('a'))).unwrap();
+    assert_eq!(cluster.rung('a'), call);
+    cluster.act(Act::Sever(CUT));
+    cluster.steps(10);
+    cluster.say('a', ClientMessage::Accept { call: call.clone() });
+    cluster.steps(200);
+    cluster.mended();
+    cluster.until('c', |message| {
+        matches!(message, M::Accepted { .. }).then_some(())
+    });
+    cluster.hangs_up('c', &call);
+    cluster.hung_up('a', &call);
+}
