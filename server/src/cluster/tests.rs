@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::backplane::memory::{Broker, Memory};
 use super::driver::Part;
+use super::reach::Deaf;
 use super::redis::Redis;
 use super::regions::Regions;
 use super::seats::{Answer, Claim, Held, Request, Sync};
@@ -521,6 +522,7 @@ async fn what_is_said_does_not_wait_for_a_crowd_that_wants_seats() {
         region: regions.own(),
         plane: plane(ONE),
         inbox: inboxes.remove(0),
+        deaf: Deaf::default(),
     };
     let driven = super::drive(switchboard, part, regions, ONE, lease);
     let other = plane(TWO);

@@ -573,3 +573,76 @@ fn a_call_that_was_taken_during_a_cut_is_taken_for_its_caller_when_the_way_is_ba
     cluster.hangs_up('c', &call);
     cluster.hung_up('a', &call);
 }
+
+impl Cluster {
+    /// These nodes, of the first region, do not reach its broker.
+    fn lose_their_broker(&mut self, nodes: &[usize]) {
+        let own = self.nodes[0].regions.own();
+        self.without.extend(nodes.iter().map(|at| (*at, own)));
+    }
+
+    fn says_nothing_to(&mut self, who: char, name: &str, whom: &[char], text: &str) {
+        self.says_to(who, name, None, text);
+        self.steps(30);
+        for other in whom {
+            let hears =
+                |message: &M| matches!(message, M::Message { data, .. } if data.get() == text);
+            assert!(
+                !self.world(*other).read(*other).iter().any(hears),
+                "{other}"
+            );
+        }
+    }
+}
+
+#[test]
+fn members_of_a_region_whose_broker_died_alone_are_lost_to_the_others_and_these_to_them() {
+    for name in ["r@a", "r@b"] {
+        let mut cluster = calm();
+        for who in "acf".chars() {
+            cluster.enters(who, name).unwrap();
+        }
+        cluster.steps(20);
+        for who in "acf".chars() {
+            cluster.world(who).read(who);
+        }
+        cluster.lose_their_broker(&[0, 1, 2]);
+        cluster.loses('a', &['c', 'f']);
+        cluster.loses('c', &['a']);
+        cluster.loses('f', &['a']);
+        cluster.says_nothing_to('a', name, &['c', 'f'], "1");
+        cluster.says_nothing_to('c', name, &['a'], "2");
+        assert_eq!(cluster.enters('d', "new@b"), Err(ErrorCode::TryLater));
+        // Far longer than seats are held.
+        cluster.steps(200);
+        cluster.without.clear();
+        cluster.sees_again('a', &['c', 'f']);
+        cluster.sees_again('c', &['a']);
+        cluster.sees_again('f', &['a']);
+        cluster.says_to('c', name, Some('a'), "3");
+        cluster.is_told('a', "3");
+    }
+}
+
+#[test]
+fn a_node_that_lost_its_own_broker_alone_has_no_seats_elsewhere_before_it_is_back() {
+    let mut cluster = calm();
+    for who in "abc".chars() {
+        cluster.enters(who, "r@b").unwrap();
+    }
+    cluster.steps(20);
+    for who in "abc".chars() {
+        cluster.world(who).read(who);
+    }
+    cluster.lose_their_broker(&[0]);
+    cluster.loses('a', &['c']);
+    cluster.loses('b', &['a']);
+    cluster.loses('c', &['a']);
+    cluster.says_nothing_to('a', "r@b", &['c'], "1");
+    cluster.without.clear();
+    cluster.sees_again('a', &['c']);
+    cluster.sees_again('b', &['a']);
+    cluster.sees_again('c', &['a']);
+    cluster.says_to('b', "r@b", Some('a'), "2");
+    cluster.is_told('a', "2");
+}
