@@ -532,6 +532,55 @@ async fn what_is_said_does_not_wait_for_a_crowd_that_wants_seats() {
     }
 }
 
+/// What a clock that is set back does to keys: they stay for longer than they were to.
+async fn keys_stay(server: &Server) {
+    let Server { port, password, .. } = server;
+    let client = ::redis::Client::open(format!("redis://:{password}@127.0.0.1:{port}")).unwrap();
+    let mut itself = client.get_multiplexed_async_connection().await.unwrap();
+    let keys: Vec<String> = ::redis::cmd("KEYS")
+        .arg("*:name:*")
+        .query_async(&mut itself)
+        .await
+        .unwrap();
+    assert!(!keys.is_empty());
+    for key in keys {
+        let mut persist = ::redis::cmd("PERSIST");
+        persist.arg(key).exec_async(&mut itself).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_name_runs_out_by_the_rules_clock_and_not_by_the_systems() {
+    let (server, url) = timeout(PATIENCE, async {
+        loop {
+            if let Some(found) = redis().await {
+                return found;
+            }
+        }
+    })
+    .await
+    .unwrap();
+    let plane = Redis::new(ONE, vec![url]);
+    let named = || Name::new("ann").unwrap();
+    let name = |number, lease| Request::Name {
+        name: named(),
+        peer: peer(number),
+        node: ONE,
+        lease,
+        fresh: false,
+    };
+    assert_eq!(asked(&plane, name(1, 50)).await, Answer::Done);
+    keys_stay(&server).await;
+    let whose = || Request::Whose { name: named() };
+    let free = timeout(PATIENCE, async {
+        while asked(&plane, whose()).await != Answer::Nobody {
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    free.await.unwrap();
+    assert_eq!(asked(&plane, name(2, LEASE)).await, Answer::Done);
+}
+
 #[tokio::test]
 async fn redis_does_what_a_broker_must() {
     let (_server, url) = timeout(PATIENCE, async {
