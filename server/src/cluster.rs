@@ -81,14 +81,14 @@ impl ClusterConfig {
         lease: Duration,
     ) -> Result<Self, RegionsError> {
         let regions = Regions::new(own, brokers.keys().cloned())?;
-        // Without the passwords.
         let mut taken: BTreeMap<String, &RegionName> = BTreeMap::new();
         for (region, addresses) in &brokers {
-            for shown in addresses.iter().map(BrokerUrl::to_string) {
-                let before = taken.insert(shown.clone(), region);
+            for address in addresses {
+                let before = taken.insert(address.place(), region);
                 if let Some(before) = before.filter(|before| *before != region) {
                     let (before, region) = (before.clone(), region.clone());
-                    return Err(RegionsError::Shared(before, region, shown));
+                    // Without the password.
+                    return Err(RegionsError::Shared(before, region, address.to_string()));
                 }
             }
         }

@@ -106,6 +106,8 @@ struct Driver {
     next_round: Instant,
     /// Words that waited when they were last counted.
     waiting: u64,
+    /// It is told that this region's broker is the own region's, too.
+    told_shared: bool,
 }
 
 /// Drives this node's part of the cluster until it is dropped.
@@ -138,6 +140,7 @@ pub(crate) async fn drive(
         next_beat: now,
         next_round: now + lease / 3,
         waiting: 0,
+        told_shared: false,
     };
     driver.run(part.inbox).await;
 }
@@ -319,6 +322,11 @@ impl Driver {
             let Some((from, words)) = self.links.heard(now, &parcel) else {
                 continue;
             };
+            if self.is_far() {
+                // What is said to this node is said by its own region's broker, and would be heard twice.
+                self.tell_shared(from);
+                continue;
+            }
             let metrics = self.switchboard.metrics();
             metrics.cluster_words_received.inc_by(words.len() as u64);
             self.switchboard.cluster(|hub, out| {
@@ -327,6 +335,18 @@ impl Driver {
                 }
             });
         }
+    }
+
+    /// Other regions' brokers bring acknowledgements and no words, unless they are this one's own by another address.
+    fn tell_shared(&mut self, from: NodeId) {
+        if std::mem::replace(&mut self.told_shared, true) {
+            return;
+        }
+        let name = |region| self.regions.name(region).unwrap_or_default();
+        let (own, region) = (name(self.regions.own()), name(self.region));
+        tracing::error!(
+            "the broker of region {region} is that of region {own}, too, by another address: node {from} says by it what it says to this region; give each region in --regions a broker of its own, and start all servers anew"
+        );
     }
 
     fn settle(&mut self) {
