@@ -332,6 +332,12 @@ impl Hub {
             *known = turn;
             let alive = cluster.nodes.alive();
             cluster.say_each(alive, &Word::Mine { peer, turn });
+            if cluster.regions.are_several() {
+                // Its home gave the turn; who looks for it in this region asks the broker here.
+                let node = cluster.me;
+                let here = Request::Here { peer, node, turn };
+                cluster.wishes.push(Wish::Ask(here));
+            }
             let rooms = self.session(peer).map(Session::rooms);
             for room in rooms.unwrap_or_default() {
                 let inside = self.rooms.get_mut(&room);

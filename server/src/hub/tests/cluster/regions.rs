@@ -646,3 +646,33 @@ fn a_node_that_lost_its_own_broker_alone_has_no_seats_elsewhere_before_it_is_bac
     cluster.says_to('b', "r@b", Some('a'), "2");
     cluster.is_told('a', "2");
 }
+
+#[test]
+fn a_turn_that_was_asked_for_later_is_known_in_the_own_region_as_at_home() {
+    let far = |who: &char| {
+        let regions = calm().nodes[0].regions.clone();
+        regions.home(id(*who).as_str()) != regions.own()
+    };
+    let peers: Vec<char> = "abdeg".chars().filter(far).collect();
+    assert!(!peers.is_empty());
+    for who in peers {
+        let mut cluster = calm();
+        cluster.enters(who, "r@a").unwrap();
+        let last = cluster.has_company(who, "r@a");
+        let begun = PEERS.find(who).unwrap() % NODES;
+        assert!(cluster.moves(who, 1 - begun, Some(last)).0, "{who}");
+        cluster.steps(20);
+        // It comes back while no broker could say which of its hellos that is.
+        cluster.moved.remove(&who);
+        cluster.nodes[begun].world.hello(who, Some(last));
+        while let Err(code) = cluster.enters(who, "r@a") {
+            assert_eq!(code, ErrorCode::TryLater);
+        }
+        cluster.steps(20);
+        let (peer, node, ms) = (id(who), cluster.nodes[begun].id, cluster.ms());
+        for ledger in &mut cluster.ledgers {
+            let there = ledger.ask(ms, Request::Where { peer });
+            assert_eq!(there, Answer::Taken { peer, node }, "{who}");
+        }
+    }
+}
