@@ -646,7 +646,10 @@ impl Hub {
     /// A room that a peer is in, and its seat there, come with it.
     fn moves_in(&mut self, peer: PeerId, carried: Carried, out: &mut Vec<Effect>) {
         let now = self.now;
-        let Some(me) = self.node() else { return };
+        let Some(cluster) = self.cluster.as_deref() else {
+            return;
+        };
+        let me = cluster.me;
         let Carried {
             room,
             capacity,
@@ -656,13 +659,16 @@ impl Hub {
         let Some(own) = members.iter().find(|one| one.member.peer == peer).cloned() else {
             return;
         };
+        let known: BTreeSet<PeerId> = members.iter().map(|one| one.member.peer).collect();
         if !self.rooms.contains_key(&room) {
             self.metrics.rooms_opened.inc();
             let mut inside = Room::new(room.clone(), capacity, now);
             for (peer, kind, by) in holds {
                 inside.decisions.hold(Hold { peer, kind, by });
             }
-            for one in members.into_iter().filter(|one| one.node != me) {
+            // Who cannot be reached from here may have been from where it comes.
+            let there = |node| node != me && !cluster.is_cut_off(node);
+            for one in members.into_iter().filter(|one| there(one.node)) {
                 let place = Place {
                     peer: one.member.peer,
                     seat: one.seat,
@@ -684,15 +690,7 @@ impl Hub {
                 turn: 0,
                 member: own.member.clone(),
             };
-            self.is_there(
-                &room,
-                peer,
-                Seat {
-                    node: own.node,
-                    held,
-                },
-                out,
-            );
+            self.is_there(&room, peer, Seat { node: me, held }, out);
         }
         let Some(inside) = self.rooms.get_mut(&room) else {
             return;
@@ -710,11 +708,13 @@ impl Hub {
             .filter(|hold| inside.muted(peer, hold.kind))
             .filter(|hold| !own.member.muted.contains(&hold.kind))
             .collect();
+        let members = inside.members();
         self.names.enters(&own.member.name, peer, &room);
         if let Some(session) = self.sessions.get_mut(&peer) {
             session.enter(room.clone());
             session.comes_with(room.clone());
         }
+        self.tell_difference(peer, &room, known, members, out);
         for Hold { kind, by, .. } in news {
             let room = room.clone();
             let muted = ServerMessage::Muted {
@@ -734,6 +734,31 @@ impl Hub {
             };
             cluster.say_each(nodes, &word);
             cluster.wishes.push(Wish::Sync(room));
+        }
+    }
+
+    /// Tells a peer who is in a room as it is known here, and was not where it comes from, or the other way round.
+    fn tell_difference(
+        &mut self,
+        peer: PeerId,
+        room: &RoomId,
+        mut known: BTreeSet<PeerId>,
+        members: Vec<Member>,
+        out: &mut Vec<Effect>,
+    ) {
+        for member in members {
+            if !known.remove(&member.peer) {
+                let room = room.clone();
+                self.tell(peer, ServerMessage::PeerJoined { room, member }, out);
+            }
+        }
+        for gone in known {
+            let left = ServerMessage::PeerLeft {
+                room: room.clone(),
+                peer: gone,
+                reason: LeaveReason::Lost,
+            };
+            self.tell(peer, left, out);
         }
     }
 

@@ -676,3 +676,63 @@ fn a_turn_that_was_asked_for_later_is_known_in_the_own_region_as_at_home() {
         }
     }
 }
+
+/// Who came and who went, as somebody was told.
+fn comings(frames: Vec<ServerFrame>) -> (Vec<PeerId>, Vec<PeerId>) {
+    let (mut came, mut went) = (Vec::new(), Vec::new());
+    for frame in frames {
+        match frame.message {
+            M::PeerJoined { member, .. } => came.push(member.peer),
+            M::PeerLeft { peer, reason, .. } => {
+                assert_eq!(reason, LeaveReason::Lost);
+                went.push(peer);
+            }
+            _ => {}
+        }
+    }
+    (came, went)
+}
+
+#[test]
+fn who_moves_to_a_node_that_is_cut_off_loses_those_beyond_the_cut_and_who_moves_from_one_sees_them()
+{
+    // Whether somebody else is there, so that the room is known.
+    for inside in ["ac", "abc"] {
+        let mut cluster = calm();
+        let far = cluster.nodes[2].regions.own();
+        for who in inside.chars() {
+            cluster.enters(who, "r@a").unwrap();
+        }
+        cluster.steps(20);
+        let last = cluster.last('a');
+        cluster.without.insert((1, far));
+        cluster.steps(180);
+        let (resumed, told) = cluster.moves('a', 1, Some(last));
+        assert!(resumed);
+        assert_eq!(comings(told), (vec![], vec![id('c')]), "{inside}");
+        let seen = cluster.seen(&room("r@a"));
+        let own = BTreeSet::from([id('a')]);
+        let has_own = |(_, here): &&(BTreeSet<PeerId>, BTreeSet<PeerId>)| here.is_superset(&own);
+        assert!(!seen.iter().find(has_own).unwrap().0.contains(&id('c')));
+        // And back, to where all can be reached.
+        if inside == "abc" {
+            cluster.enters('d', "r@a").unwrap();
+        }
+        cluster.steps(20);
+        let last = last + 1 + u64::from(inside == "abc");
+        let (resumed, told) = cluster.moves('a', 0, Some(last));
+        assert!(resumed);
+        let back = if inside == "abc" {
+            vec![id('c')]
+        } else {
+            vec![]
+        };
+        assert_eq!(comings(told), (back, vec![]), "{inside}");
+        cluster.without.clear();
+        if inside == "ac" {
+            cluster.sees_again('a', &['c']);
+        }
+        cluster.says_to('a', "r@a", Some('c'), "1");
+        cluster.is_told('c', "1");
+    }
+}
