@@ -63,7 +63,7 @@ enum Done {
     Located(CallId, Result<Answer, Away>),
     Turned(PeerId, Result<Answer, Away>),
     Beat(Result<Answer, Away>),
-    Asked(Result<Answer, Away>),
+    Asked(Request, Result<Answer, Away>),
 }
 
 type Asked = FuturesUnordered<BoxFuture<'static, Done>>;
@@ -272,8 +272,8 @@ impl Driver {
             }
             Wish::Ask(request) => {
                 self.asked.push(Box::pin(async move {
-                    let answer = plane.ask(request).await;
-                    Done::Asked(answer)
+                    let answer = plane.ask(request.clone()).await;
+                    Done::Asked(request, answer)
                 }));
             }
             Wish::Name(number, request) => {
@@ -404,8 +404,12 @@ impl Driver {
                 self.beating = false;
                 self.beat(now, answer);
             }
-            Done::Asked(Err(error)) => self.failed(&error),
-            Done::Asked(Ok(_)) => {}
+            Done::Asked(request, Err(error)) => {
+                self.failed(&error);
+                self.switchboard
+                    .cluster(|hub, _| hub.not_asked(now, request));
+            }
+            Done::Asked(_, Ok(_)) => {}
         }
     }
 

@@ -15,6 +15,7 @@ mod hears;
 mod moves;
 mod naming;
 mod nodes;
+mod owed;
 mod reunion;
 mod rings;
 mod survey;
@@ -38,6 +39,7 @@ pub(crate) use moves::HANDOVER;
 use moves::{Arriving, Moved};
 use naming::Naming;
 use nodes::Nodes;
+use owed::Owed;
 pub(super) use rings::Seek;
 use rings::Seeking;
 use survey::Surveys;
@@ -93,6 +95,8 @@ pub struct Cluster {
     moved: Moved,
     /// Calls of which the other side is to hear that they stand: no more than there are.
     telling: BTreeSet<CallId>,
+    /// What brokers have not been told.
+    owed: Vec<Owed>,
     /// Questions of the administrator that not all nodes have answered, for seconds.
     surveys: Surveys,
 }
@@ -118,6 +122,7 @@ impl Cluster {
             onward: HashMap::new(),
             moved: Moved::default(),
             telling: BTreeSet::new(),
+            owed: Vec::new(),
             surveys: Surveys::default(),
         }
     }
@@ -174,6 +179,7 @@ impl Hub {
             Wish::Name(number, _) => self.named(now, number, None, out),
             Wish::Locate(call, _) => self.located(now, &call, None, out),
             Wish::Say(_, _, Some(receipt)) => self.receipt(receipt, false, out),
+            Wish::Ask(request) => self.not_asked(now, request),
             _ => {}
         }
     }

@@ -125,6 +125,7 @@ impl Hub {
         if apart {
             self.meets_again(region);
         }
+        self.pays_region(region);
     }
 }
 

@@ -409,7 +409,11 @@ impl Cluster {
                         self.nodes[at].world.hub.turned(now, peer, &answer);
                     }
                 }
-                Ask::Other(request) => drop(answer(request)),
+                Ask::Other(request) => {
+                    if answer(request.clone()).is_none() {
+                        self.nodes[at].world.hub.not_asked(now, request);
+                    }
+                }
             }
             self.nodes[at].world.perform(out);
         }

@@ -736,3 +736,34 @@ fn who_moves_to_a_node_that_is_cut_off_loses_those_beyond_the_cut_and_who_moves_
         cluster.is_told('c', "1");
     }
 }
+
+#[test]
+fn who_was_put_out_of_a_room_whose_home_is_beyond_a_cut_stays_out_after_it() {
+    // With somebody there at the home, and with nobody, so that the broker forgets the room.
+    for inside in ["abc", "abd"] {
+        let mut cluster = calm();
+        for who in inside.chars() {
+            cluster.enters(who, "r@b").unwrap();
+        }
+        cluster.steps(20);
+        cluster.act(Act::Sever(CUT));
+        cluster.steps(150);
+        let kick = ClientMessage::Kick {
+            room: room("r@b"),
+            peer: id('b'),
+            reason: None,
+        };
+        cluster.say('a', kick);
+        cluster.until('b', |message| {
+            matches!(message, M::Kicked { .. }).then_some(())
+        });
+        cluster.steps(100);
+        cluster.mended();
+        cluster.steps(100);
+        // At a server that heard nothing of it.
+        cluster.moved.insert('b', 2);
+        cluster.nodes[2].world.hello('b', None);
+        let entered = cluster.enters('b', "r@b");
+        assert_eq!(entered, Err(ErrorCode::NotAllowed), "{inside}");
+    }
+}
