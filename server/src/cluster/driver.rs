@@ -324,6 +324,7 @@ impl Driver {
             };
             if self.is_far() {
                 // What is said to this node is said by its own region's broker, and would be heard twice.
+                self.links.unheard(from);
                 self.tell_shared(from);
                 continue;
             }
@@ -345,7 +346,7 @@ impl Driver {
         let name = |region| self.regions.name(region).unwrap_or_default();
         let (own, region) = (name(self.regions.own()), name(self.region));
         tracing::error!(
-            "the broker of region {region} is that of region {own}, too, by another address: node {from} says by it what it says to this region; give each region in --regions a broker of its own, and start all servers anew"
+            "node {from} says something to this server, of region {own}, by the broker of region {region}: either both have one broker, by two addresses (give each region one of its own), or that node does not know of {own} (--regions is the same at every server); it is not heard. Then start all servers anew"
         );
     }
 
