@@ -277,6 +277,9 @@ impl Hub {
             (true, true) => {}
         }
         inside.mute(peer, kind, on);
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            cluster.decides(peer, room, (by, kind, on));
+        }
         self.tell_muted(room, peer, by, kind, on, out);
         self.has_changed(peer, room);
     }

@@ -26,6 +26,9 @@ pub(crate) const HANDOVER: Duration = Duration::from_secs(2);
 /// Calls of which it is known where they went.
 const CALLS: usize = 65_536;
 
+/// Unmutings of one peer that are kept while it is on its way, for seconds.
+const FREED: usize = 16;
+
 /// The turn of a peer that came back while the broker could not say which of its hellos that was: lower than all others.
 const UNKNOWN: u64 = 0;
 
@@ -91,6 +94,16 @@ pub(super) struct Arriving {
     /// It has said hello at yet another node since.
     superseded: bool,
     until: Instant,
+    /// What it was unmuted of by others since, which nobody could tell it; the last few.
+    freed: Vec<Freed>,
+}
+
+/// Somebody was unmuted while it was on its way.
+#[derive(Debug)]
+struct Freed {
+    room: RoomId,
+    kind: Kind,
+    by: PeerId,
 }
 
 /// Who has moved where, until nothing can be on its way to it here any more.
@@ -180,6 +193,27 @@ impl Cluster {
         }
     }
 
+    /// Somebody muted or unmuted a peer that may be on its way here: where it was, that may not have come in time.
+    pub(in crate::hub) fn decides(
+        &mut self,
+        peer: PeerId,
+        room: &RoomId,
+        (by, kind, on): (PeerId, Kind, bool),
+    ) {
+        let Some(arriving) = self.arriving.get_mut(&peer).filter(|_| by != peer) else {
+            return;
+        };
+        let freed = &mut arriving.freed;
+        freed.retain(|one| (&one.room, one.kind) != (room, kind));
+        if !on {
+            if freed.len() >= FREED {
+                freed.remove(0);
+            }
+            let room = room.clone();
+            freed.push(Freed { room, kind, by });
+        }
+    }
+
     /// Whether there is a node to which a peer that is sent on comes, session and all: another one of this region, whose
     /// balancer leads there; of others only where it is told an address.
     pub(in crate::hub) fn has_others(&self, sent_to_address: bool) -> bool {
@@ -227,6 +261,7 @@ impl Hub {
             waiters: waits.then_some(waiter).into_iter().collect(),
             superseded: false,
             until: now + HANDOVER,
+            freed: Vec::new(),
         };
         cluster.arriving.insert(peer, arriving);
         let last = last.unwrap_or(0);
@@ -709,6 +744,16 @@ impl Hub {
             .filter(|hold| !own.member.muted.contains(&hold.kind))
             .collect();
         let members = inside.members();
+        let arriving = self
+            .cluster
+            .as_ref()
+            .and_then(|one| one.arriving.get(&peer));
+        let freed = arriving.into_iter().flat_map(|one| &one.freed);
+        let freed: Vec<(Kind, PeerId)> = freed
+            .filter(|one| one.room == room && own.member.muted.contains(&one.kind))
+            .filter(|one| !inside.muted(peer, one.kind))
+            .map(|one| (one.kind, one.by))
+            .collect();
         self.names.enters(&own.member.name, peer, &room);
         if let Some(session) = self.sessions.get_mut(&peer) {
             session.enter(room.clone());
@@ -724,6 +769,16 @@ impl Hub {
                 by,
             };
             self.tell(peer, muted, out);
+        }
+        for (kind, by) in freed {
+            let room = room.clone();
+            let unmuted = ServerMessage::Unmuted {
+                room,
+                peer,
+                kind,
+                by,
+            };
+            self.tell(peer, unmuted, out);
         }
         if let Some(cluster) = self.cluster.as_deref_mut() {
             let word = Word::Joined {
