@@ -66,6 +66,11 @@ pub(crate) mod memory {
             1 + u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
         }
 
+        /// Whether parcels wait for a node.
+        pub(crate) fn has_for(&self, node: NodeId) -> bool {
+            self.inside().inboxes.contains_key(&node)
+        }
+
         fn inside(&self) -> MutexGuard<'_, Inside> {
             self.inside.lock().unwrap_or_else(PoisonError::into_inner)
         }

@@ -332,6 +332,11 @@ impl Links {
         self.heard.values().filter_map(|known| known.due).min()
     }
 
+    /// What a node said last came by a wrong way: it is not told that it came.
+    pub fn unheard(&mut self, node: NodeId) {
+        self.heard.remove(&node);
+    }
+
     /// What became of words that somebody wants to know about: to each of them as much at once as it can take.
     pub fn settled(&mut self, now: Instant) -> Vec<(Receipt, bool)> {
         self.receipts.take(now)

@@ -35,7 +35,7 @@ impl Hub {
     ) -> Result<(), Refusal> {
         self.inside(by, &room)?;
         let session = self.sessions.get(&whose);
-        let silent = session.is_some_and(|one| !one.rights().publish());
+        let silent = session.is_some_and(|one| one.is_silent());
         let inside = if by == whose {
             self.rooms.get_mut(&room)
         } else {

@@ -35,6 +35,8 @@ pub(super) struct Session {
     /// Spoken with by a translator; none where it speaks `rtc.v1`.
     dialect: Option<Dialect>,
     rights: Rights,
+    /// Its peer has said hello here, so that its rights are known.
+    greeted: bool,
     /// A few at most, see `rooms_per_peer`; in the order in which they were entered.
     rooms: Vec<RoomId>,
     /// Those of them in which it was when it came from another node, until it asks for them.
@@ -61,6 +63,7 @@ impl Session {
             registered: None,
             dialect,
             rights: Rights::open(),
+            greeted: true,
             rooms: Vec::new(),
             brought: Vec::new(),
             seq: 0,
@@ -85,6 +88,7 @@ impl Session {
             dialect: None,
             // Its peer shows a token before it is let in.
             rights: Rights::none(),
+            greeted: false,
             rooms: Vec::new(),
             brought: Vec::new(),
             seq,
@@ -122,6 +126,7 @@ impl Session {
     /// Gives the connection that it had until now.
     pub(super) const fn connect(&mut self, connection: ConnectionId) -> Option<ConnectionId> {
         self.lost_at = None;
+        self.greeted = true;
         self.connection.replace(connection)
     }
 
@@ -181,6 +186,11 @@ impl Session {
     /// Gives it rights instead of those that it has.
     pub(super) fn entitle(&mut self, rights: Rights) {
         self.rights = rights;
+    }
+
+    /// Whether it is known not to send sound or picture.
+    pub(super) fn is_silent(&self) -> bool {
+        self.greeted && !self.rights.publish()
     }
 
     pub(super) const fn rights(&self) -> &Rights {

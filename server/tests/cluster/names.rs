@@ -24,7 +24,7 @@ impl Peer {
         .await
     }
 
-    async fn rings(&mut self, whom: Callee) -> Result<CallId, ErrorCode> {
+    pub(crate) async fn rings(&mut self, whom: Callee) -> Result<CallId, ErrorCode> {
         let room = room("talk");
         self.say(ClientMessage::Ring { whom, room }).await;
         self.until(|message| match message {
@@ -35,7 +35,7 @@ impl Peer {
         .await
     }
 
-    async fn is_rung(&mut self) -> CallId {
+    pub(crate) async fn is_rung(&mut self) -> CallId {
         self.until(|message| match message {
             ServerMessage::Ring { call, .. } => Some(call.clone()),
             _ => None,
@@ -43,7 +43,7 @@ impl Peer {
         .await
     }
 
-    async fn hears_the_end(&mut self) -> CallId {
+    pub(crate) async fn hears_the_end(&mut self) -> CallId {
         self.until(|message| match message {
             ServerMessage::HungUp { call } => Some(call.clone()),
             _ => None,

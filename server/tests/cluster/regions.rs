@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rtc_protocol::{ClientMessage, ErrorCode, LeaveReason, PeerId, ServerMessage};
+use rtc_protocol::{Callee, ClientMessage, ErrorCode, LeaveReason, PeerId, ServerMessage};
 use tokio::time::timeout;
 
 use crate::rig::{Broker, LEASE, PATIENCE, Peer, Process, id, room, token, url_at};
@@ -17,7 +17,7 @@ struct Regions {
     second: Process,
     third: Process,
     ways: [Way; 2],
-    _brokers: [Broker; 2],
+    brokers: [Broker; 2],
 }
 
 impl Regions {
@@ -32,7 +32,7 @@ impl Regions {
             // In whatever order.
             third: Process::start_in("b", &at_b),
             ways,
-            _brokers: brokers,
+            brokers,
         };
         for node in [&regions.first, &regions.second, &regions.third] {
             node.counts("rtc_cluster_region_nodes{region=\"a\"} 2")
@@ -282,4 +282,43 @@ async fn a_name_is_one_peers_in_all_regions_and_rings_from_another() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn members_of_a_region_whose_broker_dies_alone_and_the_others_lose_each_other_until_it_is_back()
+ {
+    let mut regions = Regions::start().await;
+    let (mut ann, _) = Peer::greeted(regions.first.address, token('a'), None).await;
+    let (mut cyd, _) = Peer::greeted(regions.third.address, token('c'), None).await;
+    joins_in_the_end(&mut ann, "r@b").await;
+    joins_in_the_end(&mut cyd, "r@b").await;
+    ann.sees_come(id('c')).await;
+    regions.brokers[0].kill();
+    loses(&mut ann, "r@b", &['c']).await;
+    loses(&mut cyd, "r@b", &['a']).await;
+    let refused = ann.join("another@b", None).await;
+    assert_eq!(refused, Err(ErrorCode::TryLater));
+    regions.brokers[0].come_back_empty().await;
+    ann.sees_come(id('c')).await;
+    cyd.sees_come(id('a')).await;
+    takes(&mut cyd, &mut ann, "r@b", (id('c'), id('a')), "here?").await;
+    takes(&mut ann, &mut cyd, "r@b", (id('a'), id('c')), "here.").await;
+}
+
+#[tokio::test]
+async fn a_call_that_ends_during_a_cut_is_over_for_the_other_side_when_the_way_is_back() {
+    let regions = Regions::start().await;
+    let (mut ann, _) = Peer::greeted(regions.first.address, token('a'), None).await;
+    let (mut cyd, _) = Peer::greeted(regions.third.address, token('c'), None).await;
+    let call = ann.rings(Callee::Peer(id('c'))).await.unwrap();
+    assert_eq!(cyd.is_rung().await, call);
+    cyd.say(ClientMessage::Accept { call: call.clone() }).await;
+    ann.until(|message| matches!(message, ServerMessage::Accepted { .. }).then_some(()))
+        .await;
+    regions.cut().await;
+    ann.say(ClientMessage::HangUp { call: call.clone() }).await;
+    // The word that says so is given up after a lease.
+    tokio::time::sleep(LEASE * 5 / 4).await;
+    regions.mend();
+    assert_eq!(cyd.hears_the_end().await, call);
 }

@@ -105,9 +105,10 @@ impl Hub {
         kind: Kind,
         on: bool,
     ) {
-        if self.cluster.is_none() {
+        let Some(cluster) = self.cluster.as_deref_mut() else {
             return;
-        }
+        };
+        cluster.decides(peer, room, (by, kind, on));
         let word = Word::Muted {
             room: room.clone(),
             peer,

@@ -428,6 +428,42 @@ fn who_is_put_out_or_muted_while_it_moves_is() {
 }
 
 #[test]
+fn who_is_unmuted_while_it_moves_is_told_so_once() {
+    for pause in 0..8 {
+        for to in [1, 2] {
+            let mut cluster = Cluster::with_room("bac");
+            let (room, peer, kind) = (named(0), id('a'), Kind::Audio);
+            let mute = ClientMessage::Mute { room, peer, kind };
+            cluster.say('b', mute);
+            for _ in 0..10 {
+                cluster.step();
+            }
+            let last = cluster.last('a');
+            let waiter = cluster.begins_to_move('a', to, Some(last));
+            for _ in 0..pause {
+                cluster.step();
+            }
+            let room = named(0);
+            let unmute = ClientMessage::Unmute { room, peer, kind };
+            cluster.say('b', unmute);
+            cluster.may_arrive(to, waiter);
+            cluster.moved.insert('a', to);
+            cluster.world('a').hello('a', Some(last));
+            for _ in 0..20 {
+                cluster.step();
+            }
+            let told = cluster.world('a').read('a');
+            let heard = told.iter().filter(|message| match message {
+                M::Unmuted { by, .. } => *by == id('b'),
+                M::Muted { .. } => panic!("{told:?}"),
+                _ => false,
+            });
+            assert_eq!(heard.count(), 1, "after {pause} to {to}: {told:?}");
+        }
+    }
+}
+
+#[test]
 fn a_node_that_drains_sends_everybody_on_and_keeps_their_sessions_until_they_are_fetched() {
     let mut cluster = Cluster::with_room("abd");
     let lasts = [cluster.last('a'), cluster.last('d')];
