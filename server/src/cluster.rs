@@ -7,6 +7,7 @@
 //! - `backplane`: what a broker must do, and the one in memory
 //! - [`regions`]: which region's broker keeps what; pure rules
 //! - `planes`: the brokers of all regions
+//! - [`holdings`]: limits that hold in the cluster as a whole
 //! - `wishes`: the queues from the hub to the drivers
 //! - `redis`: the broker on Redis or Valkey
 //! - `driver`: the task between the hub, the links and a broker; one for each region
@@ -15,6 +16,7 @@
 
 mod backplane;
 mod driver;
+pub mod holdings;
 pub mod links;
 mod planes;
 mod receipts;
@@ -40,6 +42,7 @@ pub use words::{NodeId, Word};
 use crate::hub::Cluster;
 use crate::switchboard::{Node, Switchboard};
 use driver::{Part, drive};
+use holdings::Holdings;
 use redis::Redis;
 use regions::{Region, RegionName, Regions, RegionsError};
 pub(crate) use wishes::Exits;
@@ -105,6 +108,7 @@ pub(crate) struct Membership {
     lease: Duration,
     regions: Regions,
     parts: Vec<Part>,
+    holdings: Holdings,
 }
 
 impl Membership {
@@ -127,17 +131,20 @@ impl Membership {
     ) -> (Node, Self) {
         let planes = Planes::new(regions.clone(), plane);
         let (wishes, inboxes) = Exits::new(regions.clone());
+        let holdings = Holdings::new(lease);
         let parts = planes.each().zip(inboxes);
         let parts = parts.map(|((region, plane), inbox)| Part {
             region,
             plane: Arc::clone(plane),
             inbox,
+            holdings: holdings.clone(),
         });
         let member = Self {
             me,
             lease,
             parts: parts.collect(),
             regions: regions.clone(),
+            holdings,
         };
         let node = Node {
             cluster: Cluster::new(me, lease).among(regions),
@@ -145,6 +152,11 @@ impl Membership {
             wishes,
         };
         (node, member)
+    }
+
+    /// What is held at this node and at the others, for limits that hold in all of the cluster.
+    pub(crate) const fn holdings(&self) -> &Holdings {
+        &self.holdings
     }
 
     /// Takes part until it is dropped.

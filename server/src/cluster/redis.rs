@@ -45,7 +45,7 @@ const BRING: &str = "rtc_4_bring";
 
 /// What the library of that number is.
 #[cfg(test)]
-const LIBRARY_SHA256: &str = "2514c35d011cd8ac40e78d064c3bdb68a236b68b577e4388d8c1b376bb0b8276";
+const LIBRARY_SHA256: &str = "f68c7db5b179889a8dc0d145c91b196b4d0504ba245bd7e5fe136d4495567af6";
 
 /// For a connection to be there, or an answer.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -159,20 +159,26 @@ end
 
 local function beat(key, a, now)
   beaten, held = now, a.lease
-  local nodes = {}
+  local mine = {
+    ['until'] = now + a.lease, peers = a.peers, held = a.held, counts = now + math.floor(a.lease / GRACE)
+  }
+  redis.call('HSET', key, a.node, cjson.encode(mine))
+  redis.call('PEXPIRE', key, a.lease * 2)
+  local nodes, told = {}, nil
   local all = redis.call('HGETALL', key)
   for i = 1, #all, 2 do
     local node = cjson.decode(all[i + 1])
     if node['until'] > now then
       nodes[all[i]] = node.peers
+      if node.held and node.counts > now then
+        told = told or {}
+        told[all[i]] = node.held
+      end
     else
       redis.call('HDEL', key, all[i])
     end
   end
-  nodes[a.node] = a.peers
-  redis.call('HSET', key, a.node, cjson.encode({ ['until'] = now + a.lease, peers = a.peers }))
-  redis.call('PEXPIRE', key, a.lease * 2)
-  return { is = 'alive', nodes = nodes, born = born }
+  return { is = 'alive', nodes = nodes, born = born, held = told }
 end
 
 -- Where a peer is, and which of its hellos that was; forgotten in time, as then all nodes are asked.
