@@ -215,7 +215,7 @@ impl Process {
         Self::run(&["--cluster", &url_at(way.port)], &[])
     }
 
-    fn run(cluster: &[&str], more: &[&str]) -> Self {
+    pub(crate) fn run(cluster: &[&str], more: &[&str]) -> Self {
         Self::run_by(
             Command::new(env!("CARGO_BIN_EXE_rtc-server")),
             cluster,

@@ -17,7 +17,7 @@ const LEASE_MS: u64 = 8_000;
 const OTHER: &str = "00000000000000aa";
 
 /// What the library of this version is called.
-fn numbered() -> &'static str {
+pub(crate) fn numbered() -> &'static str {
     let name = RULES.lines().next().unwrap();
     name.strip_prefix("#!lua name=").unwrap()
 }
