@@ -92,7 +92,7 @@ mod tests {
     #[derive(Debug)]
     enum Broker {
         /// Its clock, and what it knows.
-        Answers(u64, std::sync::Mutex<Ledger>),
+        Answers(u64, Box<std::sync::Mutex<Ledger>>),
         IsAway,
         Hangs,
         IsNotAsked,
@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn answers(now: u64) -> Broker {
-        Broker::Answers(now, std::sync::Mutex::new(Ledger::new(1)))
+        Broker::Answers(now, Box::new(std::sync::Mutex::new(Ledger::new(1))))
     }
 
     /// The own region `a` and another, `b`, in which the peer has its home; it was last at this node, as they know.
