@@ -301,7 +301,7 @@ struct Alive {
     until: u64,
     peers: u64,
     held: Option<String>,
-    /// Until when that counts: a node that is silent holds less and less of it.
+    /// Until when that counts: peers of a node that is silent are coming back elsewhere.
     counts: u64,
 }
 
