@@ -3,9 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use stun_types::attribute::{ErrorCode, Nonce, Realm, Username};
+use stun_types::message::{
+    IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageWriteVec, Method,
+};
+use stun_types::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{sleep, timeout};
+use turn_types::attribute::{Lifetime, RequestedTransport};
+use turn_types::message::{ALLOCATE, REFRESH};
 
 use crate::rig::{Broker, PATIENCE, Process};
 use crate::versions::numbered;
@@ -155,4 +162,107 @@ async fn who_drains_tells_before_it_ends_that_nothing_is_held_there() {
     assert_eq!(list().await, 0, "it stood there when it ended");
     drop(at_one);
     held(ANN, &two, 4).await;
+}
+
+/// Somebody who may relay at each server.
+struct Relayed(UdpSocket);
+
+impl Relayed {
+    async fn at(relay: SocketAddr) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.connect(relay).await.unwrap();
+        Self(socket)
+    }
+
+    /// What is answered; said again where nobody does, as a relay may not be there yet, and datagrams may get lost.
+    async fn asks(&self, request: &[u8]) -> Vec<u8> {
+        let asked = async {
+            loop {
+                let mut answer = vec![0; 2048];
+                let _ = self.0.send(request).await;
+                let came = timeout(Duration::from_millis(500), self.0.recv(&mut answer));
+                if let Ok(Ok(length)) = came.await {
+                    answer.truncate(length);
+                    return answer;
+                }
+            }
+        };
+        timeout(PATIENCE, asked).await.expect("no answer")
+    }
+
+    /// The code of the refusal, or 0.
+    async fn does(&self, method: Method, what: &dyn AttributeWrite) -> u16 {
+        let begin = || Message::builder_request(method, MessageWriteVec::new());
+        let challenge = self.asks(&begin().finish()).await;
+        let challenge = Message::from_bytes(&challenge).unwrap();
+        let nonce = challenge.attribute::<Nonce>().unwrap();
+        let realm = challenge.attribute::<Realm>().unwrap();
+        let user = Username::new("ann").unwrap();
+        let mut request = begin();
+        let shown: [&dyn AttributeWrite; 4] = [what, &user, &realm, &nonce];
+        for attribute in shown {
+            request.add_attribute(attribute).unwrap();
+        }
+        let realm = realm.realm().to_owned();
+        let key = LongTermKeyCredentials::new("ann".into(), "secret".into(), realm);
+        let sha1 = IntegrityAlgorithm::Sha1;
+        request.add_message_integrity(&key.into(), sha1).unwrap();
+        let answer = self.asks(&request.finish()).await;
+        let answer = Message::from_bytes(&answer).unwrap();
+        let refused = answer.attribute::<ErrorCode>();
+        refused.map_or(0, |error| error.code())
+    }
+
+    async fn allocates(&self) -> u16 {
+        let udp = RequestedTransport::new(RequestedTransport::UDP);
+        self.does(ALLOCATE, &udp).await
+    }
+
+    async fn lets_go(&self) {
+        assert_eq!(self.does(REFRESH, &Lifetime::new(0)).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_credential_has_its_fill_at_the_relays_of_all_nodes_together() {
+    let broker = Broker::start().await;
+    // Addresses of this process's own, at which the port is free.
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let relays = [1, 2].map(|number| SocketAddr::from(([127, high | 128, low, number], 3478)));
+    let [mut one, two] = relays.map(|relay| {
+        let relay = relay.to_string();
+        let more = ["--turn", &relay, "--turn-user", "ann:secret"];
+        Process::start_with(
+            &broker,
+            &[&more[..], &["--turn-per-credential", "2"]].concat(),
+        )
+    });
+    one.knows(2).await;
+    two.knows(2).await;
+    let [at_one, again, at_two] = [
+        Relayed::at(relays[0]).await,
+        Relayed::at(relays[0]).await,
+        Relayed::at(relays[1]).await,
+    ];
+    assert_eq!((at_one.allocates().await, again.allocates().await), (0, 0));
+    two.counts("rtc_cluster_holders_heard 1").await;
+    // A second later the relay knows, too.
+    let refused = async {
+        loop {
+            match at_two.allocates().await {
+                0 => at_two.lets_go().await,
+                code => return code,
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let refused = timeout(PATIENCE, refused).await;
+    assert_eq!(refused.expect("it is never refused"), 486);
+    one.kill();
+    let free = async {
+        while at_two.allocates().await != 0 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, free).await.expect("it is not let in");
 }
