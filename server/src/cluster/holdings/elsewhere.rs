@@ -8,7 +8,7 @@ use super::super::regions::Region;
 use super::super::seats::GRACE;
 use super::told::{Key, Kind, MOST, Told};
 
-/// What part of a limit a holder may have at all other nodes together without their telling.
+/// One in how many of a limit a holder may have at all other nodes together without their telling.
 const UNTOLD: usize = 8;
 
 /// Holders of one limit that all nodes together tell of, so that a list of many nodes stays as short as one of few.
@@ -17,7 +17,7 @@ const TOGETHER: usize = 2_048;
 /// Holders that a node may tell of, however many nodes there are.
 const LEAST_MANY: usize = 16;
 
-/// From how much on a holder is told of: what it has at so many other nodes that do not tell is [`UNTOLD`] at most.
+/// From how much on a holder is told of: what so many other nodes leave untold is that part of the limit at most.
 pub(super) const fn worth_telling(limit: usize, others: usize) -> usize {
     // Where there are no others, whoever comes next is the only one.
     let others = if others == 0 { 1 } else { others };
