@@ -267,7 +267,7 @@ impl Hub {
         if superseded {
             self.is_elsewhere(peer, out);
         } else if !stays {
-            self.send_on(peer, out);
+            self.send_on(peer, None, out);
         }
         Ok(peer)
     }

@@ -31,6 +31,9 @@ const HEARTBEAT: (Duration, Duration) = (Duration::from_millis(200), Duration::f
 /// Frames in a row that cannot be understood before the link is given up.
 const NONSENSE_FRAMES: u32 = 32;
 
+/// A server that sends us away may want us back that late at most.
+const LONGEST_AWAY: Duration = Duration::from_secs(60);
+
 /// Who we are and where we want to be.
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
@@ -104,6 +107,8 @@ pub(super) struct Conversation {
     events: VecDeque<SignalingEvent>,
     /// Where the server sent us.
     elsewhere: Option<ServerAddress>,
+    /// How long it wants us to stay away, so that not all come back at once.
+    away: Duration,
 }
 
 impl Conversation {
@@ -134,7 +139,13 @@ impl Conversation {
             held: BTreeSet::new(),
             events: VecDeque::new(),
             elsewhere: None,
+            away: Duration::ZERO,
         }
+    }
+
+    /// Takes how long the server that sent us away wants us to wait before we come back, or go where it sent us.
+    pub(super) fn take_away(&mut self) -> Duration {
+        std::mem::take(&mut self.away)
     }
 
     /// Takes the address of another server that this one sent us to.
@@ -482,7 +493,13 @@ impl Conversation {
                 self.phase = Phase::Outside;
                 self.tell(SignalingEvent::Kicked { by, reason });
             }
-            M::GoAway { reason, url, .. } => {
+            M::GoAway {
+                reason,
+                reconnect_ms,
+                url,
+            } => {
+                let away = Duration::from_millis(reconnect_ms.unwrap_or_default());
+                self.away = away.min(LONGEST_AWAY);
                 self.elsewhere = url.and_then(|url| self.may_follow(&url));
                 self.tell(SignalingEvent::GoAway { reason });
             }

@@ -164,7 +164,7 @@ impl Link {
                     self.backoff.reset();
                 }
             }
-            wait = self.backoff.next_wait();
+            wait = self.conversation.take_away() + self.backoff.next_wait();
         }
     }
 

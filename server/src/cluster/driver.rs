@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use rtc_protocol::{CallId, Name, PeerId, RoomId};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::backplane::{Away, Backplane};
 use super::holdings::Holdings;
@@ -162,6 +162,14 @@ async fn post(plane: Arc<dyn Backplane>, parcels: Vec<(NodeId, Vec<u8>)>) -> Res
     plane.post(parcels).await
 }
 
+/// Returns at that time, and never where there is none.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Returns when what is being brought has got there, or has not.
 async fn posted(posting: &mut Option<BoxFuture<'static, Result<(), Away>>>) {
     match posting {
@@ -187,6 +195,7 @@ impl Driver {
             self.admit();
             self.renew();
             self.count_waiting();
+            let due = self.links.next().filter(|_| posting.is_none());
             tokio::select! {
                 wish = wishes.recv(), if self.has_room() => {
                     let Some(wish) = wish else { return };
@@ -208,6 +217,7 @@ impl Driver {
                 }
                 Some(done) = self.asked.next(), if !self.asked.is_empty() => self.done(done),
                 Some(done) = self.claimed.next(), if !self.claimed.is_empty() => self.done(done),
+                () = at(due) => {}
                 _ = tick.tick() => {}
             }
             self.keep_time();

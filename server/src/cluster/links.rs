@@ -39,6 +39,13 @@ const PATIENCE: Duration = Duration::from_millis(400);
 /// At most.
 const LONGEST: Duration = Duration::from_millis(3_200);
 
+/// Who is heard of again within so long is likely to be answered soon, and to say more.
+const LULL: Duration = Duration::from_millis(20);
+
+/// Until then at most, what such a node said is acknowledged with whatever is said to it: a parcel of its own costs as much as
+/// what it acknowledges (as RFC 9293, section 3.8.6.3, and for the same reason).
+const DELAY: Duration = Duration::from_millis(3);
+
 /// Nodes that are remembered after they were last heard of.
 const REMEMBERED: usize = 1_024;
 
@@ -155,9 +162,10 @@ struct In {
     run: u64,
     /// The last number in order.
     last: u64,
-    /// It is to be told so.
-    due: bool,
-    heard: Instant,
+    /// When it is to be told so, if nothing is said to it before.
+    due: Option<Instant>,
+    /// When it last said something.
+    heard: Option<Instant>,
 }
 
 /// See the module.
@@ -234,10 +242,11 @@ impl Links {
         let known = self.heard.entry(from).or_insert(In {
             run: 0,
             last: 0,
-            due: false,
-            heard: now,
+            due: None,
+            heard: None,
         });
-        known.heard = now;
+        let lull = known.heard.is_none_or(|at| now >= at + LULL);
+        known.heard = Some(now);
         if parcel.run < known.run {
             return None;
         }
@@ -245,7 +254,8 @@ impl Links {
             known.run = parcel.run;
             known.last = 0;
         }
-        known.due = true;
+        let due = if lull { now } else { now + DELAY };
+        known.due = Some(known.due.map_or(due, |at| at.min(due)));
         // A gap: what is missing will be sent again, and this with it.
         if parcel.first > known.last + 1 {
             return None;
@@ -288,7 +298,7 @@ impl Links {
             let run = out.run;
             while let Some((first, words)) = out.next(now) {
                 let heard = self.heard.get_mut(to).map(|known| {
-                    known.due = false;
+                    known.due = None;
                     (known.run, known.last)
                 });
                 let parcel = Sealed {
@@ -302,7 +312,7 @@ impl Links {
             }
         }
         for (to, known) in &mut self.heard {
-            if std::mem::take(&mut known.due) {
+            if known.due.take_if(|at| now >= *at).is_some() {
                 let parcel = Sealed {
                     from: self.me,
                     run: 0,
@@ -314,6 +324,12 @@ impl Links {
             }
         }
         parcels
+    }
+
+    /// When there will be something to be brought, though nothing more is said or heard.
+    #[must_use]
+    pub fn next(&self) -> Option<Instant> {
+        self.heard.values().filter_map(|known| known.due).min()
     }
 
     /// What became of words that somebody wants to know about: to each of them as much at once as it can take.
@@ -342,7 +358,8 @@ impl Links {
             return;
         }
         let lease = self.lease;
-        self.heard.retain(|_, known| now < known.heard + lease * 8);
+        self.heard
+            .retain(|_, known| known.heard.is_some_and(|at| now < at + lease * 8));
     }
 }
 
@@ -395,6 +412,39 @@ mod tests {
         let new = a.parcels(now);
         assert_eq!(b.heard(now, &new[0].1), Some((one, vec![word(3)])));
         assert_eq!(b.heard(now, &old[0].1), None, "what came too late");
+    }
+
+    #[test]
+    fn what_comes_after_a_lull_is_acknowledged_at_once_and_what_follows_with_what_is_said() {
+        let (one, two) = (NodeId::new(1), NodeId::new(2));
+        let mut now = Instant::now();
+        let (mut a, mut b) = (Links::new(one, LEASE), Links::new(two, LEASE));
+        let mut number = 0;
+        let mut say = |from: &mut Links, to: NodeId, at: Instant| {
+            number += 1;
+            from.say(at, to, word(number), None);
+            from.parcels(at)
+        };
+        for (_, parcel) in say(&mut a, two, now) {
+            b.heard(now, &parcel);
+        }
+        assert_eq!(b.parcels(now).len(), 1, "nobody knows whether more comes");
+        now += DELAY / 2;
+        for (_, parcel) in say(&mut a, two, now) {
+            b.heard(now, &parcel);
+        }
+        assert!(b.parcels(now).is_empty());
+        assert_eq!(b.next(), Some(now + DELAY));
+        assert_eq!(say(&mut b, one, now).len(), 1, "both in one");
+        assert_eq!(b.next(), None);
+        for (_, parcel) in say(&mut a, two, now) {
+            b.heard(now, &parcel);
+        }
+        assert_eq!(b.parcels(now + DELAY).len(), 1, "nothing was said");
+        for (_, parcel) in say(&mut a, two, now + LULL * 2) {
+            b.heard(now + LULL * 2, &parcel);
+        }
+        assert_eq!(b.parcels(now + LULL * 2).len(), 1);
     }
 
     fn parcels_of(links: &mut Links, now: Instant) -> (usize, usize) {

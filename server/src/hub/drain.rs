@@ -6,8 +6,31 @@
 
 use rtc_protocol::{ErrorCode, LeaveReason, PeerId, ServerMessage, close};
 
+use std::time::Duration;
+
 use super::line::Line;
 use super::{Effect, Hub, Refusal, Session, Stage};
+
+/// So many of those that are sent elsewhere come there at once, however many there are.
+const WAVE: usize = 100;
+
+/// The next ones come so much later: a thousand a second, which one more server has to let in beside all else.
+const APART: Duration = Duration::from_millis(100);
+
+/// After how many milliseconds the one at this place of so many is to come back. All have to be there well within the time
+/// for which their sessions are kept.
+fn comes_after(place: usize, of: usize, kept: Duration) -> Option<u64> {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let wave = |place: usize| u64::try_from(place / WAVE).unwrap_or(u64::MAX);
+    let last = wave(of.saturating_sub(1)).saturating_mul(millis(APART));
+    let after = wave(place).saturating_mul(millis(APART));
+    let most = millis(kept / 2);
+    let after = match last > most {
+        true => u64::try_from(u128::from(after) * u128::from(most) / u128::from(last)).ok()?,
+        false => after,
+    };
+    (after > 0).then_some(after)
+}
 
 impl Hub {
     /// From now on nothing new begins here; [`Hub::drained`] tells when all of the old has ended.
@@ -36,8 +59,9 @@ impl Hub {
         self.stage = Stage::Stopping;
         self.metrics.draining.set(1);
         let peers: Vec<PeerId> = self.sessions.keys().copied().collect();
-        for peer in peers {
-            self.say_go_away(peer, reason, out);
+        let (all, kept) = (peers.len(), self.config.resume_window);
+        for (place, peer) in peers.into_iter().enumerate() {
+            self.say_go_away(peer, reason, comes_after(place, all, kept), out);
         }
     }
 
@@ -56,8 +80,9 @@ impl Hub {
                 false => !self.busy(*peer),
             })
             .collect();
-        for peer in idle {
-            self.send_on(peer, out);
+        let (all, kept) = (idle.len(), self.config.resume_window);
+        for (place, peer) in idle.into_iter().enumerate() {
+            self.send_on(peer, comes_after(place, all, kept), out);
         }
     }
 
@@ -73,12 +98,12 @@ impl Hub {
                 .is_some_and(|one| one.dialect().is_none())
     }
 
-    /// Sends a peer elsewhere; its session goes with it where it can.
-    pub(super) fn send_on(&mut self, peer: PeerId, out: &mut Vec<Effect>) {
+    /// Sends a peer elsewhere, where it is to be after so many milliseconds; its session goes with it where it can.
+    pub(super) fn send_on(&mut self, peer: PeerId, after: Option<u64>, out: &mut Vec<Effect>) {
+        self.say_go_away(peer, "the server drains", after, out);
         if self.stage == Stage::Stopping || !self.moves(peer) {
-            return self.send_away(peer, out);
+            return self.end(peer, LeaveReason::Left, out);
         }
-        self.say_go_away(peer, "the server drains", out);
         let now = self.now;
         if let Some(session) = self.sessions.get_mut(&peer)
             && session.connection().is_some()
@@ -100,20 +125,14 @@ impl Hub {
         self.calls.has(peer) || self.session(peer).is_some_and(with_others)
     }
 
-    /// Ends a peer's session, and tells it where to go.
-    pub(super) fn send_away(&mut self, peer: PeerId, out: &mut Vec<Effect>) {
-        self.say_go_away(peer, "the server drains", out);
-        self.end(peer, LeaveReason::Left, out);
-    }
-
-    fn say_go_away(&self, peer: PeerId, reason: &str, out: &mut Vec<Effect>) {
+    fn say_go_away(&self, peer: PeerId, reason: &str, after: Option<u64>, out: &mut Vec<Effect>) {
         let connection = self.session(peer).and_then(Session::connection);
         let Some(connection) = connection else {
             return;
         };
         let message = ServerMessage::GoAway {
             reason: reason.to_owned(),
-            reconnect_ms: None,
+            reconnect_ms: after,
             url: self.config.away_url.clone(),
         };
         out.push(Effect::Send(connection, Line::new(None, message)));
@@ -126,4 +145,34 @@ pub(super) fn going_away() -> Refusal {
         ErrorCode::GoingAway,
         "the server is about to stop; connect again elsewhere".into(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_few_come_at_once_and_many_a_thousand_a_second() {
+        let kept = Duration::from_secs(30);
+        assert_eq!(comes_after(99, 100, kept), None);
+        assert_eq!(comes_after(100, 101, kept), Some(100));
+        assert_eq!(comes_after(9_999, 10_000, kept), Some(9_900));
+        assert_eq!(comes_after(49_999, 50_000, kept), Some(15_000));
+        assert_eq!(comes_after(999, 1_000, Duration::ZERO), None);
+    }
+
+    proptest! {
+        #[test]
+        fn all_come_one_after_the_other_while_they_are_known(of in 1..200_000_usize, kept in 0..600_u64) {
+            let kept = Duration::from_secs(kept);
+            let after = |place| comes_after(place, of, kept).unwrap_or_default();
+            let mut before = 0;
+            for place in (0..of).step_by(97).chain([of - 1]) {
+                prop_assert!((before..=kept.as_secs() * 500).contains(&after(place)));
+                before = after(place);
+            }
+        }
+    }
 }

@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use redis::cmd;
 use rtc_protocol::{ClientMessage, ErrorCode, ServerMessage};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::rig::{Broker, LEASE, Peer, Process, room, token};
-use crate::talk::{hear_each_other, joins_in_the_end, pair, settled, talk};
+use crate::rig::{Broker, LONG, PATIENCE, Peer, Process, room, token};
+use crate::talk::{Talker, hear, hear_each_other, pair, said, settled, talk};
 
-/// What is said within a node comes as if nothing were: a busy machine's moment.
-const MOMENT: Duration = Duration::from_secs(2);
+/// For so long nodes wait for a broker's answer.
+const WAITED_FOR: Duration = Duration::from_secs(2);
+
+/// So much is said within a node while the broker is away: if any of it waited for the broker, all of it would take far
+/// longer than our patience.
+const MUCH: usize = 150;
 
 async fn two_nodes(broker: &Broker) -> [Process; 2] {
     let both = [Process::start(broker), Process::start(broker)];
@@ -20,21 +24,46 @@ async fn two_nodes(broker: &Broker) -> [Process; 2] {
     both
 }
 
+/// What is said between these comes as if nothing were.
+async fn talk_on(pairs: &mut [[Talker; 2]]) {
+    let since = said(pairs);
+    hear(pairs, &since, MUCH).await;
+}
+
 #[tokio::test]
 async fn a_broker_that_hangs_for_a_second_is_waited_for() {
-    let broker = Broker::start().await;
+    let broker = Broker::start_for(LONG).await;
     let [one, two] = two_nodes(&broker).await;
     let mut pairs = [pair("across", (one.address, 'a'), (two.address, 'b')).await];
     let (mut cyd, _) = Peer::greeted(one.address, token('c'), None).await;
-    let joined = talk(&mut pairs, async {
-        broker.stop();
-        let going_on = async {
-            sleep(Duration::from_secs(1)).await;
-            broker.go_on();
-        };
-        tokio::join!(going_on, cyd.join("another", None)).1
+    let waited_for = talk(&mut pairs, async {
+        loop {
+            broker.stop();
+            let hung = Instant::now();
+            let joined = {
+                let mut joined = std::pin::pin!(cyd.join("another", None));
+                let early = tokio::select! {
+                    early = &mut joined => Some(early),
+                    () = sleep(WAITED_FOR / 2) => None,
+                };
+                broker.go_on();
+                match early {
+                    Some(early) => {
+                        assert!(early.is_err(), "it asked nobody");
+                        early
+                    }
+                    None => joined.await,
+                }
+            };
+            // This machine may be so busy that the second was longer.
+            match joined {
+                Err(ErrorCode::TryLater) if hung.elapsed() >= WAITED_FOR => {}
+                other => return other,
+            }
+        }
     });
-    assert_eq!(joined.await, Ok(Vec::new()));
+    let joined = timeout(PATIENCE, waited_for).await;
+    assert_eq!(joined.expect("it is never waited for"), Ok(Vec::new()));
     let [across] = &mut pairs;
     hear_each_other(across).await;
     assert_eq!(settled(across).await, 0);
@@ -43,7 +72,7 @@ async fn a_broker_that_hangs_for_a_second_is_waited_for() {
 
 #[tokio::test]
 async fn a_broker_that_hangs_for_longer_than_a_lease_costs_nobody_a_place() {
-    let broker = Broker::start().await;
+    let broker = Broker::start_for(LONG).await;
     let [one, two] = two_nodes(&broker).await;
     let mut pairs = [
         pair("across", (one.address, 'a'), (two.address, 'b')).await,
@@ -51,18 +80,20 @@ async fn a_broker_that_hangs_for_longer_than_a_lease_costs_nobody_a_place() {
     ];
     let (mut eve, _) = Peer::greeted(one.address, token('e'), None).await;
     let (mut fay, _) = Peer::greeted(two.address, token('f'), None).await;
+    broker.stop();
+    let hung = Instant::now();
+    talk_on(&mut pairs[1..]).await;
     // Both rooms are full, and somebody wants to be in them all the time.
     let joined = talk(&mut pairs, async {
-        broker.stop();
         let going_on = async {
-            sleep(LEASE * 3 / 2).await;
+            tokio::time::sleep_until(hung + LONG * 6 / 5).await;
             broker.go_on();
         };
-        let eve = joins_in_the_end(&mut eve, "across", None);
-        let fay = joins_in_the_end(&mut fay, "within", None);
+        let eve = eve.joins_in_the_end("across", None);
+        let fay = fay.joins_in_the_end("within", None);
         let (eve, fay, ()) = tokio::join!(eve, fay, going_on);
         // Everything has been renewed since.
-        sleep(LEASE / 2).await;
+        sleep(LONG / 2).await;
         (eve, fay)
     });
     let full = Err(ErrorCode::RoomFull);
@@ -74,17 +105,17 @@ async fn a_broker_that_hangs_for_longer_than_a_lease_costs_nobody_a_place() {
     for one in across.iter().chain(within.iter()) {
         assert_eq!(one.gone, [], "{one:#?}");
     }
-    assert!(within.iter().all(|one| one.silence() < MOMENT));
 }
 
 #[tokio::test]
 async fn a_broker_far_away_makes_nothing_but_late() {
-    let broker = Broker::start().await;
+    let broker = Broker::start_for(LONG).await;
     let way = broker.far(Duration::from_millis(300)).await;
-    let [one, two] = [Process::start(&broker), Process::start_by(&way)];
+    let [one, two] = [Process::start(&broker), Process::start_by(&way, &broker)];
     one.knows(2).await;
     let mut pairs = [pair("across", (one.address, 'a'), (two.address, 'b')).await];
-    talk(&mut pairs, sleep(LEASE)).await;
+    // Everything is renewed meanwhile.
+    talk(&mut pairs, sleep(LONG / 2)).await;
     let [across] = &mut pairs;
     assert_eq!(settled(across).await, 0);
     assert!(across.iter().all(|one| one.gone.is_empty()));
@@ -92,19 +123,24 @@ async fn a_broker_far_away_makes_nothing_but_late() {
 
 #[tokio::test]
 async fn a_broker_that_is_killed_under_load_leaves_rooms_as_they_are() {
-    let mut broker = Broker::start().await;
+    let mut broker = Broker::start_for(LONG).await;
     let [one, two] = two_nodes(&broker).await;
     let mut pairs = [
         pair("across", (one.address, 'a'), (two.address, 'b')).await,
         pair("within", (one.address, 'c'), (one.address, 'd')).await,
     ];
     let (mut eve, _) = Peer::greeted(two.address, token('e'), None).await;
-    let joined = talk(&mut pairs, async {
+    talk(&mut pairs, async {
+        sleep(Duration::from_millis(200)).await;
         broker.kill();
-        sleep(Duration::from_secs(1)).await;
+    })
+    .await;
+    talk_on(&mut pairs[1..]).await;
+    let joined = talk(&mut pairs, async {
         broker.come_back_empty().await;
-        let joined = joins_in_the_end(&mut eve, "within", None).await;
-        sleep(LEASE).await;
+        let joined = eve.joins_in_the_end("within", None).await;
+        // Everything has been renewed since.
+        sleep(LONG / 2).await;
         joined
     });
     assert_eq!(joined.await, Err(ErrorCode::RoomFull));
@@ -115,12 +151,11 @@ async fn a_broker_that_is_killed_under_load_leaves_rooms_as_they_are() {
     for one in across.iter().chain(within.iter()) {
         assert_eq!(one.gone, [], "{one:#?}");
     }
-    assert!(within.iter().all(|one| one.silence() < MOMENT));
 }
 
 #[tokio::test]
 async fn a_broker_without_memory_lets_nobody_in_and_all_others_go_on() {
-    let broker = Broker::start().await;
+    let broker = Broker::start_for(LONG).await;
     let mut itself = broker.connection().await;
     for (what, value) in [("maxmemory", "64mb"), ("maxmemory-policy", "noeviction")] {
         let mut set = cmd("CONFIG");
@@ -138,30 +173,31 @@ async fn a_broker_without_memory_lets_nobody_in_and_all_others_go_on() {
         let mut fill = cmd("SETRANGE");
         fill.arg("everything else").arg(64 << 20).arg("x");
         fill.exec_async(&mut itself).await.unwrap();
-        let begun = Instant::now();
         let join = ClientMessage::Join {
             room: room("another"),
             name: None,
             capacity: None,
         };
+        let asked = Instant::now();
         eve.say(join).await;
         let refused = eve.until(|message| match message {
             ServerMessage::Error { code, message } => Some((*code, message.clone())),
             ServerMessage::Joined { .. } => panic!("there was memory for it"),
             _ => None,
         });
-        let (code, message) = refused.await;
+        // It is told at once: not as one who waits for a broker that has just begun, for up to a lease.
+        let (code, message) = timeout(LONG, refused).await.expect("it waits");
+        println!("refused after {:?}", asked.elapsed());
         assert_eq!(code, ErrorCode::TryLater);
         assert!(message.contains("another"), "{message}");
-        assert!(begun.elapsed() < MOMENT, "it is told at once");
         // All would have run out by then.
-        sleep(LEASE * 3 / 2).await;
+        sleep(LONG * 6 / 5).await;
         let mut free = cmd("DEL");
         free.arg("everything else");
         free.exec_async(&mut itself).await.unwrap();
-        let fay = joins_in_the_end(&mut fay, "across", None).await;
-        let eve = joins_in_the_end(&mut eve, "another", None).await;
-        sleep(LEASE / 2).await;
+        let fay = fay.joins_in_the_end("across", None).await;
+        let eve = eve.joins_in_the_end("another", None).await;
+        sleep(LONG / 2).await;
         (eve, fay)
     });
     let (eve, fay) = joined.await;

@@ -6,8 +6,8 @@ use redis::cmd;
 use rtc_protocol::ErrorCode;
 use tokio::time::sleep;
 
-use crate::rig::{Broker, LEASE, Peer, Process, RULES, id, token};
-use crate::talk::{hear_each_other, joins_in_the_end, pair, settled, talk};
+use crate::rig::{Broker, LONG, Peer, Process, RULES, id, token};
+use crate::talk::{hear_each_other, pair, settled, talk};
 
 /// What `faketime` would have a program run with: only what the time of day is changes, and who sleeps, sleeps for as long.
 /// (The program itself would stand between us and the node.)
@@ -26,7 +26,7 @@ fn off(hours: &str) -> [(&'static str, String); 3] {
 
 #[tokio::test]
 async fn nodes_whose_clocks_are_hours_apart_are_one() {
-    let broker = Broker::start().await;
+    let broker = Broker::start_for(LONG).await;
     let early = Process::start_within(&broker, &off("-5h"));
     let mut late = Process::start_within(&broker, &off("+7h"));
     let right = Process::start(&broker);
@@ -44,7 +44,7 @@ async fn nodes_whose_clocks_are_hours_apart_are_one() {
     let (_eve, resumed) = Peer::greeted(early.address, token('e'), Some(last)).await;
     assert!(resumed);
     // Longer than any lease.
-    talk(&mut pairs, sleep(LEASE * 3 / 2)).await;
+    talk(&mut pairs, sleep(LONG * 6 / 5)).await;
     for both in &mut pairs {
         assert_eq!(settled(both).await, 0);
         assert!(both.iter().all(|one| one.gone.is_empty()));
@@ -64,7 +64,7 @@ const SET: &str = "  t[1] = t[1] + (redis.call('GET', 'clock') or 0)\n";
 #[tokio::test]
 async fn a_brokers_clock_that_is_set_forth_and_back_costs_nobody_a_place() {
     assert!(RULES.contains(ASKED));
-    let broker = Broker::start().await;
+    let broker = Broker::start_for(LONG).await;
     broker
         .goes_by(&RULES.replace(ASKED, &[ASKED, SET].concat()))
         .await;
@@ -79,8 +79,8 @@ async fn a_brokers_clock_that_is_set_forth_and_back_costs_nobody_a_place() {
             let mut set = cmd("SET");
             set.arg("clock").arg(seconds);
             set.exec_async(&mut itself).await.unwrap();
-            let refused = joins_in_the_end(&mut eve, "across", None).await;
-            sleep(LEASE / 2).await;
+            let refused = eve.joins_in_the_end("across", None).await;
+            sleep(LONG / 2).await;
             refused
         });
         assert_eq!(refused.await, Err(ErrorCode::RoomFull));

@@ -1,13 +1,17 @@
 //! Very many who want to be in one room of three real nodes at once. `RTC_CROWD=15000` makes it as many, as far as descriptors
 //! go; a hundred thousand are in one process of the library's own tests.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use futures_util::stream::iter;
-use rtc_protocol::{ErrorCode, Token};
+use rtc_protocol::{ClientMessage, ErrorCode, ServerMessage, Token};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
-use crate::rig::{Broker, Peer, Process};
+use crate::rig::{Broker, LONG, PATIENCE, Peer, Process, room};
 
 const CAPACITY: u16 = 40;
 
@@ -21,7 +25,7 @@ fn crowd() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_crowd_at_three_nodes_exactly_as_many_get_in_as_fit() {
-    let broker = Broker::start().await;
+    let broker = Broker::start_for(LONG).await;
     let nodes: [Process; 3] = std::array::from_fn(|_| Process::start(&broker));
     let crowd = crowd();
     let peers = iter(0..crowd).map(|number| {
@@ -41,7 +45,7 @@ async fn of_a_crowd_at_three_nodes_exactly_as_many_get_in_as_fit() {
         let all = all.clone();
         joining.spawn(async move {
             all.wait().await;
-            let joined = peer.join("everybody", Some(CAPACITY)).await;
+            let joined = peer.joins_in_the_end("everybody", Some(CAPACITY)).await;
             (peer, joined)
         });
     }
@@ -54,12 +58,29 @@ async fn of_a_crowd_at_three_nodes_exactly_as_many_get_in_as_fit() {
         .filter_map(|(_, joined)| joined.as_ref().err());
     assert!(refused.into_iter().all(|code| *code == ErrorCode::RoomFull));
     // Who is in is so until it goes; then there is room for one, wherever it is.
-    let room = crate::rig::room("everybody");
+    let room = room("everybody");
     let (mut first, _) = inside.swap_remove(0);
-    first.say(rtc_protocol::ClientMessage::Leave { room }).await;
+    first.say(ClientMessage::Leave { room }).await;
     let (last, _) = outside.last_mut().unwrap();
-    let come = async { while last.join("everybody", None).await == Err(ErrorCode::RoomFull) {} };
-    tokio::time::timeout(crate::rig::PATIENCE, come)
-        .await
-        .unwrap();
+    let come = async {
+        loop {
+            match last.joins_in_the_end("everybody", None).await {
+                // It has not left yet.
+                Err(ErrorCode::RoomFull) => sleep(Duration::from_millis(20)).await,
+                other => return other,
+            }
+        }
+    };
+    let members = timeout(PATIENCE, come).await.expect("there is no room");
+    // Whoever went may still be among them, until its node's word of it has come.
+    let mut others: BTreeSet<_> = members.unwrap().into_iter().collect();
+    while others.len() >= usize::from(CAPACITY) {
+        let gone = last.until(|message| match message {
+            ServerMessage::PeerLeft { peer, .. } => Some(*peer),
+            ServerMessage::PeerJoined { .. } => panic!("there was no more room: {message:?}"),
+            _ => None,
+        });
+        others.remove(&gone.await);
+    }
+    assert_eq!(others.len(), usize::from(CAPACITY) - 1);
 }

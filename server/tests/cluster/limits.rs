@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use turn_types::attribute::{Lifetime, RequestedTransport};
 use turn_types::message::{ALLOCATE, REFRESH};
 
-use crate::rig::{Broker, PATIENCE, Peer, Process, token};
+use crate::rig::{Broker, LEASE, PATIENCE, Peer, Process, token};
 use crate::versions::numbered;
 
 /// Who asks for metrics is at 127.0.0.1, and does not count.
@@ -126,7 +126,7 @@ async fn an_address_has_its_fill_in_all_regions_together() {
     let regions = format!("near={},far={}", near.url(), far.url());
     let start = |region| {
         let cluster = ["--region", region, "--regions", &regions];
-        Process::run(&cluster, &LIMITS)
+        Process::run(&cluster, LEASE, &LIMITS)
     };
     let (one, two) = (start("near"), start("far"));
     for (node, other) in [(&one, "far"), (&two, "near")] {

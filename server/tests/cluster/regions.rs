@@ -107,15 +107,7 @@ async fn loses(peer: &mut Peer, name: &str, whom: &[char]) {
 }
 
 async fn joins_in_the_end(peer: &mut Peer, name: &str) -> Vec<PeerId> {
-    let joined = timeout(PATIENCE, async {
-        loop {
-            match peer.join(name, Some(6)).await {
-                Err(ErrorCode::TryLater) => tokio::time::sleep(LEASE / 40).await,
-                other => return other.unwrap(),
-            }
-        }
-    });
-    joined.await.unwrap()
+    peer.joins_in_the_end(name, Some(6)).await.unwrap()
 }
 
 async fn one_room(name: &str) {

@@ -3,13 +3,13 @@
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use rtc_protocol::{
-    ClientFrame, ClientMessage, PeerId, Raw, RoomId, ServerFrame, ServerMessage, Token,
+    ClientFrame, ClientMessage, ErrorCode, PeerId, Raw, RoomId, ServerFrame, ServerMessage, Token,
 };
 use rtc_server::cluster::ClusterConfig;
 use rtc_server::{Config, Running, testing};
@@ -29,13 +29,61 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// As short as a test can wait for its end, and as long as a busy machine may keep a node from renewing.
 pub(crate) const LEASE: Duration = Duration::from_secs(4);
 
+/// Where places must not run out, however busy the machine is.
+pub(crate) const LONG: Duration = Duration::from_secs(10);
+
 /// Nobody else's, so that no other broker is taken for this one.
 const PASSWORD: &str = "of-the-tests-of-rtc-server";
 
+/// A program that ends with whoever has it.
+struct Kept(Child);
+
+impl Kept {
+    /// As the system kills: nobody is told.
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.0.id().to_string();
+        let done = Command::new("kill").args([name, &pid]).status();
+        assert!(done.unwrap().success());
+    }
+
+    /// Returns when it does nothing more: on a busy machine its threads go on for a moment after the signal.
+    fn stop(&self) {
+        self.signal("-STOP");
+        let threads = format!("/proc/{}/task", self.0.id());
+        let stopped = || {
+            let mut all = std::fs::read_dir(&threads).unwrap();
+            all.all(|thread| {
+                let stat = std::fs::read_to_string(thread.unwrap().path().join("stat"));
+                // Where one has just ended, all are looked at once more.
+                stat.is_ok_and(|stat| stat.rsplit(") ").next().unwrap().starts_with('T'))
+            })
+        };
+        let begun = Instant::now();
+        while !stopped() {
+            assert!(begun.elapsed() < PATIENCE, "it does not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A `redis-server` that keeps nothing on disk; ends with the test.
 pub(crate) struct Broker {
-    child: Child,
+    child: Kept,
     port: u16,
+    /// Of the nodes around it.
+    lease: Duration,
     folder: TempDir,
 }
 
@@ -52,6 +100,11 @@ fn free_port() -> u16 {
 
 impl Broker {
     pub(crate) async fn start() -> Self {
+        Self::start_for(LEASE).await
+    }
+
+    /// Its nodes keep places for so long.
+    pub(crate) async fn start_for(lease: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let there = async {
             loop {
@@ -66,26 +119,27 @@ impl Broker {
         Self {
             child,
             port,
+            lease,
             folder,
         }
     }
 
-    fn run(port: u16, folder: &TempDir) -> Child {
+    fn run(port: u16, folder: &TempDir) -> Kept {
         let port = port.to_string();
-        Command::new("redis-server")
+        let child = Command::new("redis-server")
             .args(["--port", &port, "--bind", "127.0.0.1", "--requirepass"])
             .args([PASSWORD, "--save", "", "--appendonly", "no", "--dir"])
             .arg(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
-            .expect("redis-server is needed: scripts/setup test installs it")
+            .expect("redis-server is needed: scripts/setup test installs it");
+        Kept(child)
     }
 
     /// Kills it; what it knew is gone.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child.kill();
     }
 
     /// The same address, knowing nothing; tried until whoever has it meanwhile lets go of it.
@@ -130,18 +184,18 @@ impl Broker {
 
     /// It does nothing more until it goes on, and knows what it knew.
     pub(crate) fn stop(&self) {
-        signal(&self.child, "-STOP");
+        self.child.stop();
     }
 
     pub(crate) fn go_on(&self) {
-        signal(&self.child, "-CONT");
+        self.child.signal("-CONT");
     }
 
     pub(crate) fn config(&self) -> Config {
         Config {
             cluster: Some(ClusterConfig::around(
                 vec![self.url().parse().unwrap()],
-                LEASE,
+                self.lease,
             )),
             // Peers here are not looked after while a test looks elsewhere.
             heartbeat: PATIENCE,
@@ -156,9 +210,9 @@ impl Broker {
 }
 
 /// Waits until this one answers at that port; false when it has ended, as somebody else was there first.
-async fn is_there(child: &mut Child, port: u16) -> bool {
+async fn is_there(child: &mut Kept, port: u16) -> bool {
     let auth = format!("AUTH {PASSWORD}\r\n");
-    while child.try_wait().unwrap().is_none() {
+    while child.0.try_wait().unwrap().is_none() {
         let answer = async {
             let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
             stream.write_all(auth.as_bytes()).await.ok()?;
@@ -174,13 +228,6 @@ async fn is_there(child: &mut Child, port: u16) -> bool {
     false
 }
 
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// What nodes bring to a broker.
 pub(crate) const RULES: &str = include_str!("../../src/cluster/seats.lua");
 
@@ -189,7 +236,7 @@ pub(crate) const ADMIN: &str = "a-token-of-the-administrator-of-tests";
 
 /// A node as a process of its own.
 pub(crate) struct Process {
-    child: Child,
+    child: Kept,
     pub(crate) address: SocketAddr,
 }
 
@@ -199,43 +246,41 @@ impl Process {
     }
 
     pub(crate) fn start_with(broker: &Broker, more: &[&str]) -> Self {
-        Self::run(&["--cluster", &broker.url()], more)
+        Self::run(&["--cluster", &broker.url()], broker.lease, more)
     }
 
     /// In one of several regions.
     pub(crate) fn start_in(region: &str, regions: &str) -> Self {
         Self::run(
             &["--region", region, "--regions", regions],
+            LEASE,
             &["--admin-token", "env:RTC_TEST_ADMIN"],
         )
     }
 
     /// Around a broker that is not reached where it is.
-    pub(crate) fn start_by(way: &Way) -> Self {
-        Self::run(&["--cluster", &url_at(way.port)], &[])
+    pub(crate) fn start_by(way: &Way, broker: &Broker) -> Self {
+        Self::run(&["--cluster", &url_at(way.port)], broker.lease, &[])
     }
 
-    pub(crate) fn run(cluster: &[&str], more: &[&str]) -> Self {
-        Self::run_by(
-            Command::new(env!("CARGO_BIN_EXE_rtc-server")),
-            cluster,
-            more,
-        )
+    pub(crate) fn run(cluster: &[&str], lease: Duration, more: &[&str]) -> Self {
+        let program = Command::new(env!("CARGO_BIN_EXE_rtc-server"));
+        Self::run_by(program, cluster, lease, more)
     }
 
     /// With more in its environment.
     pub(crate) fn start_within(broker: &Broker, environment: &[(&str, String)]) -> Self {
         let mut program = Command::new(env!("CARGO_BIN_EXE_rtc-server"));
         program.envs(environment.iter().cloned());
-        Self::run_by(program, &["--cluster", &broker.url()], &[])
+        Self::run_by(program, &["--cluster", &broker.url()], broker.lease, &[])
     }
 
-    fn run_by(mut program: Command, cluster: &[&str], more: &[&str]) -> Self {
-        let mut child = program
+    fn run_by(mut program: Command, cluster: &[&str], lease: Duration, more: &[&str]) -> Self {
+        let child = program
             .args(["--listen", "127.0.0.1:0", "--heartbeat", "30"])
             .args(cluster)
             .arg("--cluster-lease")
-            .arg(LEASE.as_secs().to_string())
+            .arg(lease.as_secs().to_string())
             .args(more)
             .env("RTC_TEST_ADMIN", ADMIN)
             .stdin(Stdio::null())
@@ -243,7 +288,8 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut child = Kept(child);
+        let mut lines = BufReader::new(child.0.stderr.take().unwrap()).lines();
         let address = loop {
             let line = lines.next().unwrap().unwrap();
             if let Some(url) = line.strip_prefix("listening at http://") {
@@ -255,39 +301,25 @@ impl Process {
         Self { child, address }
     }
 
-    /// As the system kills: nobody is told.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-fn signal(child: &Child, name: &str) {
-    let pid = child.id().to_string();
-    let done = Command::new("kill").args([name, &pid]).status();
-    assert!(done.unwrap().success());
-}
-
-impl Process {
-    fn signal(&self, name: &str) {
-        signal(&self.child, name);
+        self.child.kill();
     }
 
     /// Asks it to drain and end.
     pub(crate) fn terminate(&self) {
-        self.signal("-TERM");
+        self.child.signal("-TERM");
     }
 
     /// It does nothing more, and holds all that it has.
     pub(crate) fn stop(&mut self) {
-        self.signal("-STOP");
+        self.child.stop();
     }
 
     /// Waits for its end; gives the exit code.
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         let ended = async {
             loop {
-                if let Some(status) = self.child.try_wait().unwrap() {
+                if let Some(status) = self.child.0.try_wait().unwrap() {
                     return status.code();
                 }
                 sleep(Duration::from_millis(20)).await;
@@ -343,13 +375,6 @@ impl Process {
         };
         let known = timeout(PATIENCE, known).await;
         known.unwrap_or_else(|_| panic!("it never tells {wanted}"));
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -411,8 +436,25 @@ impl Peer {
     /// Connected, greeted and in the room; gives who was there.
     pub(crate) async fn inside(address: SocketAddr, who: char, name: &str) -> (Self, Vec<PeerId>) {
         let mut peer = Self::greeted(address, token(who), None).await.0;
-        let members = peer.join(name, None).await.unwrap();
+        let members = peer.joins_in_the_end(name, None).await.unwrap();
         (peer, members)
+    }
+
+    /// Joins again and again while it is told to try later; how that ends.
+    pub(crate) async fn joins_in_the_end(
+        &mut self,
+        name: &str,
+        capacity: Option<u16>,
+    ) -> Result<Vec<PeerId>, ErrorCode> {
+        let joined = async {
+            loop {
+                match self.join(name, capacity).await {
+                    Err(ErrorCode::TryLater) => sleep(Duration::from_millis(50)).await,
+                    other => return other,
+                }
+            }
+        };
+        timeout(PATIENCE, joined).await.expect("it may never join")
     }
 
     /// Who was there, or why not.
@@ -420,7 +462,7 @@ impl Peer {
         &mut self,
         name: &str,
         capacity: Option<u16>,
-    ) -> Result<Vec<PeerId>, rtc_protocol::ErrorCode> {
+    ) -> Result<Vec<PeerId>, ErrorCode> {
         let (room, name) = (room(name), None);
         self.say(ClientMessage::Join {
             room,

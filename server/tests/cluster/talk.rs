@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use rtc_protocol::{ClientMessage, ErrorCode, PeerId, Raw, ServerMessage};
-use tokio::time::{Instant, interval, sleep, timeout};
+use rtc_protocol::{ClientMessage, PeerId, Raw, ServerMessage};
+use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::rig::{PATIENCE, Peer, id, room, token};
@@ -30,9 +30,6 @@ pub(crate) struct Talker {
     /// It may not have.
     lost: BTreeSet<u64>,
     heard: Vec<u64>,
-    /// The longest time between two that were heard.
-    silence: Duration,
-    last: Instant,
     /// Who is in the room beside it.
     pub(crate) others: BTreeSet<PeerId>,
     /// Who has ever gone out of it.
@@ -69,22 +66,36 @@ pub(crate) async fn pair(
     both
 }
 
+/// How much each of them has said until now.
+pub(crate) fn said(pairs: &[[Talker; 2]]) -> Vec<[u64; 2]> {
+    let said = |both: &[Talker; 2]| both.each_ref().map(|one| one.said);
+    pairs.iter().map(said).collect()
+}
+
 /// Talks until each has heard the other say something new, and knows it to be in the room.
 pub(crate) async fn hear_each_other(both: &mut [Talker; 2]) {
-    let healed = async {
-        let heard = |both: &[Talker; 2]| both.each_ref().map(|one| one.heard.len());
-        let before = heard(both);
-        let know = |both: &[Talker; 2]| both.iter().all(|one| one.others.contains(&one.to));
-        loop {
-            talk(std::slice::from_mut(both), sleep(PAUSE * 5)).await;
-            let now = heard(both);
-            if know(both) && now.iter().zip(before).all(|(now, before)| *now > before) {
-                return;
-            }
+    let pairs = std::slice::from_mut(both);
+    let since = said(pairs);
+    hear(pairs, &since, 1).await;
+}
+
+/// Talks until each has heard so many things that the other one has said since then, and knows it to be in the room.
+pub(crate) async fn hear(pairs: &mut [[Talker; 2]], since: &[[u64; 2]], many: usize) {
+    let heard = |one: &Talker, since: u64| {
+        one.heard.iter().filter(|number| **number > since).count() >= many
+            && one.others.contains(&one.to)
+    };
+    let all = |pairs: &[[Talker; 2]]| {
+        let mut all = pairs.iter().zip(since);
+        all.all(|([one, two], [first, second])| heard(one, *second) && heard(two, *first))
+    };
+    let talking = async {
+        while !all(pairs) {
+            talk(pairs, sleep(PAUSE * 5)).await;
         }
     };
-    let healed = timeout(PATIENCE, healed).await;
-    healed.unwrap_or_else(|_| panic!("they do not hear each other: {both:#?}"));
+    let done = timeout(PATIENCE, talking).await;
+    done.unwrap_or_else(|_| panic!("they do not hear each other: {pairs:#?}"));
 }
 
 /// What became of all that they said; gives how much of it may not have come.
@@ -115,7 +126,7 @@ pub(crate) async fn settled(both: &mut [Talker; 2]) -> usize {
 impl Talker {
     async fn inside(address: SocketAddr, own: char, to: char, room: &str) -> Self {
         let (mut peer, _) = Peer::greeted(address, token(own), None).await;
-        let others = peer.join(room, Some(2)).await.unwrap();
+        let others = peer.joins_in_the_end(room, Some(2)).await.unwrap();
         Self {
             peer,
             own: id(own),
@@ -125,8 +136,6 @@ impl Talker {
             came: BTreeSet::new(),
             lost: BTreeSet::new(),
             heard: Vec::new(),
-            silence: Duration::ZERO,
-            last: Instant::now(),
             others: others.into_iter().collect(),
             gone: Vec::new(),
         }
@@ -136,25 +145,13 @@ impl Talker {
         let mut pause = interval(PAUSE);
         pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut over = pin!(over.cancelled());
-        self.last = Instant::now();
         loop {
             tokio::select! {
                 () = &mut over => return,
                 _ = pause.tick() => self.says().await,
-                heard = self.listens() => {
-                    if heard {
-                        self.silence = self.silence.max(self.last.elapsed());
-                        self.last = Instant::now();
-                    }
-                }
+                () = self.listen() => {}
             }
         }
-    }
-
-    async fn listens(&mut self) -> bool {
-        let before = self.heard.len();
-        self.listen().await;
-        self.heard.len() > before
     }
 
     async fn says(&mut self) {
@@ -189,6 +186,17 @@ impl Talker {
         }
     }
 
+    /// Waits until it has been told that the other one is gone.
+    pub(crate) async fn misses(&mut self) {
+        let missed = async {
+            while !self.gone.contains(&self.to) {
+                self.listen().await;
+            }
+        };
+        let missed = timeout(PATIENCE, missed).await;
+        missed.unwrap_or_else(|_| panic!("nobody is missed: {self:#?}"));
+    }
+
     /// Takes one message.
     async fn listen(&mut self) {
         let message = self.peer.next().await;
@@ -212,11 +220,6 @@ impl Talker {
             _ => {}
         }
     }
-
-    /// The longest time in which nothing was heard, as long as it talked.
-    pub(crate) fn silence(&self) -> Duration {
-        self.silence
-    }
 }
 
 /// What a test that fails shows.
@@ -236,21 +239,4 @@ impl std::fmt::Debug for Talker {
             .field("gone", &self.gone)
             .finish_non_exhaustive()
     }
-}
-
-/// Joins again and again while it is told to try later; how that ends.
-pub(crate) async fn joins_in_the_end(
-    peer: &mut Peer,
-    name: &str,
-    capacity: Option<u16>,
-) -> Result<Vec<PeerId>, ErrorCode> {
-    let joined = async {
-        loop {
-            match peer.join(name, capacity).await {
-                Err(ErrorCode::TryLater) => sleep(Duration::from_millis(50)).await,
-                other => return other,
-            }
-        }
-    };
-    timeout(PATIENCE, joined).await.expect("it may never join")
 }

@@ -8,10 +8,13 @@ use rtc_protocol::{Raw, ServerFrame, ServerMessage};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::rig::{Broker, Peer, Process, RULES, id, room};
+use crate::rig::{Broker, LONG, Peer, Process, RULES, id, room};
 
-/// Longer than the test takes, and short enough that half of it is soon over.
-const LEASE_MS: u64 = 8_000;
+/// Half of it is waited for by whoever wants a seat at a broker that has just begun.
+const SEATED_MS: u64 = 4_000;
+
+/// Far longer than the test takes.
+const LEASE_MS: u64 = 600_000;
 
 /// A node that somebody else wrote.
 const OTHER: &str = "00000000000000aa";
@@ -37,18 +40,29 @@ async fn asks(broker: &mut MultiplexedConnection, rules: &str, of: &str, what: V
     }
 }
 
+fn member(who: char) -> Value {
+    json!({"peer": id(who), "name": "other", "role": "member", "muted": [], "hat": "green"})
+}
+
 fn claim(who: char) -> Value {
-    let member =
-        json!({"peer": id(who), "name": "other", "role": "member", "muted": [], "hat": "green"});
     json!({
-        "verb": "claim", "node": OTHER, "turn": 1, "lease": LEASE_MS, "capacity": 2, "peer": id(who),
-        "member": member.to_string(), "mood": 7,
+        "verb": "claim", "node": OTHER, "turn": 1, "lease": SEATED_MS, "capacity": 2, "peer": id(who),
+        "member": member(who).to_string(), "mood": 7,
+    })
+}
+
+/// Has a seat of its peer renewed, for as long as the test takes.
+fn renewed(who: char, seat: &Value) -> Value {
+    let held = json!({"seat": seat, "turn": 1, "member": member(who).to_string(), "mood": 7});
+    let who = id(who);
+    json!({
+        "verb": "sync", "node": OTHER, "lease": LEASE_MS, "capacity": 2, "seats": {who.as_str(): held},
     })
 }
 
 #[tokio::test]
 async fn a_node_that_says_more_than_is_known_is_understood_as_far_as_it_can_be() {
-    let broker = Broker::start().await;
+    let broker = Broker::start_for(LONG).await;
     let node = Process::start(&broker);
     let (mut ann, _) = Peer::inside(node.address, 'a', "r").await;
     let mut itself = broker.connection().await;
@@ -61,6 +75,15 @@ async fn a_node_that_says_more_than_is_known_is_understood_as_far_as_it_can_be()
     // Its peer gets a seat beside ours, and its words come among others.
     let seated = asks(&mut itself, rules, "room:{r}", claim('b')).await;
     assert_eq!(seated["is"], "seated", "{seated}");
+    let held = asks(
+        &mut itself,
+        rules,
+        "room:{r}",
+        renewed('b', &seated["seat"]),
+    )
+    .await;
+    assert_eq!(held["is"], "synced", "{held}");
+    assert_eq!(held["lost"], Value::Null, "{held}");
     let said = ServerFrame {
         seq: None,
         id: None,
@@ -73,7 +96,7 @@ async fn a_node_that_says_more_than_is_known_is_understood_as_far_as_it_can_be()
     let words = json!([
         {"t": "waltz", "room": "r", "steps": [1, 2, 3]},
         {"t": "joined", "room": "r", "seat": seated["seat"], "capacity": 2, "since": "noon",
-         "member": {"peer": id('b'), "name": "other", "role": "member", "muted": [], "hat": "green"}},
+         "member": member('b')},
         {"t": "left", "room": "r", "peer": id('a'), "seat": 1, "reason": "bored"},
         {"t": "deliver", "room": "r", "to": [id('a')], "line": said.to_json(), "loud": true},
     ]);

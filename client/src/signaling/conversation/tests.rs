@@ -385,6 +385,21 @@ fn who_was_sent_to_a_server_that_refuses_it_may_look_elsewhere_once_it_was_insid
 }
 
 #[test]
+fn who_is_sent_away_stays_away_for_as_long_as_the_server_asks_and_no_longer_than_a_minute() {
+    let away = |asked: Value| {
+        let mut bench = Bench::inside();
+        bench.hear(&json!({"type": "go-away", "reason": "drain", "reconnectMs": asked}));
+        bench.talk.link_down("gone");
+        let away = bench.talk.take_away();
+        assert_eq!(bench.talk.take_away(), Duration::ZERO, "once");
+        away
+    };
+    assert_eq!(away(json!(1_500)), Duration::from_millis(1_500));
+    assert_eq!(away(json!(u64::MAX)), Duration::from_secs(60));
+    assert_eq!(away(json!(null)), Duration::ZERO);
+}
+
+#[test]
 fn a_server_that_knows_us_and_has_no_place_for_us_is_asked_for_one() {
     let mut bench = Bench::inside();
     bench.message(57, 1);

@@ -463,3 +463,76 @@ fn a_peer_of_a_dead_node_waits_shortly_and_begins_anew() {
     assert!(!resumed);
     assert!(cluster.now - before < Duration::from_secs(3));
 }
+
+#[test]
+fn all_peers_of_a_node_that_dies_are_back_in_their_places_within_three_seconds() {
+    let mut cluster = Cluster::with_room("abd");
+    let lasts = ['a', 'd'].map(|who| (who, cluster.last(who)));
+    cluster.dead.insert(0);
+    let dead = cluster.now;
+    // One to each of the others, both at once; the room is full of them.
+    let waiters = lasts.map(|(who, last)| {
+        let to = if who == 'a' { 1 } else { 2 };
+        (who, to, last, cluster.begins_to_move(who, to, Some(last)))
+    });
+    for (who, to, last, waiter) in waiters {
+        cluster.may_arrive(to, waiter);
+        cluster.moved.insert(who, to);
+        cluster.world(who).hello(who, Some(last));
+        let join = ClientMessage::Join {
+            room: named(0),
+            name: None,
+            capacity: Some(CAPACITY),
+        };
+        cluster.say(who, join);
+    }
+    for who in ['a', 'd'] {
+        let members = cluster.until(who, |message| match message {
+            M::Joined { members, .. } => Some(members.len()),
+            M::Error { .. } => panic!("{message:?}"),
+            _ => None,
+        });
+        assert!(members >= 1, "{who} is alone");
+    }
+    let took = cluster.now - dead;
+    assert!(
+        took < Duration::from_secs(3),
+        "they were back after {took:?}"
+    );
+    // Nobody else was given a place, and nobody has two.
+    cluster.act(Act::Join(2, 0));
+    let code = cluster.until('c', |message| match message {
+        M::Error { code, .. } => Some(*code),
+        M::Joined { .. } => panic!("there was a place"),
+        _ => None,
+    });
+    assert_eq!(code, ErrorCode::RoomFull);
+    assert_eq!(cluster.inside(&named(0)), "abd".chars().map(id).collect());
+}
+
+#[test]
+fn members_at_a_node_that_is_cut_off_for_longer_than_a_lease_are_missed_once_and_miss_nobody() {
+    let mut cluster = Cluster::with_room("ab");
+    for who in ['a', 'b'] {
+        cluster.world(who).read(who);
+    }
+    let steps = u32::try_from(LEASE.as_millis() * 5 / 2 / STEP.as_millis()).unwrap();
+    cluster.act(Act::Cut(1, steps));
+    for _ in 0..steps * 3 {
+        cluster.step();
+    }
+    let seen = |who: char, of: char, cluster: &mut Cluster| {
+        let told = cluster.world(who).read(who).into_iter();
+        let told = told.filter_map(|message| match message {
+            M::PeerLeft { peer, reason, .. } if peer == id(of) => Some(Some(reason)),
+            M::PeerJoined { member, .. } if member.peer == id(of) => Some(None),
+            M::Kicked { .. } => panic!("{message:?}"),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    let once = [Some(LeaveReason::Lost), None];
+    assert_eq!(seen('a', 'b', &mut cluster), once);
+    assert_eq!(seen('b', 'a', &mut cluster), []);
+    assert_eq!(cluster.inside(&named(0)), "ab".chars().map(id).collect());
+}
