@@ -8,6 +8,7 @@
 //! - [`regions`]: which region's broker keeps what; pure rules
 //! - `planes`: the brokers of all regions
 //! - `reach`: how a node stands with one of them; pure rules
+//! - [`holdings`]: limits that hold in the cluster as a whole
 //! - `wishes`: the queues from the hub to the drivers
 //! - `redis`: the broker on Redis or Valkey
 //! - `driver`: the task between the hub, the links and a broker; one for each region
@@ -16,6 +17,7 @@
 
 mod backplane;
 mod driver;
+pub mod holdings;
 pub mod links;
 mod planes;
 pub(crate) mod reach;
@@ -42,6 +44,7 @@ pub use words::{NodeId, Word};
 use crate::hub::Cluster;
 use crate::switchboard::{Node, Switchboard};
 use driver::{Part, drive};
+use holdings::Holdings;
 use reach::Deaf;
 use redis::Redis;
 use regions::{Region, RegionName, Regions, RegionsError};
@@ -108,6 +111,7 @@ pub(crate) struct Membership {
     lease: Duration,
     regions: Regions,
     parts: Vec<Part>,
+    holdings: Holdings,
 }
 
 impl Membership {
@@ -131,18 +135,21 @@ impl Membership {
         let planes = Planes::new(regions.clone(), plane);
         let (wishes, inboxes) = Exits::new(regions.clone());
         let deaf = Deaf::default();
+        let holdings = Holdings::new(lease);
         let parts = planes.each().zip(inboxes);
         let parts = parts.map(|((region, plane), inbox)| Part {
             region,
             plane: Arc::clone(plane),
             inbox,
             deaf: deaf.clone(),
+            holdings: holdings.clone(),
         });
         let member = Self {
             me,
             lease,
             parts: parts.collect(),
             regions: regions.clone(),
+            holdings,
         };
         let node = Node {
             cluster: Cluster::new(me, lease).among(regions),
@@ -150,6 +157,11 @@ impl Membership {
             wishes,
         };
         (node, member)
+    }
+
+    /// What is held at this node and at the others, for limits that hold in all of the cluster.
+    pub(crate) const fn holdings(&self) -> &Holdings {
+        &self.holdings
     }
 
     /// Takes part until it is dropped.

@@ -64,7 +64,7 @@ pub struct Config {
     pub connections: usize,
     /// Connections beside those of peers on WebSockets: pages, polls, publishers, whoever looks after the server.
     pub connections_beside: usize,
-    /// Connections of any kind from one address: one of IPv4, or a /64 of IPv6.
+    /// Connections of any kind from one address: one of IPv4, or a /64 of IPv6; in a cluster, at all servers together.
     pub connections_per_address: usize,
     /// Connections a second from one address in the long run; ten seconds' worth may come at once.
     pub arrivals_per_address: u32,

@@ -63,6 +63,7 @@ pub use listener::{Network, NetworkError};
 pub use transport::whip::WhipConfig;
 
 use cluster::Membership;
+use cluster::holdings::told::Kind;
 use http::Shared;
 use hub::HubConfig;
 use listener::{Listener, Places, Rules};
@@ -152,6 +153,8 @@ impl Server {
         let metrics = Metrics::default();
         let (node, member) = config.cluster.as_ref().map(Membership::begin).unzip();
         let (switchboard, task) = Switchboard::new(hub, config.queue_bytes, metrics.clone(), node);
+        let holdings = member.as_ref().map(|member| member.holdings().clone());
+        let common = |kind| holdings.as_ref().map(|holdings| holdings.common(kind));
         let member = member.map(|member| tokio::spawn(member.drive(switchboard.clone())));
         let connections = TaskTracker::new();
         let rates = Rates {
@@ -184,12 +187,13 @@ impl Server {
             connections: connections.clone(),
             addresses: Arc::clone(&addresses),
             metrics: metrics.clone(),
-            whip: Sessions::new(&config.whip, &config.exempt),
+            whip: Sessions::new(&config.whip, &config.exempt, common(Kind::Sessions)),
         });
         let places = Places::new(
             config.connections.saturating_add(config.connections_beside),
             config.connections_per_address,
             config.exempt.clone(),
+            common(Kind::Connections),
         );
         let rules = Rules {
             header_time: config.header_time,
@@ -208,9 +212,10 @@ impl Server {
             .map(|listener| AbortOnDropHandle::new(tokio::spawn(listener.run())))
             .collect();
         let acceptor = config.tls.as_ref().map(Tls::acceptor);
-        let turn = self
-            .turn
-            .and_then(|turn| turn.start(acceptor, &places, metrics.clone()));
+        let turn = self.turn.and_then(|turn| {
+            let common = common(Kind::Allocations);
+            turn.start(acceptor, &places, common, metrics.clone())
+        });
         let keep_up = config.tls.clone().map(|tls| tokio::spawn(tls.keep_up()));
         Running {
             _turn: turn,

@@ -140,9 +140,14 @@ impl Listener {
 
 fn count(metrics: &Metrics, crowded: Crowded) {
     let (refused, limit) = match crowded {
-        Crowded::Address | Crowded::Often => (Refused::Address, Limit::ConnectionsPerAddress),
+        Crowded::Address | Crowded::Everywhere | Crowded::Often => {
+            (Refused::Address, Limit::ConnectionsPerAddress)
+        }
         Crowded::Server => (Refused::Full, Limit::Connections),
     };
+    if crowded == Crowded::Everywhere {
+        metrics.cluster_limits_hit.inc();
+    }
     metrics.connections_refused.inc(refused);
     metrics.limits_hit.inc(limit);
 }
@@ -152,6 +157,10 @@ const fn refused(crowded: Crowded) -> (StatusCode, &'static str) {
         Crowded::Address => (
             StatusCode::TOO_MANY_REQUESTS,
             "your address has as many connections here as it may; close one first",
+        ),
+        Crowded::Everywhere => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "your address has as many connections as it may, at all servers here together; close one first",
         ),
         Crowded::Often => (
             StatusCode::TOO_MANY_REQUESTS,

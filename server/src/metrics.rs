@@ -124,6 +124,12 @@ counters! {
     cluster_words_received: Counter,
     /// Words that other nodes had not taken when this was last looked at.
     cluster_words_waiting: Level,
+    /// In a cluster: addresses and credentials that this node told the others of, as they hold much here.
+    cluster_holders_told: Level,
+    /// In a cluster: the same, of which others told this node.
+    cluster_holders_heard: Level,
+    /// Refusals for what an address holds at other nodes, which has not its fill here.
+    cluster_limits_hit: Counter,
     /// In a cluster of regions: nodes of each that live, when its broker was last asked.
     cluster_region_nodes: ByRegion,
     /// In a cluster of regions: 1 while that one's broker answers, else 0.

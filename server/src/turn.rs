@@ -47,7 +47,7 @@ pub struct TurnConfig {
     pub ports: RangeInclusive<u16>,
     /// Whom may be relayed to.
     pub peers: Peers,
-    /// Allocations that one credential may have at once.
+    /// Allocations that one credential may have at once; in a cluster, at all servers together.
     pub per_user: usize,
     /// Allocations in all.
     pub allocations: usize,

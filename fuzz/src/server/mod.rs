@@ -11,12 +11,13 @@ pub mod words;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     ("client_frame", words::client_frame),
     ("server_frame", words::server_frame),
     ("raw", words::raw),
     ("signal", words::signal),
     ("ids", words::ids),
+    ("told", words::told),
     ("socketio", pages::packet),
     ("login", pages::login),
     ("pages", pages::pages),

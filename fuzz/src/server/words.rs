@@ -1,8 +1,9 @@
-//! Texts of `rtc.v1`, alone.
+//! Texts of `rtc.v1`, alone, and what nodes of a cluster tell each other of their holders.
 
 use rtc_protocol::{
     CallId, ClientFrame, Name, PeerId, Raw, RoomId, ServerFrame, Signal, Token, limits,
 };
+use rtc_server::cluster::holdings::told::{MOST, Told};
 
 /// What a client says: read, written and read again it is the same, and a refusal is short.
 pub fn client_frame(data: &[u8]) {
@@ -91,5 +92,19 @@ pub fn ids(data: &[u8]) {
     if let Ok(token) = Token::new(text) {
         assert!((limits::TOKEN_MIN..=limits::TOKEN_MAX).contains(&text.len()));
         assert_eq!(PeerId::new(token.peer_id().as_str()), Ok(token.peer_id()));
+    }
+}
+
+/// What a node tells of its holders: read, written and read again it is the same, and of each limit no more than may be told.
+pub fn told(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match Told::read(text) {
+        Ok(told) => {
+            assert_eq!(Told::read(&told.write()).as_ref(), Ok(&told), "{text}");
+            assert!(told.holders().count() <= 3 * MOST);
+        }
+        Err(error) => assert!(error.to_string().len() < 1_000, "{text}"),
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct LimitFlags {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     max_connections: usize,
 
-    /// Connections of any kind from one address (of IPv6: from one /64); more get HTTP 429.
+    /// Connections of any kind from one address (of IPv6: from one /64), at all servers of a cluster; more get HTTP 429.
     #[arg(long, value_name = "N", default_value_t = config::CONNECTIONS_PER_ADDRESS)]
     max_per_address: usize,
 
@@ -97,7 +97,7 @@ pub(super) struct LimitFlags {
     #[arg(long, value_name = "N", default_value_t = whip::SESSIONS)]
     whip_sessions: usize,
 
-    /// Of them from one address (of IPv6: from one /64); more get HTTP 429.
+    /// Of them from one address (of IPv6: from one /64), at all servers of a cluster; more get HTTP 429.
     #[arg(long, value_name = "N", default_value_t = whip::SESSIONS_PER_ADDRESS)]
     whip_sessions_per_address: usize,
 }

@@ -62,7 +62,7 @@ pub(super) struct TurnFlags {
     #[arg(long, value_name = "ADDR[/BITS]")]
     turn_deny_peer: Vec<Network>,
 
-    /// Allocations that one credential may have at once; more are refused with 486.
+    /// Allocations that one credential may have at once, at all servers of a cluster; more are refused with 486.
     #[arg(long, value_name = "N", default_value_t = 64)]
     turn_per_credential: usize,
 

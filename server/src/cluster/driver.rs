@@ -3,7 +3,7 @@
 //! Where a cluster has several regions, there is one of it for each region's broker, with links and queues of its own: a node
 //! is a member everywhere, and a region that hangs holds up nothing but what is for it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use rtc_protocol::{CallId, Name, PeerId, RoomId};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::backplane::{Away, Backplane};
+use super::holdings::Holdings;
 use super::links::Links;
 use super::reach::{Deaf, Reach};
 use super::regions::{Region, Regions};
@@ -75,6 +76,7 @@ pub(super) struct Part {
     pub(super) inbox: Inbox,
     /// Set by the part of the node's own region, and heeded by the others.
     pub(super) deaf: Deaf,
+    pub(super) holdings: Holdings,
 }
 
 struct Driver {
@@ -100,6 +102,9 @@ struct Driver {
     beating: bool,
     reach: Reach,
     deaf: Deaf,
+    holdings: Holdings,
+    /// The others have been told that this node drains, so that nothing is held at it.
+    hushed: bool,
     /// Since when the broker remembers.
     born: Option<u64>,
     next_beat: Instant,
@@ -136,6 +141,8 @@ pub(crate) async fn drive(
         beating: false,
         reach: Reach::new(now, lease),
         deaf: part.deaf,
+        holdings: part.holdings,
+        hushed: false,
         born: None,
         next_beat: now,
         next_round: now + lease / 3,
@@ -458,7 +465,7 @@ impl Driver {
     fn beat(&mut self, now: Instant, answer: Result<Answer, Away>) {
         let metrics = self.switchboard.metrics().clone();
         match answer {
-            Ok(Answer::Alive { nodes, born }) => {
+            Ok(Answer::Alive { nodes, born, held }) => {
                 if self.reach.answers(now) {
                     tracing::info!(
                         region = self.regions.name(self.region),
@@ -475,6 +482,7 @@ impl Driver {
                 }
                 metrics.cluster_region_reached.set(region.index(), 1);
                 metrics.cluster_region_nodes.set(region.index(), count);
+                self.hear_holdings(now, &nodes, held);
                 self.next_beat = now + self.lease / 8;
                 if self.is_deaf() {
                     // All is said there again once this node hears what it is told.
@@ -513,12 +521,13 @@ impl Driver {
 
     fn keep_time(&mut self) {
         let now = Instant::now();
-        if !self.beating && now >= self.next_beat {
+        if !self.beating && (now >= self.next_beat || self.drains() && !self.hushed) {
             self.beating = true;
             let request = Request::Beat {
                 node: self.me,
                 lease: u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX),
                 peers: self.switchboard.counts().sessions as u64,
+                held: self.tell_holdings(now),
             };
             let plane = Arc::clone(&self.plane);
             self.asked.push(Box::pin(
@@ -544,6 +553,40 @@ impl Driver {
     /// What is said in this region to this node does not come, though its own words would.
     fn is_deaf(&self) -> bool {
         self.is_far() && self.deaf.is()
+    }
+
+    fn drains(&self) -> bool {
+        self.switchboard.draining().is_cancelled()
+    }
+
+    /// Who holds much here, for the others: told in the own region, where they all read it. Who drains sends everybody
+    /// elsewhere, where it is not to be counted twice.
+    fn tell_holdings(&mut self, now: Instant) -> Option<String> {
+        self.hushed = self.drains();
+        if self.region != self.regions.own() {
+            return None;
+        }
+        let (text, holders) = match self.hushed {
+            true => (None, 0),
+            false => self.holdings.tell(now),
+        };
+        let told = &self.switchboard.metrics().cluster_holders_told;
+        told.set(holders as u64);
+        text
+    }
+
+    /// The same of the others, of this region.
+    fn hear_holdings(&self, now: Instant, nodes: &[NodeId], mut held: BTreeMap<NodeId, String>) {
+        let others = nodes.iter().filter(|node| **node != self.me);
+        let texts: Vec<_> = others
+            .clone()
+            .filter_map(|node| held.remove(node))
+            .collect();
+        let holders = self
+            .holdings
+            .hear(now, self.region, others.count(), texts.into_iter());
+        let heard = &self.switchboard.metrics().cluster_holders_heard;
+        heard.set(holders as u64);
     }
 
     /// Renews what is due, a few at a time; also while the beat is not answered, as that may be at another shard.

@@ -47,7 +47,7 @@ const BRING: &str = "rtc_4_bring";
 
 /// What the library of that number is.
 #[cfg(test)]
-const LIBRARY_SHA256: &str = "4578caccb7af3abb6e5f620601462b1228f527efaa144f03e90e0c59b7c581ca";
+const LIBRARY_SHA256: &str = "46dd1c9c7e619181c17c82a2056efece9f387977f53d623a1466378b14dce016";
 
 /// For a connection to be there, or an answer.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -11,6 +11,9 @@ local last, back = 0, 0
 -- When a node last said that it lives, and for how long its seats are held.
 local beaten, held
 
+-- The last number that was given to a seat. No two of one room have the same, even where it was empty for less than a millisecond.
+local numbered = 0
+
 local GRACE = 2
 
 local function time()
@@ -92,7 +95,8 @@ local function claim(key, a, now)
   local count = room.count
   if own then count = count - 1 end
   if count >= room.meta.capacity then return { is = 'full', capacity = room.meta.capacity } end
-  room.meta.last = math.max(room.meta.last + 1, now)
+  numbered = math.max(numbered + 1, now)
+  room.meta.last = math.max(room.meta.last + 1, numbered)
   local rest = others(room, function(peer) return peer == a.peer end)
   local seat = {
     node = a.node, seat = room.meta.last, turn = a.turn, member = a.member, ['until'] = now + a.lease
@@ -159,20 +163,26 @@ end
 
 local function beat(key, a, now)
   beaten, held = now, a.lease
-  local nodes = {}
+  local mine = {
+    ['until'] = now + a.lease, peers = a.peers, held = a.held, counts = now + math.floor(a.lease / GRACE)
+  }
+  redis.call('HSET', key, a.node, cjson.encode(mine))
+  redis.call('PEXPIRE', key, a.lease * 2)
+  local nodes, told = {}, nil
   local all = redis.call('HGETALL', key)
   for i = 1, #all, 2 do
     local node = cjson.decode(all[i + 1])
     if node['until'] > now then
       nodes[all[i]] = node.peers
+      if node.held and node.counts > now then
+        told = told or {}
+        told[all[i]] = node.held
+      end
     else
       redis.call('HDEL', key, all[i])
     end
   end
-  nodes[a.node] = a.peers
-  redis.call('HSET', key, a.node, cjson.encode({ ['until'] = now + a.lease, peers = a.peers }))
-  redis.call('PEXPIRE', key, a.lease * 2)
-  return { is = 'alive', nodes = nodes, born = born }
+  return { is = 'alive', nodes = nodes, born = born, held = told }
 end
 
 -- Where a peer is, and which of its hellos that was; forgotten in time, as then all nodes are asked.

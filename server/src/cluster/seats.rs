@@ -76,6 +76,9 @@ pub enum Request {
         lease: u64,
         /// Sessions that it has.
         peers: u64,
+        /// Who holds much at it, as it tells the others; see [`Told`](super::holdings::told::Told).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        held: Option<String>,
     },
     /// A number higher than all that this peer was ever given; it is to be at this node from now on.
     Turn {
@@ -241,6 +244,9 @@ pub enum Answer {
         nodes: BTreeMap<NodeId, u64>,
         /// Since when the ledger remembers.
         born: u64,
+        /// What those told of their holders that have not been silent for a while since.
+        #[serde(default)]
+        held: BTreeMap<NodeId, String>,
     },
     /// The number.
     Turn {
@@ -291,6 +297,15 @@ struct Kept {
 }
 
 #[derive(Debug)]
+struct Alive {
+    until: u64,
+    peers: u64,
+    held: Option<String>,
+    /// Until when that counts: peers of a node that is silent are coming back elsewhere.
+    counts: u64,
+}
+
+#[derive(Debug)]
 struct Room {
     capacity: u16,
     last: u64,
@@ -326,10 +341,13 @@ pub struct Ledger {
     /// When a node last said that it lives, and its lease.
     beaten: Option<(u64, u64)>,
     rooms: HashMap<RoomId, Room>,
-    nodes: BTreeMap<NodeId, (u64, u64)>,
+    nodes: BTreeMap<NodeId, Alive>,
     names: HashMap<Name, (PeerId, NodeId, u64)>,
     peers: HashMap<PeerId, (u64, Option<NodeId>)>,
     turn: u64,
+    /// The last number that was given to a seat. No two of one room have the same, even where it was empty for less than a
+    /// millisecond: what is said late of the one before is not taken as about this one.
+    numbered: u64,
 }
 
 impl Ledger {
@@ -344,6 +362,7 @@ impl Ledger {
             names: HashMap::new(),
             peers: HashMap::new(),
             turn: 0,
+            numbered: 0,
         }
     }
 
@@ -363,15 +382,19 @@ impl Ledger {
                 }
                 Answer::Done
             }
-            Request::Beat { node, lease, peers } => {
-                self.beaten = Some((now, lease));
-                self.nodes.retain(|_, (until, _)| *until > now);
-                self.nodes.insert(node, (now + lease, peers));
-                let alive = self.nodes.iter().map(|(node, (_, peers))| (*node, *peers));
-                Answer::Alive {
-                    nodes: alive.collect(),
-                    born: self.born,
-                }
+            Request::Beat {
+                node,
+                lease,
+                peers,
+                held,
+            } => {
+                let alive = Alive {
+                    until: now + lease,
+                    peers,
+                    held,
+                    counts: now + lease / GRACE,
+                };
+                self.beat(now, node, lease, alive)
             }
             Request::Turn { peer, node } => {
                 // Another region's broker may have given it one whose clock is ahead.
@@ -436,6 +459,20 @@ impl Ledger {
         }
     }
 
+    fn beat(&mut self, now: u64, node: NodeId, lease: u64, alive: Alive) -> Answer {
+        self.beaten = Some((now, lease));
+        self.nodes.retain(|_, alive| alive.until > now);
+        self.nodes.insert(node, alive);
+        let counts = self.nodes.iter().filter(|(_, alive)| alive.counts > now);
+        let held = counts.filter_map(|(node, alive)| Some((*node, alive.held.clone()?)));
+        let alive = self.nodes.iter().map(|(node, alive)| (*node, alive.peers));
+        Answer::Alive {
+            nodes: alive.collect(),
+            born: self.born,
+            held: held.collect(),
+        }
+    }
+
     fn owner(&self, now: u64, name: &Name) -> Option<(PeerId, NodeId)> {
         let known = self.names.get(name).filter(|(.., until)| *until > now);
         known.map(|(peer, node, _)| (*peer, *node))
@@ -477,7 +514,8 @@ impl Ledger {
                 capacity: room.capacity,
             };
         }
-        room.last = (room.last + 1).max(now);
+        self.numbered = (self.numbered + 1).max(now);
+        room.last = (room.last + 1).max(self.numbered);
         let seat = room.last;
         let kept = Kept {
             seat: Seat {

@@ -317,20 +317,48 @@ async fn a_turn_is_above_one_of_another_region_whose_clock_is_ahead([one, two]: 
     assert_eq!(asked(&**one, turn).await, wanted);
 }
 
+fn beat(node: NodeId, lease: u64, peers: u64, held: Option<&str>) -> Request {
+    Request::Beat {
+        node,
+        lease,
+        peers,
+        held: held.map(Into::into),
+    }
+}
+
+async fn what_nodes_tell_of_their_holders_is_passed_on_until_they_are_silent([one, two]: &Planes) {
+    let heard = |answer| match answer {
+        Answer::Alive { held, .. } => held,
+        other => panic!("{other:?}"),
+    };
+    let long = LEASE * 100;
+    let none = BTreeMap::new();
+    assert_eq!(heard(asked(&**one, beat(ONE, long, 1, None)).await), none);
+    let own = "c:0123456789-_xyzA;s:0123456789-_xyzA";
+    let answer = asked(&**two, beat(TWO, long, 1, Some(own))).await;
+    let own = (TWO, own.to_owned());
+    assert_eq!(heard(answer), BTreeMap::from([own.clone()]));
+    let answer = asked(&**one, beat(ONE, long, 1, Some("c:"))).await;
+    let both = BTreeMap::from([own, (ONE, "c:".into())]);
+    assert_eq!(heard(answer), both);
+    // It holds nothing much any more, and the other is silent.
+    let answer = asked(&**one, beat(ONE, long, 1, None)).await;
+    assert_eq!(heard(answer).len(), 1);
+    asked(&**two, beat(TWO, 100, 1, Some("c:"))).await;
+    let free = timeout(PATIENCE, async {
+        while heard(asked(&**one, beat(ONE, long, 1, None)).await) != none {
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    free.await.unwrap();
+}
+
 async fn nodes_know_each_other_and_parcels_come_in_order([one, two]: &Planes) {
     for (plane, node, peers) in [(one, ONE, 3), (two, TWO, 4)] {
         let lease = LEASE * 100;
-        asked(&**plane, Request::Beat { node, lease, peers }).await;
+        asked(&**plane, beat(node, lease, peers, None)).await;
     }
-    let answer = asked(
-        &**one,
-        Request::Beat {
-            node: ONE,
-            lease: LEASE,
-            peers: 5,
-        },
-    )
-    .await;
+    let answer = asked(&**one, beat(ONE, LEASE, 5, None)).await;
     let Answer::Alive { nodes, .. } = answer else {
         panic!("{answer:?}");
     };
@@ -350,10 +378,7 @@ async fn nodes_know_each_other_and_parcels_come_in_order([one, two]: &Planes) {
 }
 
 async fn a_silence_of_all_nodes_is_as_if_all_was_forgotten([one, two]: &Planes) {
-    let beat = |lease| {
-        let (node, peers) = (ONE, 1);
-        Request::Beat { node, lease, peers }
-    };
+    let beat = |lease| beat(ONE, lease, 1, None);
     let born = |answer| match answer {
         Answer::Alive { born, .. } => born,
         other => panic!("{other:?}"),
@@ -388,6 +413,7 @@ async fn does_all_of_it(planes: Planes) {
     a_turn_is_above_one_of_another_region_whose_clock_is_ahead(&planes).await;
     nodes_know_each_other_and_parcels_come_in_order(&planes).await;
     a_silence_of_all_nodes_is_as_if_all_was_forgotten(&planes).await;
+    what_nodes_tell_of_their_holders_is_passed_on_until_they_are_silent(&planes).await;
 }
 
 #[tokio::test]
@@ -524,6 +550,7 @@ async fn what_is_said_does_not_wait_for_a_crowd_that_wants_seats() {
         plane: plane(ONE),
         inbox: inboxes.remove(0),
         deaf: Deaf::default(),
+        holdings: super::holdings::Holdings::new(lease),
     };
     let driven = super::drive(switchboard, part, regions, ONE, lease);
     let other = plane(TWO);
@@ -605,13 +632,14 @@ async fn what_comes_by_two_regions_that_share_a_broker_is_heard_once() {
             Arc::new(Memory { me, broker })
         };
         plane(other).post(links.parcels(now)).await.unwrap();
+        let lease = Duration::from_millis(LEASE);
         let part = Part {
             region,
             plane: plane(me),
             inbox,
             deaf: Deaf::default(),
+            holdings: super::holdings::Holdings::new(lease),
         };
-        let lease = Duration::from_millis(LEASE);
         driven.spawn(super::drive(
             switchboard.clone(),
             part,

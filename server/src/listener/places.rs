@@ -2,13 +2,16 @@
 //!
 //! An address is one of IPv4, or a /64 of IPv6, which is what one customer has at least
 //! (RFC 6177). Networks that are exempt count in all only: a proxy in front of the server
-//! speaks for many.
+//! speaks for many. In a cluster, what an address has at the other servers counts as well, as they told.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::cluster::holdings::told::Key;
+use crate::cluster::holdings::{Common, Holders, heaviest};
 
 /// Connections that are told at once why they are turned away; beyond, they are closed without a word.
 const REFUSED_AT_ONCE: usize = 64;
@@ -98,6 +101,8 @@ impl fmt::Display for Network {
 pub(crate) enum Crowded {
     /// The address has as many as one may have.
     Address,
+    /// It has with what it has at other servers of the cluster.
+    Everywhere,
     /// The address connects more often than one may.
     Often,
     /// The server has.
@@ -118,16 +123,28 @@ pub(crate) struct Places {
     per_address: usize,
     exempt: Vec<Network>,
     counts: Mutex<Counts>,
+    /// The same at the other servers of a cluster; none on a server that stands alone.
+    common: Option<Common>,
 }
 
 impl Places {
-    pub(crate) fn new(all: usize, per_address: usize, exempt: Vec<Network>) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(
+        all: usize,
+        per_address: usize,
+        exempt: Vec<Network>,
+        common: Option<Common>,
+    ) -> Arc<Self> {
+        let places = Arc::new(Self {
             all,
             per_address,
             exempt,
             counts: Mutex::default(),
-        })
+            common,
+        });
+        if let Some(common) = &places.common {
+            common.counts(per_address, &places);
+        }
+        places
     }
 
     /// A place for a connection from there, given back when it is dropped.
@@ -141,6 +158,11 @@ impl Places {
             let had = counts.by_address.get(&whose).copied().unwrap_or(0);
             if had >= self.per_address {
                 return Err(Crowded::Address);
+            }
+            if let Some(common) = &self.common
+                && had.saturating_add(common.elsewhere(|| key(whose))) >= self.per_address
+            {
+                return Err(Crowded::Everywhere);
             }
             counts.by_address.insert(whose, had + 1);
         }
@@ -174,6 +196,25 @@ impl Places {
     fn counts(&self) -> MutexGuard<'_, Counts> {
         // Nothing panics while it is held.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an address is known by at other servers.
+fn key(whose: Network) -> Key {
+    Key::of(&whose.to_string())
+}
+
+impl Holders for Places {
+    fn heaviest(&self, least: usize, most: usize) -> Vec<(Key, usize)> {
+        let counts = self.counts();
+        let all = counts
+            .by_address
+            .iter()
+            .map(|(whose, held)| (*whose, *held));
+        let heavy = heaviest(all, least, most);
+        drop(counts);
+        let heavy = heavy.into_iter();
+        heavy.map(|(whose, held)| (key(whose), held)).collect()
     }
 }
 
@@ -212,8 +253,16 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::*;
+    use std::time::{Duration, Instant};
+
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::cluster::holdings::Holdings;
+    use crate::cluster::holdings::told::Kind;
+    use crate::cluster::regions::Region;
+
+    const LEASE: Duration = Duration::from_secs(60);
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -221,7 +270,7 @@ mod tests {
 
     #[test]
     fn an_address_has_its_share_and_gets_it_back() {
-        let places = Places::new(100, 2, Vec::new());
+        let places = Places::new(100, 2, Vec::new(), None);
         let first = places.take(ip("192.0.2.1")).unwrap();
         let _second = places.take(ip("192.0.2.1")).unwrap();
         assert_eq!(places.take(ip("192.0.2.1")).unwrap_err(), Crowded::Address);
@@ -232,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_64_of_ipv6_is_one_address() {
-        let places = Places::new(100, 1, Vec::new());
+        let places = Places::new(100, 1, Vec::new(), None);
         let _held = places.take(ip("2001:db8:0:1::1")).unwrap();
         let same = places.take(ip("2001:db8:0:1:ffff::2"));
         assert_eq!(same.unwrap_err(), Crowded::Address);
@@ -241,7 +290,7 @@ mod tests {
 
     #[test]
     fn exempt_networks_count_in_all_alone() {
-        let places = Places::new(3, 1, Network::LOOPBACK.to_vec());
+        let places = Places::new(3, 1, Network::LOOPBACK.to_vec(), None);
         let held: Vec<_> = ["127.0.0.1", "127.9.9.9", "::1"]
             .map(|from| places.take(ip(from)).unwrap())
             .into();
@@ -252,8 +301,38 @@ mod tests {
     }
 
     #[test]
+    fn what_an_address_has_at_other_servers_counts_until_it_is_given_back() {
+        let (here, there) = (Holdings::new(LEASE), Holdings::new(LEASE));
+        let places = |of: &Holdings| {
+            let common = Some(of.common(Kind::Connections));
+            Places::new(100, 3, Network::LOOPBACK.to_vec(), common)
+        };
+        let (mine, others) = (places(&here), places(&there));
+        let told = || {
+            let text = there.tell(Instant::now()).0.into_iter();
+            here.hear(Instant::now(), Region::default(), 1, text);
+        };
+        let from = ["192.0.2.1", "2001:db8:0:1::1", "127.0.0.1"].map(ip);
+        let mut held: Vec<_> = from.map(|from| others.take(from).unwrap()).into();
+        held.extend(from.map(|from| others.take(from).unwrap()));
+        told();
+        let _held = from.map(|from| mine.take(from).unwrap());
+        assert_eq!(mine.take(from[0]).unwrap_err(), Crowded::Everywhere);
+        let same = mine.take(ip("2001:db8:0:1:ffff::2"));
+        assert_eq!(same.unwrap_err(), Crowded::Everywhere, "a /64 is one");
+        assert!(mine.take(from[2]).is_ok(), "exempt");
+        assert!(mine.take(ip("192.0.2.2")).is_ok());
+        drop(held);
+        told();
+        assert!(mine.take(from[0]).is_ok());
+        // What is no more there is not told of.
+        drop(others);
+        assert_eq!(there.tell(Instant::now()), (None, 0));
+    }
+
+    #[test]
     fn those_told_why_are_bounded() {
-        let places = Places::new(0, 0, Vec::new());
+        let places = Places::new(0, 0, Vec::new(), None);
         let told: Vec<_> = std::iter::from_fn(|| places.take_to_refuse()).collect();
         assert_eq!(told.len(), REFUSED_AT_ONCE);
         drop(told);

@@ -56,7 +56,7 @@ pub(crate) const SESSIONS_PER_ADDRESS: usize = 16;
 pub struct WhipConfig {
     /// Sessions at once.
     pub sessions: usize,
-    /// Sessions of one address: one of IPv4, or a /64 of IPv6.
+    /// Sessions of one address: one of IPv4, or a /64 of IPv6; in a cluster, at all servers together.
     pub sessions_per_address: usize,
     /// How long things may take.
     pub patience: Patience,
@@ -252,10 +252,17 @@ async fn create(
     let place = shared.whip.places().take(visitor.address.ip());
     let place = place.map_err(|crowded| {
         shared.metrics.limits_hit.inc(match crowded {
-            Crowded::Address | Crowded::Often => Limit::ConnectionsPerAddress,
+            Crowded::Address | Crowded::Everywhere | Crowded::Often => Limit::ConnectionsPerAddress,
             Crowded::Server => Limit::Connections,
         });
         match crowded {
+            Crowded::Everywhere => {
+                shared.metrics.cluster_limits_hit.inc();
+                Refuse::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "your address has as many sessions as it may, at all servers here together; DELETE one first",
+                )
+            }
             Crowded::Address | Crowded::Often => Refuse::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "your address has as many sessions here as it may; DELETE one first",

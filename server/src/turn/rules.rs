@@ -18,6 +18,8 @@ use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH, SE
 
 use super::nonce::Nonces;
 use super::{TurnConfig, framing};
+use crate::cluster::holdings::heaviest;
+use crate::cluster::holdings::told::Key;
 use allocation::{Allocation, State};
 use message::{Problem, Request};
 
@@ -125,6 +127,8 @@ pub(super) struct Rules {
     allocations: HashMap<Id, Allocation>,
     /// Allocations by name.
     users: HashMap<String, usize>,
+    /// Those at other servers of a cluster.
+    elsewhere: HashMap<Key, usize>,
     /// Which of them end, and when.
     ends: BTreeSet<(Instant, Id)>,
     reservations: HashMap<u64, Reservation>,
@@ -147,6 +151,7 @@ impl Rules {
             paths: HashMap::new(),
             allocations: HashMap::new(),
             users: HashMap::new(),
+            elsewhere: HashMap::new(),
             ends: BTreeSet::new(),
             reservations: HashMap::new(),
             last: 0,
@@ -265,6 +270,18 @@ impl Rules {
         ended
     }
 
+    /// What credentials have at other servers of a cluster.
+    pub(super) fn elsewhere(&mut self, elsewhere: HashMap<Key, usize>) {
+        self.elsewhere = elsewhere;
+    }
+
+    /// The credentials that have so many allocations, those with the most first, and no more than so many of them.
+    pub(super) fn heaviest(&self, least: usize, most: usize) -> Vec<(Key, usize)> {
+        let all = self.users.iter().map(|(user, held)| (user, *held));
+        let heavy = heaviest(all, least, most).into_iter();
+        heavy.map(|(user, held)| (Key::of(user), held)).collect()
+    }
+
     /// Whether there is an allocation for this path.
     pub(super) fn knows(&self, path: Path) -> bool {
         self.paths.contains_key(&path)
@@ -349,8 +366,7 @@ impl Rules {
         if !self.config.relay.iter().any(|own| own.is_ipv6() == ipv6) {
             return Err(Problem::Code(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED));
         }
-        let mine = self.users.get(&request.user).copied().unwrap_or(0);
-        if mine >= self.config.per_user {
+        if self.held(&request.user) >= self.config.per_user {
             return Err(Problem::Code(ErrorCode::ALLOCATION_QUOTA_REACHED));
         }
         if self.allocations.len() >= self.config.allocations {
@@ -384,6 +400,16 @@ impl Rules {
             ipv6,
             port: wish.port,
         }))
+    }
+
+    /// Allocations of one credential, here and elsewhere.
+    fn held(&self, user: &str) -> usize {
+        let mine = self.users.get(user).copied().unwrap_or(0);
+        if self.elsewhere.is_empty() {
+            return mine;
+        }
+        let elsewhere = self.elsewhere.get(&Key::of(user)).copied();
+        mine.saturating_add(elsewhere.unwrap_or(0))
     }
 
     fn refresh(

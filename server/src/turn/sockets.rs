@@ -21,6 +21,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::nonce::Nonces;
 use super::rules::{Carrier, Counts, Ended, Id, Now, Opened, Output, Path, Port, Rules};
 use super::{Handout, TurnConfig};
+use crate::cluster::holdings::told::Key;
+use crate::cluster::holdings::{Common, Holders};
 use crate::listener::Places;
 use crate::metrics::Metrics;
 use crate::{BindError, listen};
@@ -105,8 +107,10 @@ impl Bound {
         self,
         tls: Option<TlsAcceptor>,
         places: &Arc<Places>,
+        common: Option<Common>,
         metrics: Metrics,
     ) -> Option<Turn> {
+        let per_user = self.config.per_user;
         let core = Arc::new(Core {
             relay: self.config.relay.clone(),
             external: self.config.external.clone(),
@@ -115,6 +119,9 @@ impl Bound {
             sockets: Mutex::default(),
             kept: Mutex::default(),
         });
+        if let Some(common) = &common {
+            common.counts(per_user, &core);
+        }
         let mut tasks = Vec::new();
         for socket in self.udp {
             tasks.push(tokio::spawn(datagrams(Arc::clone(&core), Arc::new(socket))));
@@ -135,7 +142,7 @@ impl Bound {
             );
             tasks.push(tokio::spawn(streams.accept(socket)));
         }
-        tasks.push(tokio::spawn(look(core, metrics)));
+        tasks.push(tokio::spawn(look(core, common, metrics)));
         Some(Turn {
             _tasks: tasks.into_iter().map(AbortOnDropHandle::new).collect(),
         })
@@ -328,13 +335,23 @@ async fn linger(error: &io::Error) {
     }
 }
 
-/// Lets time pass for the rules, and tells their counts.
-async fn look(core: Arc<Core>, metrics: Metrics) {
+impl Holders for Core {
+    fn heaviest(&self, least: usize, most: usize) -> Vec<(Key, usize)> {
+        self.rules().heaviest(least, most)
+    }
+}
+
+/// Lets time pass for the rules, tells them what other servers of a cluster know, and tells their counts.
+async fn look(core: Arc<Core>, common: Option<Common>, metrics: Metrics) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = Counts::default();
     loop {
         ticks.tick().await;
+        if let Some(common) = &common {
+            let elsewhere = common.all_elsewhere();
+            core.rules().elsewhere(elsewhere);
+        }
         let (ended, counts) = {
             let mut rules = core.rules();
             (rules.tick(now()), rules.counts)

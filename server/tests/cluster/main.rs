@@ -6,6 +6,7 @@ mod clocks;
 mod crowd;
 mod cuts;
 mod failures;
+mod limits;
 mod moves;
 mod names;
 mod regions;

@@ -263,7 +263,7 @@ impl Process {
         Self::run(&["--cluster", &url_at(way.port)], broker.lease, &[])
     }
 
-    fn run(cluster: &[&str], lease: Duration, more: &[&str]) -> Self {
+    pub(crate) fn run(cluster: &[&str], lease: Duration, more: &[&str]) -> Self {
         let program = Command::new(env!("CARGO_BIN_EXE_rtc-server"));
         Self::run_by(program, cluster, lease, more)
     }

@@ -20,7 +20,7 @@ const LEASE_MS: u64 = 600_000;
 const OTHER: &str = "00000000000000aa";
 
 /// What the library of this version is called.
-fn numbered() -> &'static str {
+pub(crate) fn numbered() -> &'static str {
     let name = RULES.lines().next().unwrap();
     name.strip_prefix("#!lua name=").unwrap()
 }

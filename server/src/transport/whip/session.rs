@@ -15,6 +15,7 @@ use tokio::time::sleep_until;
 
 use super::WhipConfig;
 use crate::access::Rights;
+use crate::cluster::holdings::Common;
 use crate::http::Shared;
 use crate::hub::Greeting;
 use crate::listener::{Network, Place, Places};
@@ -106,13 +107,14 @@ const fn over() -> Reply {
 }
 
 impl Sessions {
-    pub(crate) fn new(config: &WhipConfig, exempt: &[Network]) -> Self {
+    pub(crate) fn new(config: &WhipConfig, exempt: &[Network], common: Option<Common>) -> Self {
         Self {
             book: Arc::default(),
             places: Places::new(
                 config.sessions,
                 config.sessions_per_address,
                 exempt.to_vec(),
+                common,
             ),
         }
     }

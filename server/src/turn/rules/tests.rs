@@ -478,6 +478,26 @@ fn credentials_and_the_server_have_their_quotas() {
 }
 
 #[test]
+fn what_a_credential_has_at_other_servers_counts() {
+    let mut stage = Stage::new();
+    let elsewhere = |user, held| HashMap::from([(Key::of(user), held)]);
+    stage.rules.elsewhere(elsewhere("ann", 1));
+    assert_eq!(stage.rules.heaviest(1, 9), []);
+    stage.allocate();
+    assert_eq!(stage.rules.heaviest(1, 9), [(Key::of("ann"), 1)]);
+    assert_eq!(stage.rules.heaviest(2, 9), []);
+    stage.path.client.set_port(2);
+    assert_eq!(stage.ask(ALLOCATE, &[&*UDP]), 486);
+    stage.rules.elsewhere(elsewhere("bob", 9));
+    stage.allocate();
+    stage.path.client.set_port(3);
+    (stage.user, stage.password) = ("bob", "other");
+    assert_eq!(stage.ask(ALLOCATE, &[&*UDP]), 486);
+    stage.rules.elsewhere(HashMap::new());
+    stage.allocate();
+}
+
+#[test]
 fn more_than_the_rate_is_not_relayed() {
     let mut stage = Stage::with(|config| config.rate = Some(1000));
     let id = stage.allocate();
