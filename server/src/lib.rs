@@ -197,6 +197,7 @@ impl Server {
         );
         let rules = Rules {
             header_time: config.header_time,
+            heartbeat: config.heartbeat,
         };
         let listeners = self.listeners.into_iter().map(|socket| Listener {
             socket,

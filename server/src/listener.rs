@@ -48,9 +48,16 @@ pub(crate) const HEADER_BYTES: usize = 16 * 1024;
 /// Bytes that one connection may hold while it speaks HTTP, in either direction.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long a connection may be silent before the system asks whether anybody is there, and how long what was sent
-/// to it may stay without an answer. It is what ends a half-open connection in HTTP.
-const UNANSWERED: Duration = Duration::from_secs(30);
+/// How long a connection may be silent before the system asks whether anybody is there: it is what ends a half-open
+/// connection in HTTP. Peers are asked by heartbeats, so where those are rarer, so is this.
+const SILENT: Duration = Duration::from_secs(30);
+
+/// Between two such questions, [`QUESTIONS`] of which may stay without an answer: one may be lost on any network. What was
+/// sent may wait for its acknowledgement as long as all of it takes.
+const APART: Duration = Duration::from_secs(10);
+
+/// See there.
+const QUESTIONS: u32 = 3;
 
 /// Who is at the other end of a connection; every request carries it as an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +72,8 @@ pub(crate) struct Rules {
     /// For a request's line and headers to come, from the connection's begin or the last response on; so it is also
     /// how long an idle connection is kept.
     pub(crate) header_time: Duration,
+    /// How often peers are asked whether they are there.
+    pub(crate) heartbeat: Duration,
 }
 
 /// One address that is listened at.
@@ -234,7 +243,7 @@ struct Door {
 
 impl Door {
     async fn serve(self: Arc<Self>, stream: TcpStream, address: SocketAddr, place: Place) {
-        prepare(&stream);
+        prepare(&stream, self.rules.heartbeat);
         let visitor = Visitor { address };
         let router = &self.router;
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -333,18 +342,44 @@ async fn to_https(request: Request<Incoming>) -> Result<Response<Body>, Infallib
 }
 
 /// Tells the system how to treat a connection; what it does not know is left out.
-fn prepare(stream: &TcpStream) {
+fn prepare(stream: &TcpStream, heartbeat: Duration) {
     // A small message must not wait for a larger one (Nagle).
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("TCP_NODELAY: {error}");
     }
     let socket = SockRef::from(stream);
-    let probing = TcpKeepalive::new().with_time(UNANSWERED);
+    let silent = SILENT.max(heartbeat.saturating_mul(2));
+    let probing = TcpKeepalive::new().with_time(silent).with_interval(APART);
     if let Err(error) = socket.set_tcp_keepalive(&probing) {
         tracing::debug!("SO_KEEPALIVE: {error}");
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    if let Err(error) = socket.set_tcp_user_timeout(Some(UNANSWERED)) {
+    if let Err(error) = socket.set_tcp_user_timeout(Some(silent + APART * QUESTIONS)) {
         tracing::debug!("TCP_USER_TIMEOUT: {error}");
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_question_that_is_lost_ends_no_connection_and_heartbeats_leave_none_to_be_asked() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap());
+        let stream = stream.await.unwrap();
+        let socket = SockRef::from(&stream);
+        for heartbeat in [1, 15, 240].map(Duration::from_secs) {
+            prepare(&stream, heartbeat);
+            assert!(socket.keepalive().unwrap());
+            let (first, apart) = (
+                socket.tcp_keepalive_time().unwrap(),
+                socket.tcp_keepalive_interval().unwrap(),
+            );
+            let given_up = socket.tcp_user_timeout().unwrap().unwrap();
+            assert!(first >= SILENT && first > heartbeat, "{first:?}");
+            assert!(given_up >= first + apart * 3, "{first:?}, {given_up:?}");
+        }
     }
 }
