@@ -7,6 +7,7 @@
 //! - `backplane`: what a broker must do, and the one in memory
 //! - [`regions`]: which region's broker keeps what; pure rules
 //! - `planes`: the brokers of all regions
+//! - `reach`: how a node stands with one of them; pure rules
 //! - `wishes`: the queues from the hub to the drivers
 //! - `redis`: the broker on Redis or Valkey
 //! - `driver`: the task between the hub, the links and a broker; one for each region
@@ -17,6 +18,7 @@ mod backplane;
 mod driver;
 pub mod links;
 mod planes;
+pub(crate) mod reach;
 mod receipts;
 mod redis;
 pub mod regions;
@@ -40,6 +42,7 @@ pub use words::{NodeId, Word};
 use crate::hub::Cluster;
 use crate::switchboard::{Node, Switchboard};
 use driver::{Part, drive};
+use reach::Deaf;
 use redis::Redis;
 use regions::{Region, RegionName, Regions, RegionsError};
 pub(crate) use wishes::Exits;
@@ -78,14 +81,14 @@ impl ClusterConfig {
         lease: Duration,
     ) -> Result<Self, RegionsError> {
         let regions = Regions::new(own, brokers.keys().cloned())?;
-        // Without the passwords.
         let mut taken: BTreeMap<String, &RegionName> = BTreeMap::new();
         for (region, addresses) in &brokers {
-            for shown in addresses.iter().map(BrokerUrl::to_string) {
-                let before = taken.insert(shown.clone(), region);
+            for address in addresses {
+                let before = taken.insert(address.place(), region);
                 if let Some(before) = before.filter(|before| *before != region) {
                     let (before, region) = (before.clone(), region.clone());
-                    return Err(RegionsError::Shared(before, region, shown));
+                    // Without the password.
+                    return Err(RegionsError::Shared(before, region, address.to_string()));
                 }
             }
         }
@@ -127,11 +130,13 @@ impl Membership {
     ) -> (Node, Self) {
         let planes = Planes::new(regions.clone(), plane);
         let (wishes, inboxes) = Exits::new(regions.clone());
+        let deaf = Deaf::default();
         let parts = planes.each().zip(inboxes);
         let parts = parts.map(|((region, plane), inbox)| Part {
             region,
             plane: Arc::clone(plane),
             inbox,
+            deaf: deaf.clone(),
         });
         let member = Self {
             me,

@@ -394,6 +394,7 @@ impl Hub {
         self.end_unanswered(out);
         self.end_seeking(out);
         self.end_arriving(out);
+        self.tell_calls();
         self.end_surveys(out);
         while let Some((when, peer)) = self.agenda.due(now) {
             let terms = self.terms();

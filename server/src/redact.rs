@@ -41,6 +41,15 @@ fn write(thing: &impl fmt::Display, shown: bool, f: &mut impl fmt::Write) -> fmt
     write!(f, "redacted-{hash:08x}")
 }
 
+/// An address without the user and password in it, which stand before its last `@`.
+pub(crate) fn without_login(address: &str) -> String {
+    let Some((before, host)) = address.rsplit_once('@') else {
+        return address.to_owned();
+    };
+    let scheme = before.find("://").map_or("", |at| &before[..at + 3]);
+    format!("{scheme}{host}")
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -53,6 +62,18 @@ mod tests {
         let mut text = String::new();
         write(&address, shown, &mut text).unwrap();
         text
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_login() {
+        for (address, shown) in [
+            ("redis://h:1/2", "redis://h:1/2"),
+            ("redis://ann:secret@h", "redis://h"),
+            ("eu=redis://:se@cret://@h:1", "eu=redis://h:1"),
+            ("eu=redis:/:secret@h", "h"),
+        ] {
+            assert_eq!(without_login(address), shown);
+        }
     }
 
     #[test]

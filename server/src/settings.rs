@@ -3,7 +3,7 @@
 //! The definitions of [`Cli`] are all there is: a flag `--max-connections` added there is the variable
 //! `RTC_SERVER_MAX_CONNECTIONS` and the key `max-connections` of the file by itself, is checked by the same code, and
 //! stands in `docs/configuration.md`. A flag with `hide_env = true` is of the command line alone; one with
-//! `hide_env_values = true` is a secret, and its value is never shown.
+//! `hide_env_values = true` is a secret, or holds one, and its value is never shown, also where it is wrong.
 //!
 //! It works in two steps: each value of the environment and the file is tried alone, so that a wrong one can be told by
 //! its place; then all that win are put before the command line's own words and read at once.
@@ -20,7 +20,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 
@@ -111,7 +111,8 @@ impl Settings {
         read: impl Fn(&Path) -> io::Result<String>,
     ) -> Result<Self, SettingsError> {
         let words: Vec<OsString> = words.into_iter().collect();
-        let said = said(&words).map_err(SettingsError::CommandLine)?;
+        let on_command_line = |error| SettingsError::CommandLine(discreet(error));
+        let said = said(&words).map_err(on_command_line)?;
         let mut sources = BTreeMap::new();
         let mut more: Vec<OsString> = Vec::new();
         let mut wrong = Vec::new();
@@ -166,8 +167,8 @@ impl Settings {
         let all = program.into_iter().chain(more).chain(all);
         let matches = Cli::command()
             .try_get_matches_from(all)
-            .map_err(SettingsError::CommandLine)?;
-        let cli = Cli::from_arg_matches(&matches).map_err(SettingsError::CommandLine)?;
+            .map_err(on_command_line)?;
+        let cli = Cli::from_arg_matches(&matches).map_err(on_command_line)?;
         let cluster = cli.cluster();
         cluster.map_err(|error| SettingsError::Wrong(vec![error.to_string()]))?;
         Ok(Self {
@@ -325,10 +326,31 @@ fn tried(words: Vec<OsString>) -> Result<Vec<OsString>, String> {
                 ErrorKind::MissingRequiredArgument | ErrorKind::ArgumentConflict
             ) =>
         {
-            Err(plainly(&error))
+            Err(plainly(&discreet(error)))
         }
         _ => Ok(words),
     }
+}
+
+/// An error of the command line without the value of a secret.
+fn discreet(mut error: clap::Error) -> clap::Error {
+    let arg = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(arg)) => arg.clone(),
+        _ => return error,
+    };
+    let named = arg.trim_start_matches('-').split([' ', '=']).next();
+    if named.is_some_and(is_secret) && error.get(ContextKind::InvalidValue).is_some() {
+        let hidden = ContextValue::String("…".to_owned());
+        error.insert(ContextKind::InvalidValue, hidden);
+    }
+    error
+}
+
+/// Whether the value of this key is never shown.
+fn is_secret(name: &str) -> bool {
+    let all = settable(&Cli::command());
+    let mut secret = all.iter().filter(|arg| arg.is_hide_env_values_set());
+    secret.any(|arg| key(arg) == name)
 }
 
 /// What an error of the command line says, without what is only true there.

@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
-use rtc_server::testing;
+use rtc_server::cluster::ClusterConfig;
+use rtc_server::cluster::regions::RegionName;
+use rtc_server::{Config, testing};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -298,14 +300,29 @@ fn names(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// All names that a server's scrape holds.
+/// All names that a server's scrape holds, which is in one of two regions.
 async fn scraped() -> BTreeSet<String> {
-    let (_running, address) = testing::start(testing::config()).await.unwrap();
-    let (_, text) = get(address, "/metrics").await;
-    let samples = text.lines().filter(|line| !line.starts_with('#'));
-    samples
-        .map(|line| line.split(['{', ' ']).next().unwrap().to_owned())
-        .collect()
+    let lease = std::time::Duration::from_secs(10);
+    // Nobody answers there.
+    let broker = |port| vec![format!("redis://127.0.0.1:{port}").parse().unwrap()];
+    let own: RegionName = "a".parse().unwrap();
+    let brokers = [(own.clone(), broker(1)), ("b".parse().unwrap(), broker(2))];
+    let cluster = ClusterConfig::of_regions(&own, brokers.into(), lease).unwrap();
+    let config = Config {
+        cluster: Some(cluster),
+        ..testing::config()
+    };
+    let (_running, address) = testing::start(config).await.unwrap();
+    loop {
+        let (_, text) = get(address, "/metrics").await;
+        // Regions are named when the node begins to take part.
+        if text.contains("{region=\"b\"}") {
+            let samples = text.lines().filter(|line| !line.starts_with('#'));
+            let names = samples.map(|line| line.split(['{', ' ']).next().unwrap().to_owned());
+            return names.collect();
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Every text anywhere in a value.

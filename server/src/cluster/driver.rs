@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::backplane::{Away, Backplane};
 use super::links::Links;
+use super::reach::{Deaf, Reach};
 use super::regions::{Region, Regions};
 use super::seats::{Answer, Claim, Request};
 use super::wishes::Inbox;
@@ -62,7 +63,7 @@ enum Done {
     Located(CallId, Result<Answer, Away>),
     Turned(PeerId, Result<Answer, Away>),
     Beat(Result<Answer, Away>),
-    Asked(Result<Answer, Away>),
+    Asked(Request, Result<Answer, Away>),
 }
 
 type Asked = FuturesUnordered<BoxFuture<'static, Done>>;
@@ -72,6 +73,8 @@ pub(super) struct Part {
     pub(super) region: Region,
     pub(super) plane: Arc<dyn Backplane>,
     pub(super) inbox: Inbox,
+    /// Set by the part of the node's own region, and heeded by the others.
+    pub(super) deaf: Deaf,
 }
 
 struct Driver {
@@ -95,17 +98,16 @@ struct Driver {
     /// When all was renewed at once for the last time, as something had been forgotten.
     prompted: Option<Instant>,
     beating: bool,
-    away: bool,
+    reach: Reach,
+    deaf: Deaf,
     /// Since when the broker remembers.
     born: Option<u64>,
     next_beat: Instant,
     next_round: Instant,
-    /// When the broker answered last.
-    reached: Instant,
-    /// The hub knows that its region cannot be reached.
-    cut: bool,
     /// Words that waited when they were last counted.
     waiting: u64,
+    /// It is told that this region's broker is the own region's, too.
+    told_shared: bool,
 }
 
 /// Drives this node's part of the cluster until it is dropped.
@@ -132,13 +134,13 @@ pub(crate) async fn drive(
         due: VecDeque::new(),
         prompted: None,
         beating: false,
-        away: false,
+        reach: Reach::new(now, lease),
+        deaf: part.deaf,
         born: None,
         next_beat: now,
         next_round: now + lease / 3,
-        reached: now,
-        cut: false,
         waiting: 0,
+        told_shared: false,
     };
     driver.run(part.inbox).await;
 }
@@ -244,6 +246,10 @@ impl Driver {
         if self.crowd.len() < CROWD {
             return self.crowd.push_back(wish);
         }
+        self.refuse(wish);
+    }
+
+    fn refuse(&self, wish: Wish) {
         let now = Instant::now();
         self.switchboard
             .cluster(|hub, out| hub.refused(now, wish, out));
@@ -252,6 +258,8 @@ impl Driver {
     fn wish(&mut self, wish: Wish) {
         let plane = Arc::clone(&self.plane);
         match wish {
+            // Nobody there would be heard by who is let in now.
+            Wish::Claim(..) | Wish::Name(..) if self.is_deaf() => self.refuse(wish),
             Wish::Claim(..) | Wish::Name(..) if self.claimed.len() >= CLAIMED => self.wait(wish),
             Wish::Claim(number, claim) => {
                 let patience = self.lease;
@@ -274,8 +282,8 @@ impl Driver {
             }
             Wish::Ask(request) => {
                 self.asked.push(Box::pin(async move {
-                    let answer = plane.ask(request).await;
-                    Done::Asked(answer)
+                    let answer = plane.ask(request.clone()).await;
+                    Done::Asked(request, answer)
                 }));
             }
             Wish::Name(number, request) => {
@@ -285,7 +293,7 @@ impl Driver {
                 }));
             }
             // Those who are asked instead need not wait for a region that is known to be away.
-            Wish::Locate(call, _) if self.away && self.region != self.regions.own() => {
+            Wish::Locate(call, _) if self.reach.is_away() && self.is_far() => {
                 let now = Instant::now();
                 self.switchboard
                     .cluster(|hub, out| hub.located(now, &call, None, out));
@@ -324,6 +332,11 @@ impl Driver {
             let Some((from, words)) = self.links.heard(now, &parcel) else {
                 continue;
             };
+            if self.is_far() {
+                // What is said to this node is said by its own region's broker, and would be heard twice.
+                self.tell_shared(from);
+                continue;
+            }
             let metrics = self.switchboard.metrics();
             metrics.cluster_words_received.inc_by(words.len() as u64);
             self.switchboard.cluster(|hub, out| {
@@ -332,6 +345,18 @@ impl Driver {
                 }
             });
         }
+    }
+
+    /// Other regions' brokers bring acknowledgements and no words, unless they are this one's own by another address.
+    fn tell_shared(&mut self, from: NodeId) {
+        if std::mem::replace(&mut self.told_shared, true) {
+            return;
+        }
+        let name = |region| self.regions.name(region).unwrap_or_default();
+        let (own, region) = (name(self.regions.own()), name(self.region));
+        tracing::error!(
+            "the broker of region {region} is that of region {own}, too, by another address: node {from} says by it what it says to this region; give each region in --regions a broker of its own, and start all servers anew"
+        );
     }
 
     fn settle(&mut self) {
@@ -389,8 +414,12 @@ impl Driver {
                 self.beating = false;
                 self.beat(now, answer);
             }
-            Done::Asked(Err(error)) => self.failed(&error),
-            Done::Asked(Ok(_)) => {}
+            Done::Asked(request, Err(error)) => {
+                self.failed(&error);
+                self.switchboard
+                    .cluster(|hub, _| hub.not_asked(now, request));
+            }
+            Done::Asked(_, Ok(_)) => {}
         }
     }
 
@@ -429,14 +458,12 @@ impl Driver {
         let metrics = self.switchboard.metrics().clone();
         match answer {
             Ok(Answer::Alive { nodes, born }) => {
-                if std::mem::take(&mut self.away) {
+                if self.reach.answers(now) {
                     tracing::info!(
                         region = self.regions.name(self.region),
                         "the broker is back"
                     );
                 }
-                self.reached = now;
-                self.cut = false;
                 let region = self.region;
                 let of_it = |node: &NodeId| self.regions.of(*node) == Some(region);
                 let nodes: Vec<NodeId> = nodes.into_keys().filter(of_it).collect();
@@ -448,6 +475,12 @@ impl Driver {
                 metrics.cluster_region_reached.set(region.index(), 1);
                 metrics.cluster_region_nodes.set(region.index(), count);
                 self.next_beat = now + self.lease / 8;
+                if self.is_deaf() {
+                    // All is said there again once this node hears what it is told.
+                    self.born = None;
+                    return;
+                }
+                self.reach.meets();
                 self.switchboard
                     .cluster(|hub, out| hub.alive(now, region, nodes, out));
                 if self.born.replace(born) != Some(born) {
@@ -464,7 +497,7 @@ impl Driver {
                     metrics.cluster_broker_reached.set(0);
                 }
                 metrics.cluster_region_reached.set(region.index(), 0);
-                if !std::mem::replace(&mut self.away, true) {
+                if self.reach.fails() {
                     let region = self.regions.name(region);
                     tracing::warn!(
                         region,
@@ -491,10 +524,9 @@ impl Driver {
                 async move { Done::Beat(plane.ask(request).await) },
             ));
         }
-        // Not before a question has failed: it may be this server that stood still.
-        let far = self.region != self.regions.own();
-        if far && self.away && !self.cut && now >= self.reached + self.lease {
-            self.cut = true;
+        if !self.is_far() {
+            self.deaf.set(self.reach.is_silent(now));
+        } else if self.reach.cuts(now, self.deaf.is()) {
             let region = self.region;
             self.switchboard
                 .cluster(|hub, out| hub.cut_off(now, region, out));
@@ -504,8 +536,21 @@ impl Driver {
         }
     }
 
+    fn is_far(&self) -> bool {
+        self.region != self.regions.own()
+    }
+
+    /// What is said in this region to this node does not come, though its own words would.
+    fn is_deaf(&self) -> bool {
+        self.is_far() && self.deaf.is()
+    }
+
     /// Renews what is due, a few at a time; also while the beat is not answered, as that may be at another shard.
     fn renew(&mut self) {
+        if self.is_deaf() {
+            // Seats and names that it has here run out, so that it is gone for others as they are for it.
+            return self.due.clear();
+        }
         let asked = Instant::now();
         while self.renewing < RENEWED {
             let Some(due) = self.due.pop_front() else {

@@ -4,11 +4,12 @@
 //! bounded length. Asking and reading have a connection each, as waiting for an inbox would keep others waiting. A connection
 //! that fails is thrown away, and the next who needs one makes it.
 
+mod fullness;
 mod url;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -24,6 +25,7 @@ use tokio::time::timeout;
 use super::backplane::{Away, Backplane};
 use super::seats::{Answer, Request};
 use super::words::NodeId;
+use fullness::Fullness;
 use url::Kind;
 pub use url::{BrokerUrl, BrokerUrlError};
 
@@ -45,7 +47,7 @@ const BRING: &str = "rtc_4_bring";
 
 /// What the library of that number is.
 #[cfg(test)]
-const LIBRARY_SHA256: &str = "2514c35d011cd8ac40e78d064c3bdb68a236b68b577e4388d8c1b376bb0b8276";
+const LIBRARY_SHA256: &str = "4578caccb7af3abb6e5f620601462b1228f527efaa144f03e90e0c59b7c581ca";
 
 /// For a connection to be there, or an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -101,7 +103,7 @@ pub(crate) struct Redis {
     way: OnceCell<Way>,
     asks: Mutex<Asks>,
     reads: Mutex<Reader>,
-    full: AtomicBool,
+    fullness: std::sync::Mutex<Fullness>,
 }
 
 #[derive(Default)]
@@ -139,7 +141,7 @@ impl Redis {
             way: OnceCell::new(),
             asks: Mutex::default(),
             reads: Mutex::default(),
-            full: AtomicBool::new(false),
+            fullness: std::sync::Mutex::default(),
         }
     }
 
@@ -250,17 +252,14 @@ impl Redis {
 
     async fn call(&self, request: Request) -> Result<Answer, Away> {
         let json = serde_json::to_string(&request).map_err(|error| Away(error.to_string()))?;
-        let gives = matches!(
-            request,
-            Request::Claim(_) | Request::Name { fresh: true, .. }
-        );
-        let function = if gives { GIVE } else { KEEP };
+        let gives = gives(&request);
         let mut call = cmd("FCALL");
-        call.arg(function).arg(1).arg(key(&request)).arg(json);
+        call.arg(if gives { GIVE } else { KEEP });
+        call.arg(1).arg(key(&request)).arg(json);
         let answer = self.run(&call).await;
         match &answer {
-            Ok(_) if gives => self.is_full(false),
-            Err(Away(why)) if why.contains("OOM") => self.is_full(true),
+            Ok(_) if gives => self.tell_fullness(false),
+            Err(Away(why)) if why.contains("OOM") => self.tell_fullness(true),
             _ => {}
         }
         let text = match answer? {
@@ -289,13 +288,15 @@ impl Redis {
     }
 
     /// Tells the administrator once when the broker has no memory left, and when it has again.
-    fn is_full(&self, full: bool) {
-        match (self.full.swap(full, Ordering::Relaxed), full) {
-            (false, true) => tracing::warn!(
+    fn tell_fullness(&self, refused: bool) {
+        let fullness = self.fullness.lock();
+        let mut fullness = fullness.unwrap_or_else(PoisonError::into_inner);
+        match fullness.news(Instant::now(), refused) {
+            Some(true) => tracing::warn!(
                 "the broker has no memory left, so nobody is let into rooms: give it more (maxmemory), or find what else fills it"
             ),
-            (true, false) => tracing::info!("the broker has memory again"),
-            _ => {}
+            Some(false) => tracing::info!("the broker has memory again"),
+            None => {}
         }
     }
 
@@ -363,6 +364,15 @@ async fn load(connection: &mut Connection) -> Result<(), Away> {
         Err(error) => Err(away(error)),
         Ok(_) => Ok(()),
     }
+}
+
+/// Whether something new is asked for, which a broker without memory refuses: seats, names, and where a peer is. Who is not
+/// noted there is looked for at all nodes.
+const fn gives(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Claim(_) | Request::Name { fresh: true, .. } | Request::Here { .. }
+    )
 }
 
 /// Everything about one room, peer or name is at one place of a Redis Cluster, and different ones at different places.
@@ -439,6 +449,16 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
+
+    #[test]
+    fn a_full_broker_keeps_what_it_has_and_takes_nothing_new() {
+        let peer = rtc_protocol::Token::from_random([1; 32]).peer_id();
+        let (node, turn) = (NodeId::new(1), 1);
+        assert!(gives(&Request::Here { peer, node, turn }));
+        // Who comes back has to get its session, and who goes makes place.
+        assert!(!gives(&Request::Turn { peer, node }));
+        assert!(!gives(&Request::Gone { peer, node }));
+    }
 
     #[test]
     fn the_librarys_number_counts_up_with_any_change_of_it() {

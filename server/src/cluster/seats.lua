@@ -215,31 +215,33 @@ local function where(key, _, _)
   return { is = 'nobody' }
 end
 
+-- Whose a name is. By this clock, as the system's may be set back, which keeps keys for longer than was said.
+local function owner(key, now)
+  local known = redis.call('GET', key)
+  if not known then return nil end
+  known = cjson.decode(known)
+  if known['until'] > now then return known end
+end
+
 local function name(key, a, now)
   local grace = math.floor(a.lease / GRACE)
   if a.fresh and now - born < grace then return { is = 'wait', ms = grace - (now - born) } end
-  local known = redis.call('GET', key)
-  if known then
-    known = cjson.decode(known)
-    if known.peer ~= a.peer then return { is = 'taken', peer = known.peer, node = known.node } end
-  end
-  redis.call('SET', key, cjson.encode({ peer = a.peer, node = a.node }), 'PX', a.lease)
+  local known = owner(key, now)
+  if known and known.peer ~= a.peer then return { is = 'taken', peer = known.peer, node = known.node } end
+  local value = cjson.encode({ peer = a.peer, node = a.node, ['until'] = now + a.lease })
+  redis.call('SET', key, value, 'PX', a.lease * 2)
   return { is = 'done' }
 end
 
-local function unname(key, a, _)
-  local known = redis.call('GET', key)
-  if known then
-    known = cjson.decode(known)
-    if known.peer == a.peer and known.node == a.node then redis.call('DEL', key) end
-  end
+local function unname(key, a, now)
+  local known = owner(key, now)
+  if known and known.peer == a.peer and known.node == a.node then redis.call('DEL', key) end
   return { is = 'done' }
 end
 
-local function whose(key, _, _)
-  local known = redis.call('GET', key)
+local function whose(key, _, now)
+  local known = owner(key, now)
   if not known then return { is = 'nobody' } end
-  known = cjson.decode(known)
   return { is = 'taken', peer = known.peer, node = known.node }
 end
 

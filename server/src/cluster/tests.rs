@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::backplane::memory::{Broker, Memory};
 use super::driver::Part;
+use super::reach::Deaf;
 use super::redis::Redis;
 use super::regions::Regions;
 use super::seats::{Answer, Claim, Held, Request, Sync};
@@ -522,6 +523,7 @@ async fn what_is_said_does_not_wait_for_a_crowd_that_wants_seats() {
         region: regions.own(),
         plane: plane(ONE),
         inbox: inboxes.remove(0),
+        deaf: Deaf::default(),
     };
     let driven = super::drive(switchboard, part, regions, ONE, lease);
     let other = plane(TWO);
@@ -529,6 +531,99 @@ async fn what_is_said_does_not_wait_for_a_crowd_that_wants_seats() {
         () = driven => panic!("it has ended"),
         found = timeout(PATIENCE, other.collect()) => drop(found.unwrap().unwrap()),
     }
+}
+
+/// What a clock that is set back does to keys: they stay for longer than they were to.
+async fn keys_stay(server: &Server) {
+    let Server { port, password, .. } = server;
+    let client = ::redis::Client::open(format!("redis://:{password}@127.0.0.1:{port}")).unwrap();
+    let mut itself = client.get_multiplexed_async_connection().await.unwrap();
+    let keys: Vec<String> = ::redis::cmd("KEYS")
+        .arg("*:name:*")
+        .query_async(&mut itself)
+        .await
+        .unwrap();
+    assert!(!keys.is_empty());
+    for key in keys {
+        let mut persist = ::redis::cmd("PERSIST");
+        persist.arg(key).exec_async(&mut itself).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_name_runs_out_by_the_rules_clock_and_not_by_the_systems() {
+    let (server, url) = timeout(PATIENCE, async {
+        loop {
+            if let Some(found) = redis().await {
+                return found;
+            }
+        }
+    })
+    .await
+    .unwrap();
+    let plane = Redis::new(ONE, vec![url]);
+    let named = || Name::new("ann").unwrap();
+    let name = |number, lease| Request::Name {
+        name: named(),
+        peer: peer(number),
+        node: ONE,
+        lease,
+        fresh: false,
+    };
+    assert_eq!(asked(&plane, name(1, 50)).await, Answer::Done);
+    keys_stay(&server).await;
+    let whose = || Request::Whose { name: named() };
+    let free = timeout(PATIENCE, async {
+        while asked(&plane, whose()).await != Answer::Nobody {
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    free.await.unwrap();
+    assert_eq!(asked(&plane, name(2, LEASE)).await, Answer::Done);
+}
+
+#[tokio::test]
+async fn what_comes_by_two_regions_that_share_a_broker_is_heard_once() {
+    let names = ["a", "b"].map(|name| name.parse().unwrap());
+    let [here, there] = [0, 1].map(|own: usize| Regions::new(&names[own], names.clone()).unwrap());
+    let (me, other) = (here.node(1 << 32), there.node(2 << 32));
+    let (hub, metrics) = (crate::testing::config().hub(), Metrics::default());
+    let (switchboard, _task) = Switchboard::new(hub, 1 << 20, metrics.clone(), None);
+    let (_wishes, inboxes) = super::Exits::new(here.clone());
+    let mut driven = tokio::task::JoinSet::new();
+    for (region, inbox) in here.all().zip(inboxes) {
+        // Only one may collect at a time from the broker in memory, which keeps nothing; so each has its own, and is brought
+        // the same.
+        let broker = Broker::new();
+        let mut links = super::links::Links::new(other, Duration::from_millis(LEASE));
+        let line = "{}".into();
+        let number = None;
+        let now = std::time::Instant::now();
+        links.say(now, me, Word::Broadcast { line, number }, None);
+        let plane = |me| -> Arc<dyn Backplane> {
+            let broker = Arc::clone(&broker);
+            Arc::new(Memory { me, broker })
+        };
+        plane(other).post(links.parcels(now)).await.unwrap();
+        let part = Part {
+            region,
+            plane: plane(me),
+            inbox,
+            deaf: Deaf::default(),
+        };
+        let lease = Duration::from_millis(LEASE);
+        driven.spawn(super::drive(
+            switchboard.clone(),
+            part,
+            here.clone(),
+            me,
+            lease,
+        ));
+        // Either has answered that it came.
+        let answered = timeout(PATIENCE, plane(other).collect()).await;
+        assert!(!answered.unwrap().unwrap().is_empty());
+    }
+    assert_eq!(metrics.cluster_words_received.get(), 1);
 }
 
 #[tokio::test]
@@ -545,4 +640,18 @@ async fn redis_does_what_a_broker_must() {
     let plane = |me| -> Arc<dyn Backplane> { Arc::new(Redis::new(me, vec![url.clone()])) };
     let planes = [plane(ONE), plane(TWO)];
     does_all_of_it(planes).await;
+}
+
+#[test]
+fn regions_with_one_broker_are_refused_however_its_address_is_written() {
+    let brokers = [("a", "redis://h"), ("b", "redis://:secret@H:6379/0")];
+    let own: super::regions::RegionName = brokers[0].0.parse().unwrap();
+    let brokers = brokers.map(|(name, url)| (name.parse().unwrap(), vec![url.parse().unwrap()]));
+    let lease = Duration::from_millis(LEASE);
+    let refused = super::ClusterConfig::of_regions(&own, brokers.into(), lease).unwrap_err();
+    let told = refused.to_string();
+    assert!(
+        told.contains("a and b") && !told.contains("secret"),
+        "{told}"
+    );
 }

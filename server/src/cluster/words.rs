@@ -243,6 +243,15 @@ pub enum Word {
         /// Whether it rings, as far as is known here.
         rings: bool,
     },
+    /// One side of a call went from here to that node, where you may ask for it.
+    CallWent {
+        /// The call.
+        call: CallId,
+        /// Where it is.
+        node: NodeId,
+    },
+    /// I may not have heard you for a while: say of each call with a peer of mine that it stands, as if it had moved.
+    CallsWithMe,
     /// A peer says hello here: give me its session. Answered by what follows.
     Yield {
         /// Who.

@@ -113,10 +113,17 @@ impl Calls {
         far.is_some_and(|far| far.node == node)
     }
 
-    /// Calls whose other side is at that node.
-    fn with(&self, node: NodeId) -> Vec<CallId> {
-        let all = self.all.keys();
-        all.filter(|id| self.rings_at(id, node)).cloned().collect()
+    /// Calls whose other side is at such a node.
+    pub(super) fn beyond(&self, there: impl Fn(NodeId) -> bool) -> Vec<CallId> {
+        let all = self.all.iter();
+        let far = all.filter(|(_, call)| call.far.is_some_and(|far| there(far.node)));
+        far.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Where the other side of a call is, if that is another node, and whether it rings.
+    pub(super) fn stands(&self, id: &CallId) -> Option<(NodeId, bool)> {
+        let call = self.all.get(id)?;
+        call.far.map(|far| (far.node, call.rings.is_some()))
     }
 
     /// Whether a peer has a call that rings or was taken.
@@ -224,13 +231,14 @@ impl Calls {
         Some(taken)
     }
 
-    /// The other side of a call has gone to another node; gives whether the call was taken, if there is one.
-    pub(super) fn follow(&mut self, id: &CallId, to: NodeId) -> Option<bool> {
+    /// The other side of a call is at another node; gives whether the call was taken, and whether its caller is here, if
+    /// there is one.
+    pub(super) fn follow(&mut self, id: &CallId, to: NodeId) -> Option<(bool, bool)> {
         let call = self.all.get_mut(id)?;
         if let Some(far) = &mut call.far {
             far.node = to;
         }
-        Some(call.rings.is_none())
+        Some((call.rings.is_none(), call.home()))
     }
 
     pub(super) fn taken(&mut self, id: &CallId) {
@@ -481,7 +489,7 @@ impl Hub {
 
     /// A node is gone: calls with its peers end for those here.
     pub(super) fn end_calls_with(&mut self, node: NodeId, out: &mut Vec<Effect>) {
-        for call in self.calls.with(node) {
+        for call in self.calls.beyond(|one| one == node) {
             self.is_over(&call, node, CallEnd::Gone, None, out);
         }
     }

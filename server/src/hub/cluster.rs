@@ -15,6 +15,8 @@ mod hears;
 mod moves;
 mod naming;
 mod nodes;
+mod owed;
+mod reunion;
 mod rings;
 mod survey;
 
@@ -37,6 +39,7 @@ pub(crate) use moves::HANDOVER;
 use moves::{Arriving, Moved};
 use naming::Naming;
 use nodes::Nodes;
+use owed::Owed;
 pub(super) use rings::Seek;
 use rings::Seeking;
 use survey::Surveys;
@@ -90,6 +93,10 @@ pub struct Cluster {
     /// Those of them that are wanted elsewhere already: by whom, with which turn, from which number on.
     onward: HashMap<PeerId, (NodeId, u64, u64)>,
     moved: Moved,
+    /// Calls of which the other side is to hear that they stand: no more than there are.
+    telling: BTreeSet<CallId>,
+    /// What brokers have not been told.
+    owed: Vec<Owed>,
     /// Questions of the administrator that not all nodes have answered, for seconds.
     surveys: Surveys,
 }
@@ -114,6 +121,8 @@ impl Cluster {
             arriving: HashMap::new(),
             onward: HashMap::new(),
             moved: Moved::default(),
+            telling: BTreeSet::new(),
+            owed: Vec::new(),
             surveys: Surveys::default(),
         }
     }
@@ -170,6 +179,7 @@ impl Hub {
             Wish::Name(number, _) => self.named(now, number, None, out),
             Wish::Locate(call, _) => self.located(now, &call, None, out),
             Wish::Say(_, _, Some(receipt)) => self.receipt(receipt, false, out),
+            Wish::Ask(request) => self.not_asked(now, request),
             _ => {}
         }
     }

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, CommandFactory};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{FILE, Value, key, nearest, settable, tried, words};
+use super::{FILE, Value, is_secret, key, nearest, settable, tried, words};
 use crate::cli::Cli;
 
 /// One key that can be used.
@@ -25,6 +25,8 @@ pub(super) struct Entry {
 pub(super) struct Fault {
     span: Range<usize>,
     why: String,
+    /// What stands there is not to be shown.
+    secret: bool,
 }
 
 /// Reads all of it, or tells all that is wrong.
@@ -33,6 +35,11 @@ pub(super) fn read(text: &str) -> Result<Vec<Entry>, Vec<Fault>> {
         vec![Fault {
             span: error.span().unwrap_or_default(),
             why: error.message().to_owned(),
+            // What is not read yet may be anything.
+            secret: error.span().is_some_and(|span| {
+                let line = Place::of(text, &span).text;
+                is_secret(line.split('=').next().unwrap_or_default().trim())
+            }),
         }]
     })?;
     let known = settable(&Cli::command());
@@ -48,7 +55,8 @@ pub(super) fn read(text: &str) -> Result<Vec<Entry>, Vec<Fault>> {
             }),
             Err((at_name, why)) => {
                 let span = if at_name { name.span() } else { value.span() };
-                faults.push(Fault { span, why });
+                let secret = is_secret(name.get_ref());
+                faults.push(Fault { span, why, secret });
             }
         }
     }
@@ -171,6 +179,9 @@ impl Fault {
             text,
             width,
         } = Place::of(text, &self.span);
+        if self.secret {
+            return format!("{}:{line}:{column}: {}", path.display(), self.why);
+        }
         let number = line.to_string();
         let gap = " ".repeat(number.len());
         format!(

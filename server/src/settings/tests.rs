@@ -192,6 +192,55 @@ fn what_is_shown_gives_the_same_settings_again_and_no_secret() {
 }
 
 #[test]
+fn a_cluster_that_is_shown_is_taken_again_without_its_passwords() {
+    let one = ["--cluster", "redis://ann:hunter2@h:1,redis://:hunter2@g"];
+    let several = [
+        "--region",
+        "eu",
+        "--regions=eu=redis://:hunter2@h:1/2,us=sentinel://:hunter2@g/main",
+    ];
+    for words in [&one[..], &several] {
+        let shown = load(words, &[], "").unwrap().show();
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let again = load(WITH_FILE, &[], &shown).unwrap();
+        let brokers = |settings: &Settings| format!("{:?}", settings.cli.cluster().unwrap());
+        assert_eq!(brokers(&again), brokers(&load(words, &[], "").unwrap()));
+        let plain = |shown: &str| -> Vec<String> {
+            let lines = shown.lines().map(|line| line.split("  #").next().unwrap());
+            lines.map(|line| line.trim_end().to_owned()).collect()
+        };
+        assert_eq!(plain(&again.show()), plain(&shown));
+    }
+}
+
+#[test]
+fn a_secret_that_is_wrong_is_told_without_it() {
+    for (key, value) in [
+        ("cluster", "redis:/:hunter2@h"),
+        ("cluster", "redis://:hunter2@h:x"),
+        ("regions", "eu=redis://:hunter2@h:x"),
+        ("regions", "redis://:hunter2=@h"),
+        ("turn-user", "hunter2"),
+    ] {
+        let flag = format!("--{key}={value}");
+        let told = load(&[&flag], &[], "").unwrap_err().to_string();
+        assert!(told.contains(key) && !told.contains("hunter2"), "{told}");
+        let variable = variable(key);
+        let told = wrong(&[], &[(&variable, value)], "");
+        assert!(told.contains(key) && !told.contains("hunter2"), "{told}");
+        for file in [
+            format!("{key} = [\"{value}\"]"),
+            format!("{key} = \"{value}\""),
+            format!("{key} = \"{value}"),
+        ] {
+            let told = wrong(WITH_FILE, &[], &file);
+            assert!(told.starts_with("s.toml:1:"), "{told}");
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+    }
+}
+
+#[test]
 fn keys_and_the_administrators_token_are_shown_by_their_place_and_never_by_what_is_in_it() {
     let folder = tempfile::tempdir().unwrap();
     let secret = "0123456789abcdef0123456789abcdef";

@@ -69,6 +69,23 @@ impl BrokerUrl {
         &self.kind
     }
 
+    /// Which broker it is, without user and password: the same text however the address is written, as long as it names the
+    /// same host.
+    pub(in crate::cluster) fn place(&self) -> String {
+        let shown = self.rest.rsplit('@').next().unwrap_or_default();
+        let (host, path) = shown.split_once('/').unwrap_or((shown, ""));
+        let host = host.to_ascii_lowercase();
+        let has_port = host.rsplit(']').next().unwrap_or_default().contains(':');
+        let port = if has_port { "" } else { ":6379" };
+        match &self.kind {
+            Kind::Server => {
+                let database = if path.is_empty() { "0" } else { path };
+                format!("redis://{host}{port}/{database}")
+            }
+            Kind::Sentinel { master } => format!("sentinel://{host}/{master}"),
+        }
+    }
+
     /// As the client library wants it, with the password.
     pub(super) fn address(&self) -> String {
         format!("redis://{}", self.rest)
@@ -120,6 +137,28 @@ mod tests {
             "redis://h:x",
         ] {
             assert!(bad.parse::<BrokerUrl>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_broker_is_the_same_place_however_its_address_is_written() {
+        let place = |text: &str| text.parse::<BrokerUrl>().unwrap().place();
+        for (one, other) in [
+            ("redis://h", "valkey://ann:secret@H:6379/0"),
+            ("redis://[::1]", "redis://[::1]:6379"),
+            ("redis://h/", "redis://h"),
+            ("sentinel://h/main", "sentinel://:secret@h:26379/main"),
+        ] {
+            assert_eq!(place(one), place(other));
+            assert!(!place(other).contains("secret"));
+        }
+        for other in [
+            "redis://h:6380",
+            "redis://h/1",
+            "redis://g",
+            "sentinel://h:6379/0",
+        ] {
+            assert_ne!(place("redis://h"), place(other), "{other}");
         }
     }
 

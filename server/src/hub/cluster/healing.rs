@@ -51,6 +51,7 @@ impl Hub {
         else {
             return;
         };
+        self.pays_room(room);
         for peer in superseded {
             let place = self.rooms.get(room).and_then(|inside| inside.place(peer));
             if place.is_some_and(|place| place.since >= asked) {

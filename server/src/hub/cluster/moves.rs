@@ -23,6 +23,9 @@ use crate::cluster::{NodeId, Word};
 /// How long a peer's hello waits for its session: many times what it takes, and short for a node that has just died.
 pub(crate) const HANDOVER: Duration = Duration::from_secs(2);
 
+/// Calls of which it is known where they went.
+const CALLS: usize = 65_536;
+
 /// The turn of a peer that came back while the broker could not say which of its hellos that was: lower than all others.
 const UNKNOWN: u64 = 0;
 
@@ -96,9 +99,25 @@ pub(super) struct Moved {
     peers: HashMap<PeerId, (NodeId, Instant)>,
     /// Rooms whose last member here went so: those there were sat elsewhere by then.
     rooms: HashMap<RoomId, Instant>,
+    /// Calls that went with one side, and where to; at most [`CALLS`], as one more is taken for over by whoever asks.
+    calls: HashMap<CallId, (NodeId, Instant)>,
+    /// When a region could not be reached for the last time: who is there has not heard what moved before.
+    apart: Option<Instant>,
 }
 
 impl Moved {
+    fn take_call(&mut self, call: CallId, node: NodeId, now: Instant) {
+        if self.calls.len() < CALLS || self.calls.contains_key(&call) {
+            self.calls.insert(call, (node, now));
+        }
+    }
+
+    /// Where a call went, and whether that was so lately that it may not be there.
+    pub(super) fn call(&self, call: &CallId, now: Instant) -> Option<(NodeId, bool)> {
+        let (node, at) = self.calls.get(call)?;
+        Some((*node, now < *at + HANDOVER))
+    }
+
     /// Whether a peer went so lately that its new node may not have told the broker.
     pub(super) fn lately(&self, peer: PeerId, now: Instant, lease: Duration) -> bool {
         let at = self.peers.get(&peer).map(|(_, at)| *at);
@@ -114,8 +133,14 @@ impl Moved {
         self.rooms.contains_key(room)
     }
 
-    /// Lets go of what went longer ago than that.
-    fn forget(&mut self, now: Instant, rest: Duration) {
+    /// Lets go of what went longer ago than that; of calls not before all have heard of it that could.
+    fn forget(&mut self, now: Instant, rest: Duration, apart: bool) {
+        if apart {
+            self.apart = Some(now);
+        }
+        let apart = self.apart;
+        self.calls
+            .retain(|_, (_, at)| now < apart.map_or(*at, |apart| apart.max(*at)) + rest);
         self.peers.retain(|_, (_, at)| now < *at + rest);
         self.rooms.retain(|_, at| now < *at + rest);
     }
@@ -307,6 +332,12 @@ impl Hub {
             *known = turn;
             let alive = cluster.nodes.alive();
             cluster.say_each(alive, &Word::Mine { peer, turn });
+            if cluster.regions.are_several() {
+                // Its home gave the turn; who looks for it in this region asks the broker here.
+                let node = cluster.me;
+                let here = Request::Here { peer, node, turn };
+                cluster.wishes.push(Wish::Ask(here));
+            }
             let rooms = self.session(peer).map(Session::rooms);
             for room in rooms.unwrap_or_default() {
                 let inside = self.rooms.get_mut(&room);
@@ -337,7 +368,8 @@ impl Hub {
         let arriving = &cluster.arriving;
         cluster.onward.retain(|peer, _| arriving.contains_key(peer));
         let rest = cluster.lease * 2;
-        cluster.moved.forget(now, rest);
+        let apart = !cluster.cut.is_empty();
+        cluster.moved.forget(now, rest, apart);
     }
 
     /// Another node wants a session that may be here.
@@ -486,6 +518,9 @@ impl Hub {
         self.metrics.sessions_ended.inc(LeaveReason::Left);
         if let Some(cluster) = self.cluster.as_deref_mut() {
             cluster.moved.peers.insert(peer, (to, now));
+            for carried in &baggage.calls {
+                cluster.moved.take_call(carried.call.clone(), to, now);
+            }
         }
         Some(baggage)
     }
@@ -611,7 +646,10 @@ impl Hub {
     /// A room that a peer is in, and its seat there, come with it.
     fn moves_in(&mut self, peer: PeerId, carried: Carried, out: &mut Vec<Effect>) {
         let now = self.now;
-        let Some(me) = self.node() else { return };
+        let Some(cluster) = self.cluster.as_deref() else {
+            return;
+        };
+        let me = cluster.me;
         let Carried {
             room,
             capacity,
@@ -621,13 +659,16 @@ impl Hub {
         let Some(own) = members.iter().find(|one| one.member.peer == peer).cloned() else {
             return;
         };
+        let known: BTreeSet<PeerId> = members.iter().map(|one| one.member.peer).collect();
         if !self.rooms.contains_key(&room) {
             self.metrics.rooms_opened.inc();
             let mut inside = Room::new(room.clone(), capacity, now);
             for (peer, kind, by) in holds {
                 inside.decisions.hold(Hold { peer, kind, by });
             }
-            for one in members.into_iter().filter(|one| one.node != me) {
+            // Who cannot be reached from here may have been from where it comes.
+            let there = |node| node != me && !cluster.is_cut_off(node);
+            for one in members.into_iter().filter(|one| there(one.node)) {
                 let place = Place {
                     peer: one.member.peer,
                     seat: one.seat,
@@ -649,15 +690,7 @@ impl Hub {
                 turn: 0,
                 member: own.member.clone(),
             };
-            self.is_there(
-                &room,
-                peer,
-                Seat {
-                    node: own.node,
-                    held,
-                },
-                out,
-            );
+            self.is_there(&room, peer, Seat { node: me, held }, out);
         }
         let Some(inside) = self.rooms.get_mut(&room) else {
             return;
@@ -675,11 +708,13 @@ impl Hub {
             .filter(|hold| inside.muted(peer, hold.kind))
             .filter(|hold| !own.member.muted.contains(&hold.kind))
             .collect();
+        let members = inside.members();
         self.names.enters(&own.member.name, peer, &room);
         if let Some(session) = self.sessions.get_mut(&peer) {
             session.enter(room.clone());
             session.comes_with(room.clone());
         }
+        self.tell_difference(peer, &room, known, members, out);
         for Hold { kind, by, .. } in news {
             let room = room.clone();
             let muted = ServerMessage::Muted {
@@ -702,6 +737,31 @@ impl Hub {
         }
     }
 
+    /// Tells a peer who is in a room as it is known here, and was not where it comes from, or the other way round.
+    fn tell_difference(
+        &mut self,
+        peer: PeerId,
+        room: &RoomId,
+        mut known: BTreeSet<PeerId>,
+        members: Vec<Member>,
+        out: &mut Vec<Effect>,
+    ) {
+        for member in members {
+            if !known.remove(&member.peer) {
+                let room = room.clone();
+                self.tell(peer, ServerMessage::PeerJoined { room, member }, out);
+            }
+        }
+        for gone in known {
+            let left = ServerMessage::PeerLeft {
+                room: room.clone(),
+                peer: gone,
+                reason: LeaveReason::Lost,
+            };
+            self.tell(peer, left, out);
+        }
+    }
+
     /// A call that a peer has comes with it.
     fn brings_call(
         &mut self,
@@ -719,6 +779,9 @@ impl Hub {
             rings_ms,
         } = carried;
         let rings = rings_ms.map(|ms| now + Duration::from_millis(ms));
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            cluster.moved.calls.remove(&call);
+        }
         if Some(node) == self.node() {
             // The other side is here.
             match self.calls.meets(&call, peer) {
@@ -747,16 +810,5 @@ impl Hub {
             let rings = rings.is_some();
             self.tell_node(node, Word::CallMoved { call, rings });
         }
-    }
-
-    /// The other side of a call is at that node from now on.
-    pub(super) fn call_has_moved(&mut self, call: CallId, to: NodeId, rings: bool) {
-        let word = match self.calls.follow(&call, to) {
-            // It was taken, or has ended, while its other side was on its way.
-            Some(true) if rings => Word::Accepted { call },
-            None => Word::HungUp { call },
-            Some(_) => return,
-        };
-        self.tell_node(to, word);
     }
 }

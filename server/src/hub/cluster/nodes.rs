@@ -1,6 +1,6 @@
 //! Which other nodes live, and which have gone for good.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::super::{Effect, Hub};
@@ -12,8 +12,8 @@ use crate::cluster::regions::Region;
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
     known: BTreeMap<NodeId, Option<Instant>>,
-    /// Regions whose broker has said once who lives.
-    heard: BTreeSet<Region>,
+    /// When each region's broker said last who lives.
+    heard: BTreeMap<Region, Instant>,
 }
 
 impl Nodes {
@@ -29,7 +29,7 @@ impl Nodes {
 
     /// Whether this region's broker has ever said who lives there.
     pub(super) fn has_heard_of(&self, region: Region) -> bool {
-        self.heard.contains(&region)
+        self.heard.contains_key(&region)
     }
 
     /// The broker says that these live; gives those that have been missing for so long.
@@ -70,10 +70,10 @@ impl Nodes {
         hidden
     }
 
-    /// They can be again: those that live will be named, and the others are missing from now on.
-    fn show(&mut self, which: impl Fn(NodeId) -> bool) {
+    /// They can be again: those that live will be named, and the others are missing from then on.
+    fn show(&mut self, then: Instant, which: impl Fn(NodeId) -> bool) {
         for (_, missing) in self.known.iter_mut().filter(|(node, _)| which(**node)) {
-            *missing = None;
+            *missing = Some(then);
         }
     }
 }
@@ -110,15 +110,22 @@ impl Hub {
         nodes.retain(|node| *node != cluster.me);
         let regions = &cluster.regions;
         let concerned = |node| regions.of(node) == Some(region);
-        cluster.nodes.heard.insert(region);
-        if cluster.cut.remove(&region) {
-            cluster.nodes.show(concerned);
-        }
+        let before = cluster.nodes.heard.insert(region, now);
         let patience = cluster.lease / 2;
+        if cluster.cut.remove(&region) {
+            // What moved beyond the cut says so, and may reach us later than we do it.
+            cluster.nodes.show(now + patience, concerned);
+        }
+        // A word that could not be brought may have been given up, a little before a lease was over.
+        let apart = before.is_some_and(|before| now >= before + patience);
         for node in cluster.nodes.are(now, &nodes, patience, concerned) {
             self.end_calls_with(node, out);
             self.is_not_there(node, out);
         }
+        if apart {
+            self.meets_again(region);
+        }
+        self.pays_region(region);
     }
 }
 
@@ -158,7 +165,7 @@ mod tests {
             nodes.are(now + later(60), &[one], patience, |node| node == one),
             []
         );
-        nodes.show(far);
+        nodes.show(now + later(60), far);
         assert_eq!(nodes.are(now + later(60), &[two], patience, far), []);
         assert_eq!(nodes.alive(), [one, two]);
         assert_eq!(nodes.are(now + later(65), &[two], patience, far), [three]);

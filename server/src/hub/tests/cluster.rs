@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::cluster::NodeId;
 use crate::cluster::links::Links;
+use crate::cluster::reach::Reach;
 use crate::cluster::regions::{Region, RegionName, Regions};
 use crate::cluster::seats::{Answer, Claim, Ledger, Request};
 use rtc_protocol::{CallId, RefuseCode};
@@ -71,8 +72,8 @@ struct Node {
     asks: Vec<(u32, Region, Ask)>,
     cut: u32,
     round: Instant,
-    /// When each region's broker was reached last.
-    reached: Vec<Instant>,
+    /// By region.
+    reach: Vec<Reach>,
 }
 
 impl Node {
@@ -88,9 +89,15 @@ impl Node {
             asks: Vec::new(),
             cut: 0,
             round: now,
-            reached: regions.all().map(|_| now).collect(),
+            reach: regions.all().map(|_| Reach::new(now, LEASE)).collect(),
             regions: regions.clone(),
         }
+    }
+
+    /// Whether what is said to it cannot come, so that it takes no part in this region.
+    fn is_deaf(&self, region: Region, now: Instant) -> bool {
+        let own = self.regions.own();
+        region != own && self.reach[own.index()].is_silent(now)
     }
 }
 
@@ -103,6 +110,8 @@ struct Cluster {
     parcels: Vec<(u32, NodeId, Region, Vec<u8>)>,
     /// For so many steps the way between the regions is cut.
     severed: u32,
+    /// Nodes that do not reach these brokers.
+    without: BTreeSet<(usize, Region)>,
     /// Steps that this way takes.
     far: u32,
     chance: u64,
@@ -158,6 +167,7 @@ impl Cluster {
             now,
             parcels: Vec::new(),
             severed: 0,
+            without: BTreeSet::new(),
             far: 0,
             chance: seed | 1,
             calm: false,
@@ -184,25 +194,36 @@ impl Cluster {
     /// Whether a node reaches a region's broker.
     fn reaches(&self, at: usize, region: Region) -> bool {
         let node = &self.nodes[at];
-        node.cut == 0 && (self.severed == 0 || node.regions.own() == region)
+        let severed = self.severed > 0 && node.regions.own() != region;
+        node.cut == 0 && !severed && !self.without.contains(&(at, region))
     }
 
     /// Who lives, as the brokers that are reached say.
     fn tell_who_lives(&mut self, at: usize) {
         let now = self.now;
         for region in self.nodes[at].regions.all() {
-            let own = self.nodes[at].regions.own() == region;
             let mut out = Vec::new();
-            if own || self.reaches(at, region) {
+            let reaches = self.reaches(at, region);
+            let reach = &mut self.nodes[at].reach[region.index()];
+            if reaches {
+                reach.answers(now);
+            } else {
+                reach.fails();
+            }
+            let deaf = self.nodes[at].is_deaf(region, now);
+            let own = self.nodes[at].regions.own() == region;
+            let reach = &mut self.nodes[at].reach[region.index()];
+            let cuts = !own && reach.cuts(now, deaf);
+            if reaches && !deaf {
+                reach.meets();
                 let living = (0..NODES).filter(|at| !self.dead.contains(at));
                 let living = living.map(|at| self.nodes[at].id);
                 let regions = &self.nodes[at].regions;
                 let living = living.filter(|node| regions.of(*node) == Some(region));
                 let living: Vec<NodeId> = living.collect();
                 let node = &mut self.nodes[at];
-                node.reached[region.index()] = now;
                 node.world.hub.alive(now, region, living, &mut out);
-            } else if now >= self.nodes[at].reached[region.index()] + LEASE {
+            } else if cuts {
                 self.nodes[at].world.hub.cut_off(now, region, &mut out);
             }
             self.nodes[at].world.perform(out);
@@ -239,6 +260,13 @@ impl Cluster {
                 node.asks.push((delay, own, Ask::Other(request)));
             }
             let region = node.regions.seeing_to(&wish);
+            let gives = matches!(wish, Wish::Claim(..) | Wish::Name(..));
+            if gives && node.is_deaf(region, now) {
+                let mut out = Vec::new();
+                node.world.hub.refused(now, wish, &mut out);
+                node.world.perform(out);
+                continue;
+            }
             let ask = match wish {
                 Wish::Claim(number, claim) => Ask::Claim(number, claim, now),
                 Wish::Release(leaving) => Ask::Release(leaving),
@@ -262,6 +290,9 @@ impl Cluster {
             wanted.extend(node.world.hub.rooms_held());
             for name in node.world.hub.names_held() {
                 let region = node.regions.home(name.as_str());
+                if node.is_deaf(region, now) {
+                    continue;
+                }
                 let request = node.world.hub.name_held(&name);
                 let ask = request.map(|request| Ask::Keep(name, request));
                 node.asks.extend(ask.map(|ask| (way(region), region, ask)));
@@ -271,7 +302,8 @@ impl Cluster {
         let node = &mut self.nodes[at];
         for room in wanted {
             let region = node.regions.home(room.as_str());
-            if let Some(sync) = node.world.hub.held(&room) {
+            let sync = node.world.hub.held(&room);
+            if let Some(sync) = sync.filter(|_| !node.is_deaf(region, now)) {
                 let ask = Ask::Sync(now, Request::Sync(sync), room);
                 node.asks.push((way(region), region, ask));
             }
@@ -377,7 +409,11 @@ impl Cluster {
                         self.nodes[at].world.hub.turned(now, peer, &answer);
                     }
                 }
-                Ask::Other(request) => drop(answer(request)),
+                Ask::Other(request) => {
+                    if answer(request.clone()).is_none() {
+                        self.nodes[at].world.hub.not_asked(now, request);
+                    }
+                }
             }
             self.nodes[at].world.perform(out);
         }
@@ -392,7 +428,8 @@ impl Cluster {
                 continue;
             }
             let at = self.nodes.iter().position(|node| node.id == to).unwrap();
-            if self.severed > 0 && self.nodes[at].regions.own() != region {
+            let without = self.without.contains(&(at, region));
+            if without || self.severed > 0 && self.nodes[at].regions.own() != region {
                 // It lies there until it is fetched.
                 later.push((0, to, region, parcel));
                 continue;

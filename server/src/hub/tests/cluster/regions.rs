@@ -466,3 +466,304 @@ fn both_sides_of_a_cut_are_moderated_and_both_moderate_after_it() {
         assert_eq!(moderators(&cluster, at, "r@b"), both, "at {at}");
     }
 }
+
+impl Cluster {
+    /// A call from one to the other that was taken.
+    fn call_is_held(&mut self, who: char, whom: char) -> CallId {
+        let call = self.ring(who, Callee::Peer(id(whom))).unwrap();
+        assert_eq!(self.rung(whom), call);
+        self.say(whom, ClientMessage::Accept { call: call.clone() });
+        self.until(who, |message| {
+            matches!(message, M::Accepted { .. }).then_some(())
+        });
+        call
+    }
+
+    fn steps(&mut self, count: usize) {
+        for _ in 0..count {
+            self.step();
+        }
+    }
+
+    fn hangs_up(&mut self, who: char, call: &CallId) {
+        let call = call.clone();
+        self.say(who, ClientMessage::HangUp { call });
+    }
+
+    /// Nobody has a call.
+    fn is_silent(&self) -> bool {
+        let mut nodes = self.nodes.iter();
+        nodes.all(|node| node.world.hub.calls.is_empty())
+    }
+}
+
+#[test]
+fn a_call_that_ended_during_a_cut_is_over_for_the_other_side_when_the_way_is_back() {
+    for (caller, callee) in [('a', 'c'), ('c', 'a')] {
+        for ends in [caller, callee] {
+            let mut cluster = calm();
+            let call = cluster.call_is_held(caller, callee);
+            cluster.act(Act::Sever(CUT));
+            cluster.steps(150);
+            cluster.hangs_up(ends, &call);
+            // Until nothing of it is on its way any more.
+            cluster.steps(140);
+            assert!(!cluster.is_silent());
+            cluster.mended();
+            let other = if ends == caller { callee } else { caller };
+            cluster.hung_up(other, &call);
+            assert!(cluster.is_silent());
+        }
+    }
+}
+
+#[test]
+fn a_call_whose_sides_moved_during_a_cut_goes_on_when_the_way_is_back() {
+    for ends in ['a', 'c'] {
+        let mut cluster = calm();
+        cluster.enters('a', "r@a").unwrap();
+        let call = cluster.call_is_held('c', 'a');
+        let last = cluster.has_company('a', "r@a");
+        cluster.act(Act::Sever(CUT));
+        cluster.steps(120);
+        assert!(cluster.moves('a', 1, Some(last)).0);
+        cluster.steps(140);
+        cluster.mended();
+        cluster.steps(200);
+        for who in ['a', 'c'] {
+            let over = |message: &M| matches!(message, M::HungUp { .. });
+            assert!(!cluster.world(who).read(who).iter().any(over), "{who}");
+        }
+        cluster.hangs_up(ends, &call);
+        cluster.hung_up(if ends == 'a' { 'c' } else { 'a' }, &call);
+        assert!(cluster.is_silent());
+    }
+}
+
+#[test]
+fn a_call_that_moved_and_ended_during_a_cut_is_over_when_the_way_is_back() {
+    let mut cluster = calm();
+    cluster.enters('a', "r@a").unwrap();
+    let call = cluster.call_is_held('c', 'a');
+    let last = cluster.has_company('a', "r@a");
+    cluster.act(Act::Sever(CUT));
+    cluster.steps(120);
+    assert!(cluster.moves('a', 1, Some(last)).0);
+    cluster.steps(20);
+    cluster.hangs_up('a', &call);
+    cluster.steps(140);
+    cluster.mended();
+    cluster.hung_up('c', &call);
+    assert!(cluster.is_silent());
+}
+
+#[test]
+fn a_call_that_was_taken_during_a_cut_is_taken_for_its_caller_when_the_way_is_back() {
+    let mut cluster = calm();
+    let call = cluster.ring('c', Callee::Peer(id('a'))).unwrap();
+    assert_eq!(cluster.rung('a'), call);
+    cluster.act(Act::Sever(CUT));
+    cluster.steps(10);
+    cluster.say('a', ClientMessage::Accept { call: call.clone() });
+    cluster.steps(200);
+    cluster.mended();
+    cluster.until('c', |message| {
+        matches!(message, M::Accepted { .. }).then_some(())
+    });
+    cluster.hangs_up('c', &call);
+    cluster.hung_up('a', &call);
+}
+
+impl Cluster {
+    /// These nodes, of the first region, do not reach its broker.
+    fn lose_their_broker(&mut self, nodes: &[usize]) {
+        let own = self.nodes[0].regions.own();
+        self.without.extend(nodes.iter().map(|at| (*at, own)));
+    }
+
+    fn says_nothing_to(&mut self, who: char, name: &str, whom: &[char], text: &str) {
+        self.says_to(who, name, None, text);
+        self.steps(30);
+        for other in whom {
+            let hears =
+                |message: &M| matches!(message, M::Message { data, .. } if data.get() == text);
+            assert!(
+                !self.world(*other).read(*other).iter().any(hears),
+                "{other}"
+            );
+        }
+    }
+}
+
+#[test]
+fn members_of_a_region_whose_broker_died_alone_are_lost_to_the_others_and_these_to_them() {
+    for name in ["r@a", "r@b"] {
+        let mut cluster = calm();
+        for who in "acf".chars() {
+            cluster.enters(who, name).unwrap();
+        }
+        cluster.steps(20);
+        for who in "acf".chars() {
+            cluster.world(who).read(who);
+        }
+        cluster.lose_their_broker(&[0, 1, 2]);
+        cluster.loses('a', &['c', 'f']);
+        cluster.loses('c', &['a']);
+        cluster.loses('f', &['a']);
+        cluster.says_nothing_to('a', name, &['c', 'f'], "1");
+        cluster.says_nothing_to('c', name, &['a'], "2");
+        assert_eq!(cluster.enters('d', "new@b"), Err(ErrorCode::TryLater));
+        // Far longer than seats are held.
+        cluster.steps(200);
+        cluster.without.clear();
+        cluster.sees_again('a', &['c', 'f']);
+        cluster.sees_again('c', &['a']);
+        cluster.sees_again('f', &['a']);
+        cluster.says_to('c', name, Some('a'), "3");
+        cluster.is_told('a', "3");
+    }
+}
+
+#[test]
+fn a_node_that_lost_its_own_broker_alone_has_no_seats_elsewhere_before_it_is_back() {
+    let mut cluster = calm();
+    for who in "abc".chars() {
+        cluster.enters(who, "r@b").unwrap();
+    }
+    cluster.steps(20);
+    for who in "abc".chars() {
+        cluster.world(who).read(who);
+    }
+    cluster.lose_their_broker(&[0]);
+    cluster.loses('a', &['c']);
+    cluster.loses('b', &['a']);
+    cluster.loses('c', &['a']);
+    cluster.says_nothing_to('a', "r@b", &['c'], "1");
+    cluster.without.clear();
+    cluster.sees_again('a', &['c']);
+    cluster.sees_again('b', &['a']);
+    cluster.sees_again('c', &['a']);
+    cluster.says_to('b', "r@b", Some('a'), "2");
+    cluster.is_told('a', "2");
+}
+
+#[test]
+fn a_turn_that_was_asked_for_later_is_known_in_the_own_region_as_at_home() {
+    let far = |who: &char| {
+        let regions = calm().nodes[0].regions.clone();
+        regions.home(id(*who).as_str()) != regions.own()
+    };
+    let peers: Vec<char> = "abdeg".chars().filter(far).collect();
+    assert!(!peers.is_empty());
+    for who in peers {
+        let mut cluster = calm();
+        cluster.enters(who, "r@a").unwrap();
+        let last = cluster.has_company(who, "r@a");
+        let begun = PEERS.find(who).unwrap() % NODES;
+        assert!(cluster.moves(who, 1 - begun, Some(last)).0, "{who}");
+        cluster.steps(20);
+        // It comes back while no broker could say which of its hellos that is.
+        cluster.moved.remove(&who);
+        cluster.nodes[begun].world.hello(who, Some(last));
+        while let Err(code) = cluster.enters(who, "r@a") {
+            assert_eq!(code, ErrorCode::TryLater);
+        }
+        cluster.steps(20);
+        let (peer, node, ms) = (id(who), cluster.nodes[begun].id, cluster.ms());
+        for ledger in &mut cluster.ledgers {
+            let there = ledger.ask(ms, Request::Where { peer });
+            assert_eq!(there, Answer::Taken { peer, node }, "{who}");
+        }
+    }
+}
+
+/// Who came and who went, as somebody was told.
+fn comings(frames: Vec<ServerFrame>) -> (Vec<PeerId>, Vec<PeerId>) {
+    let (mut came, mut went) = (Vec::new(), Vec::new());
+    for frame in frames {
+        match frame.message {
+            M::PeerJoined { member, .. } => came.push(member.peer),
+            M::PeerLeft { peer, reason, .. } => {
+                assert_eq!(reason, LeaveReason::Lost);
+                went.push(peer);
+            }
+            _ => {}
+        }
+    }
+    (came, went)
+}
+
+#[test]
+fn who_moves_to_a_node_that_is_cut_off_loses_those_beyond_the_cut_and_who_moves_from_one_sees_them()
+{
+    // Whether somebody else is there, so that the room is known.
+    for inside in ["ac", "abc"] {
+        let mut cluster = calm();
+        let far = cluster.nodes[2].regions.own();
+        for who in inside.chars() {
+            cluster.enters(who, "r@a").unwrap();
+        }
+        cluster.steps(20);
+        let last = cluster.last('a');
+        cluster.without.insert((1, far));
+        cluster.steps(180);
+        let (resumed, told) = cluster.moves('a', 1, Some(last));
+        assert!(resumed);
+        assert_eq!(comings(told), (vec![], vec![id('c')]), "{inside}");
+        let seen = cluster.seen(&room("r@a"));
+        let own = BTreeSet::from([id('a')]);
+        let has_own = |(_, here): &&(BTreeSet<PeerId>, BTreeSet<PeerId>)| here.is_superset(&own);
+        assert!(!seen.iter().find(has_own).unwrap().0.contains(&id('c')));
+        // And back, to where all can be reached.
+        if inside == "abc" {
+            cluster.enters('d', "r@a").unwrap();
+        }
+        cluster.steps(20);
+        let last = last + 1 + u64::from(inside == "abc");
+        let (resumed, told) = cluster.moves('a', 0, Some(last));
+        assert!(resumed);
+        let back = if inside == "abc" {
+            vec![id('c')]
+        } else {
+            vec![]
+        };
+        assert_eq!(comings(told), (back, vec![]), "{inside}");
+        cluster.without.clear();
+        if inside == "ac" {
+            cluster.sees_again('a', &['c']);
+        }
+        cluster.says_to('a', "r@a", Some('c'), "1");
+        cluster.is_told('c', "1");
+    }
+}
+
+#[test]
+fn who_was_put_out_of_a_room_whose_home_is_beyond_a_cut_stays_out_after_it() {
+    // With somebody there at the home, and with nobody, so that the broker forgets the room.
+    for inside in ["abc", "abd"] {
+        let mut cluster = calm();
+        for who in inside.chars() {
+            cluster.enters(who, "r@b").unwrap();
+        }
+        cluster.steps(20);
+        cluster.act(Act::Sever(CUT));
+        cluster.steps(150);
+        let kick = ClientMessage::Kick {
+            room: room("r@b"),
+            peer: id('b'),
+            reason: None,
+        };
+        cluster.say('a', kick);
+        cluster.until('b', |message| {
+            matches!(message, M::Kicked { .. }).then_some(())
+        });
+        cluster.steps(100);
+        cluster.mended();
+        cluster.steps(100);
+        // At a server that heard nothing of it.
+        cluster.moved.insert('b', 2);
+        cluster.nodes[2].world.hello('b', None);
+        let entered = cluster.enters('b', "r@b");
+        assert_eq!(entered, Err(ErrorCode::NotAllowed), "{inside}");
+    }
+}
