@@ -18,8 +18,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use rtc_protocol::IceServer;
 
 use crate::access::Moment;
-use crate::cluster::ClusterConfig;
-use crate::cluster::regions::RegionsError;
+use crate::cluster::{ClusterConfig, ClusterError};
 use crate::tls::{Tls, TlsError};
 use crate::{Config, Folder};
 use access::AccessFlags;
@@ -210,8 +209,8 @@ impl Cli {
     /// The cluster to be in.
     ///
     /// # Errors
-    /// When its regions do not fit together.
-    pub fn cluster(&self) -> Result<Option<ClusterConfig>, RegionsError> {
+    /// When its regions, or what is over TLS, do not fit together.
+    pub fn cluster(&self) -> Result<Option<ClusterConfig>, ClusterError> {
         self.cluster.clone().config()
     }
 

@@ -5,6 +5,7 @@
 //! that fails is thrown away, and the next who needs one makes it.
 
 mod fullness;
+mod tls;
 mod url;
 
 use std::collections::BTreeMap;
@@ -15,17 +16,25 @@ use std::time::{Duration, Instant};
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::cluster::ClusterClient;
 use ::redis::cluster_async::ClusterConnection;
-use ::redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
-use ::redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, RedisError, Value, cmd};
+use ::redis::sentinel::{
+    SentinelClient, SentinelClientBuilder, SentinelNodeConnectionInfo, SentinelServerType,
+};
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, RedisError,
+    TlsCertificates, TlsMode, Value, cmd,
+};
 use futures_util::future::{BoxFuture, try_join_all};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::backplane::{Away, Backplane};
 use super::seats::{Answer, Request};
 use super::words::NodeId;
+use crate::tls::provider;
 use fullness::Fullness;
+pub use tls::BrokerTls;
 use url::Kind;
 pub use url::{BrokerUrl, BrokerUrlError};
 
@@ -93,14 +102,14 @@ impl Connection {
 enum Way {
     One(Client),
     Cluster(Box<ClusterClient>),
-    Sentinels(Box<Mutex<SentinelClient>>),
+    Sentinels(Box<SentinelClient>),
 }
 
 /// One node's way to the broker.
 pub(crate) struct Redis {
     me: NodeId,
     urls: Vec<BrokerUrl>,
-    way: OnceCell<Way>,
+    tls: BrokerTls,
     asks: Mutex<Asks>,
     reads: Mutex<Reader>,
     fullness: std::sync::Mutex<Fullness>,
@@ -138,50 +147,42 @@ impl Redis {
         Self {
             me,
             urls,
-            way: OnceCell::new(),
+            tls: BrokerTls::default(),
             asks: Mutex::default(),
             reads: Mutex::default(),
             fullness: std::sync::Mutex::default(),
         }
     }
 
-    fn way(urls: &[BrokerUrl]) -> Result<Way, Away> {
-        let addresses: Vec<String> = urls.iter().map(BrokerUrl::address).collect();
-        Ok(match urls {
-            [] => return Err(Away("no address of a broker is given".into())),
-            [first, ..] => match first.kind() {
-                Kind::Sentinel { master } => {
-                    let info = first.address().into_connection_info().map_err(away)?;
-                    // The primary's user and password are the Sentinels'.
-                    let primary = SentinelNodeConnectionInfo::default()
-                        .set_redis_connection_info(info.redis_settings().clone());
-                    let client = SentinelClient::build(
-                        addresses,
-                        master.clone(),
-                        Some(primary),
-                        SentinelServerType::Master,
-                    );
-                    Way::Sentinels(Box::new(Mutex::new(client.map_err(away)?)))
-                }
-                Kind::Server if urls.len() > 1 => {
-                    let client = ClusterClient::builder(addresses)
-                        .connection_timeout(PATIENCE)
-                        .response_timeout(PATIENCE)
-                        .retries(2)
-                        .build();
-                    Way::Cluster(Box::new(client.map_err(away)?))
-                }
-                Kind::Server => Way::One(Client::open(first.address()).map_err(away)?),
-            },
-        })
+    /// Goes by these files where its addresses are over TLS.
+    pub(crate) fn by(self, tls: BrokerTls) -> Self {
+        Self { tls, ..self }
+    }
+
+    fn is_tls(&self) -> bool {
+        self.urls.first().is_some_and(BrokerUrl::is_tls)
+    }
+
+    /// Made anew for each connection, so that certificates are those that there are now.
+    async fn way(&self) -> Result<Way, Away> {
+        if !self.is_tls() {
+            return way(&self.urls, None);
+        }
+        // The client library takes the process's; somebody may have set it before, which is as well.
+        let _ = provider().install_default();
+        let tls = self.tls.clone();
+        match spawn_blocking(move || tls.read()).await {
+            Ok(Ok(certificates)) => way(&self.urls, Some(certificates)),
+            Ok(Err(error)) => Err(Away(error.to_string())),
+            Err(error) => Err(Away(error.to_string())),
+        }
     }
 
     async fn connect(&self) -> Result<Connection, Away> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));
-        let way = self.way.get_or_try_init(|| async { Self::way(&self.urls) });
-        let way = way.await?;
+        let way = self.way().await?;
         let connect = async {
             Ok(match way {
                 Way::One(client) => {
@@ -189,16 +190,24 @@ impl Redis {
                     Connection::One(one.await?)
                 }
                 Way::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
-                Way::Sentinels(client) => {
-                    let mut client = client.lock().await;
+                Way::Sentinels(mut client) => {
                     let one = client.get_async_connection_with_config(&config);
                     Connection::One(one.await?)
                 }
             })
         };
         match timeout(PATIENCE * 2, connect).await {
-            Ok(connection) => connection.map_err(away),
+            Ok(connection) => connection.map_err(|error| self.unreached(error)),
             Err(_) => Err(Away("no connection came about in time".into())),
+        }
+    }
+
+    /// Why no connection came about, and what to do.
+    fn unreached(&self, error: RedisError) -> Away {
+        let Away(text) = away(error);
+        match tls::advice(&text, self.is_tls()) {
+            Some(advice) => Away(format!("{text}; {advice}")),
+            None => Away(text),
         }
     }
 
@@ -339,6 +348,66 @@ impl Redis {
             return Ok(parcels);
         }
     }
+}
+
+/// How to reach what is at these addresses; with certificates where they are over TLS.
+fn way(urls: &[BrokerUrl], tls: Option<TlsCertificates>) -> Result<Way, Away> {
+    let addresses: Vec<String> = urls.iter().map(BrokerUrl::address).collect();
+    let Some(first) = urls.first() else {
+        return Err(Away("no address of a broker is given".into()));
+    };
+    Ok(match (first.kind(), tls) {
+        (Kind::Sentinel { master }, tls) => {
+            Way::Sentinels(Box::new(sentinels(addresses, master, tls).map_err(away)?))
+        }
+        (Kind::Server, tls) if urls.len() > 1 => {
+            let mut builder = ClusterClient::builder(addresses)
+                .connection_timeout(PATIENCE)
+                .response_timeout(PATIENCE)
+                .retries(2);
+            if let Some(tls) = tls {
+                builder = builder.certs(tls);
+            }
+            Way::Cluster(Box::new(builder.build().map_err(away)?))
+        }
+        (Kind::Server, Some(tls)) => {
+            Way::One(Client::build_with_tls(first.address(), tls).map_err(away)?)
+        }
+        (Kind::Server, None) => Way::One(Client::open(first.address()).map_err(away)?),
+    })
+}
+
+/// The primary's user and password are the Sentinels'; those over TLS have all the first one's.
+fn sentinels(
+    addresses: Vec<String>,
+    master: &str,
+    tls: Option<TlsCertificates>,
+) -> Result<SentinelClient, RedisError> {
+    let infos = addresses
+        .into_iter()
+        .map(IntoConnectionInfo::into_connection_info);
+    let infos: Vec<ConnectionInfo> = infos.collect::<Result<_, _>>()?;
+    let login = infos.first().map(|info| info.redis_settings().clone());
+    let login = login.unwrap_or_default();
+    let Some(tls) = tls else {
+        let primary = SentinelNodeConnectionInfo::default().set_redis_connection_info(login);
+        let kind = SentinelServerType::Master;
+        return SentinelClient::build(infos, master.to_owned(), Some(primary), kind);
+    };
+    let hosts = infos.iter().map(|info| info.addr().clone());
+    let mut builder = SentinelClientBuilder::new(hosts, master, SentinelServerType::Master)?
+        .set_client_to_redis_tls_mode(TlsMode::Secure)
+        .set_client_to_redis_certificates(tls.clone())
+        .set_client_to_sentinel_certificates(tls);
+    if let Some(user) = login.username() {
+        builder = builder.set_client_to_redis_username(user);
+        builder = builder.set_client_to_sentinel_username(user);
+    }
+    if let Some(password) = login.password() {
+        builder = builder.set_client_to_redis_password(password);
+        builder = builder.set_client_to_sentinel_password(password);
+    }
+    builder.build()
 }
 
 impl Backplane for Redis {

@@ -1,0 +1,95 @@
+//! What TLS to brokers goes by. Names of hosts are always looked at; there is no way to leave that out.
+
+use std::path::{Path, PathBuf};
+
+use ::redis::{ClientTlsConfig, TlsCertificates};
+use rustls::RootCertStore;
+
+use crate::tls::{Files, TlsError, certificates, read};
+
+const AUTHORITY: &str = "--cluster-ca";
+
+const OWN: &str = "--cluster-cert and --cluster-key";
+
+/// Files; read again for each connection that is made.
+#[derive(Clone, Debug, Default)]
+pub struct BrokerTls {
+    authority: Option<PathBuf>,
+    own: Option<Files>,
+}
+
+impl BrokerTls {
+    /// Trusts brokers' certificates of the authorities in this file, or of the system's where there is none; shows brokers this
+    /// certificate and has this key for it, or none.
+    #[must_use]
+    pub fn new(authority: Option<PathBuf>, own: Option<(PathBuf, PathBuf)>) -> Self {
+        let own = own.map(|(certificate, key)| Files::new(certificate, key, OWN));
+        Self { authority, own }
+    }
+
+    pub(crate) const fn is_default(&self) -> bool {
+        self.authority.is_none() && self.own.is_none()
+    }
+
+    pub(in crate::cluster) fn read(&self) -> Result<TlsCertificates, TlsError> {
+        let root_cert = self.authority.as_deref().map(authorities).transpose()?;
+        let client_tls = self.own.as_ref().map(own).transpose()?;
+        Ok(TlsCertificates {
+            client_tls,
+            root_cert,
+        })
+    }
+}
+
+fn authorities(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let text = read(path, AUTHORITY)?;
+    let mut roots = RootCertStore::empty();
+    for one in certificates(path, &text, AUTHORITY)? {
+        roots.add(one).map_err(|_| TlsError::Form {
+            path: path.to_owned(),
+            flags: AUTHORITY,
+            what: "certificate of an authority",
+        })?;
+    }
+    Ok(text)
+}
+
+fn own(files: &Files) -> Result<ClientTlsConfig, TlsError> {
+    let texts = files.read()?;
+    files.certified(&texts)?;
+    Ok(ClientTlsConfig {
+        client_cert: texts.certificate,
+        client_key: texts.key,
+    })
+}
+
+/// What to do when a connection did not come about, as its error tells, in words that are rustls' and OpenSSL's.
+pub(super) fn advice(error: &str, tls: bool) -> Option<&'static str> {
+    let says = |any: &[&str]| any.iter().any(|one| error.contains(one));
+    Some(if says(&["UnknownIssuer", "BadSignature"]) {
+        "no authority that is trusted here vouches for its certificate: give its authority's with --cluster-ca"
+    } else if says(&["NotValidForName", "not valid for name"]) {
+        "its certificate is for another host: give the broker's address by a name, or an IP address, that stands in it"
+    } else if says(&["Expired", "certificate expired"]) && !says(&["fatal alert"]) {
+        "its certificate has run out: give the broker a new one"
+    } else if says(&["InvalidContentType"]) {
+        "it speaks no TLS there: give its port for TLS, or write redis:// or sentinel://"
+    } else if says(&["CertificateRequired"]) {
+        "it wants a certificate of this server: give one with --cluster-cert and --cluster-key"
+    } else if says(&["fatal alert"]) {
+        "it does not take this server's certificate, or there is none: check --cluster-cert and --cluster-key"
+    } else if !tls && says(CLOSED) {
+        "it closes what is no TLS, perhaps: if it speaks TLS there, write rediss:// or sentinels://"
+    } else {
+        return None;
+    })
+}
+
+/// As somebody does who was told something that is not understood at all.
+const CLOSED: &[&str] = &[
+    "Connection reset",
+    "broken pipe",
+    "unexpected end of file",
+    "terminated",
+    "disconnected",
+];
