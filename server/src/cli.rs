@@ -386,6 +386,52 @@ mod tests {
     }
 
     #[test]
+    fn what_is_over_tls_at_brokers_fits_together() {
+        let cluster = |arguments: &[&str]| {
+            let all = std::iter::once(&"rtc-server").chain(arguments);
+            Cli::try_parse_from(all).map(|cli| cli.cluster())
+        };
+        const OWN: [&str; 2] = ["--cluster-cert=c.pem", "--cluster-key=k.pem"];
+        // Files are read later, and a region may be reached otherwise than another one.
+        for good in [
+            &["--cluster", "rediss://h", "--cluster-ca", "ca.pem"][..],
+            &["--cluster", "sentinels://h/main", OWN[0], OWN[1]],
+            &["--cluster", "valkeys://h,rediss://g"],
+            &[
+                "--region=us",
+                "--regions=us=redis://h,eu=rediss://g",
+                OWN[0],
+                OWN[1],
+            ],
+        ] {
+            assert!(cluster(good).unwrap().unwrap().is_some(), "{good:?}");
+        }
+        for bad in [
+            &["--cluster", "redis://:hunter2@h,rediss://:hunter2@g"][..],
+            &[
+                "--region=us",
+                "--regions=us=rediss://:hunter2@g,us=redis://:hunter2@h",
+            ],
+        ] {
+            let told = cluster(bad).unwrap().unwrap_err().to_string();
+            assert!(
+                told.starts_with("rediss://g and redis://h are of one broker"),
+                "{told}"
+            );
+        }
+        for unused in [
+            &["--cluster", "redis://h", "--cluster-ca", "ca.pem"][..],
+            &OWN,
+        ] {
+            let told = cluster(unused).unwrap().unwrap_err().to_string();
+            assert!(told.contains("write rediss://"), "{told}");
+        }
+        for half in OWN {
+            assert!(cluster(&["--cluster", "rediss://h", half]).is_err());
+        }
+    }
+
+    #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }

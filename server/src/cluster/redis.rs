@@ -515,9 +515,55 @@ fn away(error: RedisError) -> Away {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use sha2::{Digest, Sha256};
 
     use super::*;
+
+    #[test]
+    fn the_way_over_tls_is_to_one_server_a_redis_cluster_or_sentinels_and_the_primaries_they_name()
+    {
+        let certificates = TlsCertificates {
+            client_tls: None,
+            root_cert: None,
+        };
+        let to = |addresses: &[&str]| {
+            let urls = addresses.iter().map(|text| text.parse().unwrap());
+            way(&urls.collect::<Vec<_>>(), Some(certificates.clone()))
+        };
+        let Ok(Way::One(client)) = to(&["rediss://ann:pw@h"]) else {
+            unreachable!("one server");
+        };
+        let address = client.get_connection_info().addr();
+        assert!(
+            matches!(
+                address,
+                ::redis::ConnectionAddr::TcpTls {
+                    insecure: false,
+                    tls_params: Some(_),
+                    ..
+                }
+            ),
+            "{address:?}"
+        );
+        assert!(matches!(
+            to(&["rediss://:pw@h", "rediss://:pw@g"]),
+            Ok(Way::Cluster(_))
+        ));
+        let Ok(Way::Sentinels(client)) = to(&["sentinels://ann:pw@h/main", "sentinels://g/main"])
+        else {
+            unreachable!("Sentinels");
+        };
+        // What it holds is seen in no other way: both Sentinels, and the primary.
+        let shown = format!("{client:?}");
+        assert_eq!(shown.matches("TcpTls").count(), 2, "{shown}");
+        assert!(shown.contains("tls_mode: Some(Secure)"), "{shown}");
+        assert!(!shown.contains("pw"), "{shown}");
+        // Where nothing else is said, all is as it is without TLS.
+        let plain = |text: &str| way(&[text.parse().unwrap()], None);
+        assert!(matches!(plain("redis://h"), Ok(Way::One(_))));
+        assert!(matches!(plain("sentinel://h/main"), Ok(Way::Sentinels(_))));
+    }
 
     #[test]
     fn a_full_broker_keeps_what_it_has_and_takes_nothing_new() {

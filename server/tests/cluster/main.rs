@@ -12,5 +12,6 @@ mod regions;
 mod rig;
 mod rooms;
 mod talk;
+mod tls;
 mod versions;
 mod way;

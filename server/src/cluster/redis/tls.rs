@@ -63,33 +63,88 @@ fn own(files: &Files) -> Result<ClientTlsConfig, TlsError> {
     })
 }
 
-/// What to do when a connection did not come about, as its error tells, in words that are rustls' and OpenSSL's.
+/// What to do when no connection came about, as its error tells in the words of rustls and of the system.
 pub(super) fn advice(error: &str, tls: bool) -> Option<&'static str> {
     let says = |any: &[&str]| any.iter().any(|one| error.contains(one));
-    Some(if says(&["UnknownIssuer", "BadSignature"]) {
-        "no authority that is trusted here vouches for its certificate: give its authority's with --cluster-ca"
-    } else if says(&["NotValidForName", "not valid for name"]) {
-        "its certificate is for another host: give the broker's address by a name, or an IP address, that stands in it"
-    } else if says(&["Expired", "certificate expired"]) && !says(&["fatal alert"]) {
-        "its certificate has run out: give the broker a new one"
-    } else if says(&["InvalidContentType"]) {
-        "it speaks no TLS there: give its port for TLS, or write redis:// or sentinel://"
-    } else if says(&["CertificateRequired"]) {
+    Some(if says(&["fatal alert: CertificateRequired"]) {
         "it wants a certificate of this server: give one with --cluster-cert and --cluster-key"
     } else if says(&["fatal alert"]) {
-        "it does not take this server's certificate, or there is none: check --cluster-cert and --cluster-key"
-    } else if !tls && says(CLOSED) {
-        "it closes what is no TLS, perhaps: if it speaks TLS there, write rediss:// or sentinels://"
+        "it does not take this server's certificate, or wants one: check --cluster-cert and --cluster-key, and whom it trusts"
+    } else if says(&["not valid for name", "NotValidForName"]) {
+        "its certificate is for another host: give the broker's address by a name, or an IP address, that stands in it"
+    } else if says(&["certificate expired", "Expired"]) {
+        "its certificate has run out, or the clock here is wrong: give the broker a new one"
+    } else if says(&["invalid peer certificate"]) {
+        "no authority that is trusted here vouches for its certificate: give its authority's with --cluster-ca"
+    } else if says(&["InvalidContentType"]) || tls && says(&["timed out"]) {
+        "if it speaks no TLS there, give its port for TLS, or write redis:// (or sentinel://)"
+    } else if !tls && says(&CLOSED) {
+        "if it speaks TLS there, write rediss:// (or sentinels://)"
     } else {
         return None;
     })
 }
 
-/// As somebody does who was told something that is not understood at all.
-const CLOSED: &[&str] = &[
+/// How it looks where somebody hangs up who was told something that is not TLS.
+const CLOSED: [&str; 4] = [
     "Connection reset",
-    "broken pipe",
+    "roken pipe",
     "unexpected end of file",
     "terminated",
-    "disconnected",
 ];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_to_do_is_told_of_each_way_in_which_tls_fails_and_of_nothing_else() {
+        for (error, tls, told) in [
+            (
+                "invalid peer certificate: UnknownIssuer",
+                true,
+                "--cluster-ca",
+            ),
+            (
+                "invalid peer certificate: certificate not valid for name \"127.0.0.1\"",
+                true,
+                "another host",
+            ),
+            (
+                "invalid peer certificate: certificate expired: verification time …",
+                true,
+                "run out",
+            ),
+            (
+                "received fatal alert: CertificateRequired",
+                true,
+                "wants a certificate",
+            ),
+            ("received fatal alert: UnknownCA", true, "whom it trusts"),
+            ("timed out", true, "redis://"),
+            (
+                "received corrupt message of type InvalidContentType",
+                true,
+                "redis://",
+            ),
+            (
+                "Connection reset by peer (os error 104)",
+                false,
+                "rediss://",
+            ),
+        ] {
+            let advice = advice(error, tls).unwrap();
+            assert!(advice.contains(told), "{error}: {advice}");
+        }
+        for (error, tls) in [
+            ("Connection refused (os error 111)", false),
+            ("Connection refused (os error 111)", true),
+            ("Connection reset by peer (os error 104)", true),
+            ("timed out", false),
+            ("WRONGPASS invalid username-password pair", true),
+        ] {
+            assert_eq!(advice(error, tls), None, "{error}");
+        }
+    }
+}
