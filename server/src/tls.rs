@@ -59,8 +59,24 @@ pub enum TlsError {
         what: &'static str,
     },
     /// Certificate and key do not go together, or are of a kind that is not spoken.
-    #[error("the certificate and its key cannot be used: {0}; they must belong together")]
-    Unfit(#[from] rustls::Error),
+    #[error(
+        "{} and {} cannot be used: {source}; they must belong together: check {flags}",
+        .certificate.display(), .key.display()
+    )]
+    Unfit {
+        /// The one.
+        certificate: PathBuf,
+        /// The other.
+        key: PathBuf,
+        /// What named them.
+        flags: &'static str,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+    /// There is no TLS at all with the crypto that is linked.
+    #[error("TLS cannot be spoken: {0}; this build of the program lacks what it takes")]
+    NotSpoken(#[from] rustls::Error),
     /// No certificate of our own could be made.
     #[error("no certificate can be made: {0}; give one with --tls-cert and --tls-key")]
     NotMade(#[from] rcgen::Error),

@@ -47,7 +47,12 @@ impl Files {
             flags: self.flags,
             what: "private key",
         })?;
-        Ok(CertifiedKey::from_der(chain, key, &provider())?)
+        CertifiedKey::from_der(chain, key, &provider()).map_err(|source| TlsError::Unfit {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            flags: self.flags,
+            source,
+        })
     }
 }
 

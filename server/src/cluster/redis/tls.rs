@@ -63,8 +63,8 @@ fn own(files: &Files) -> Result<ClientTlsConfig, TlsError> {
     })
 }
 
-/// What to do when no connection came about, as its error tells in the words of rustls and of the system.
-pub(super) fn advice(error: &str, tls: bool) -> Option<&'static str> {
+/// What to do about certificates when no connection came about, as its error tells in rustls' words.
+pub(super) fn advice(error: &str) -> Option<&'static str> {
     let says = |any: &[&str]| any.iter().any(|one| error.contains(one));
     Some(if says(&["fatal alert: CertificateRequired"]) {
         "it wants a certificate of this server: give one with --cluster-cert and --cluster-key"
@@ -76,13 +76,21 @@ pub(super) fn advice(error: &str, tls: bool) -> Option<&'static str> {
         "its certificate has run out, or the clock here is wrong: give the broker a new one"
     } else if says(&["invalid peer certificate"]) {
         "no authority that is trusted here vouches for its certificate: give its authority's with --cluster-ca"
-    } else if says(&["InvalidContentType"]) || tls && says(&["timed out"]) {
-        "if it speaks no TLS there, give its port for TLS, or write redis:// (or sentinel://)"
-    } else if !tls && says(&CLOSED) {
-        "if it speaks TLS there, write rediss:// (or sentinels://)"
     } else {
         return None;
     })
+}
+
+/// What to do when it may be that the other side does not expect TLS, or expects it: it hangs up, or waits for more.
+pub(super) fn advice_on_scheme(error: &str, tls: bool) -> Option<&'static str> {
+    let says = |any: &[&str]| any.iter().any(|one| error.contains(one));
+    if tls && says(&["InvalidContentType", "timed out"]) {
+        Some("if it speaks no TLS there, give its port for TLS, or write redis:// (or sentinel://)")
+    } else if !tls && says(&CLOSED) {
+        Some("if it speaks TLS there, write rediss:// (or sentinels://)")
+    } else {
+        None
+    }
 }
 
 /// How it looks where somebody hangs up who was told something that is not TLS.
@@ -134,7 +142,8 @@ mod tests {
                 "rediss://",
             ),
         ] {
-            let advice = advice(error, tls).unwrap();
+            let advice = advice(error).or_else(|| advice_on_scheme(error, tls));
+            let advice = advice.unwrap();
             assert!(advice.contains(told), "{error}: {advice}");
         }
         for (error, tls) in [
@@ -144,7 +153,8 @@ mod tests {
             ("timed out", false),
             ("WRONGPASS invalid username-password pair", true),
         ] {
-            assert_eq!(advice(error, tls), None, "{error}");
+            let advice = advice(error).or_else(|| advice_on_scheme(error, tls));
+            assert_eq!(advice, None, "{error}");
         }
     }
 }
