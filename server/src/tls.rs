@@ -72,7 +72,7 @@ pub enum TlsError {
         flags: &'static str,
         /// Why.
         #[source]
-        source: rustls::Error,
+        source: Box<rustls::Error>,
     },
     /// There is no TLS at all with the crypto that is linked.
     #[error("TLS cannot be spoken: {0}; this build of the program lacks what it takes")]

@@ -92,9 +92,9 @@ impl FromStr for RegionBroker {
         // Where the name is missing, what stands there may be part of a password.
         let found = text.split_once('=');
         let found = found.and_then(|(region, url)| Some((region.parse().ok()?, url)));
-        let (region, url): (RegionName, &str) = found.ok_or_else(|| {
-            "give each region's name, of a to z, 0 to 9 and -, and its broker, as in eu=redis://10.0.0.5:6379"
-        })?;
+        let (region, url): (RegionName, &str) = found.ok_or(
+            "give each region's name, of a to z, 0 to 9 and -, and its broker, as in eu=redis://10.0.0.5:6379",
+        )?;
         match url.parse() {
             Ok(url) => Ok(Self { region, url }),
             Err(error) => Err(format!("region {region}: {error}")),

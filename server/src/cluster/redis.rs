@@ -101,7 +101,7 @@ impl Connection {
 
 /// How connections are made.
 enum Way {
-    One(Client),
+    One(Box<Client>),
     Cluster(Box<ClusterClient>),
     Sentinels(Box<SentinelClient>),
 }
@@ -381,10 +381,13 @@ fn way(urls: &[BrokerUrl], tls: Option<TlsCertificates>) -> Result<Way, Away> {
             }
             Way::Cluster(Box::new(builder.build().map_err(away)?))
         }
-        (Kind::Server, Some(tls)) => {
-            Way::One(Client::build_with_tls(first.address(), tls).map_err(away)?)
+        (Kind::Server, tls) => {
+            let client = match tls {
+                Some(tls) => Client::build_with_tls(first.address(), tls),
+                None => Client::open(first.address()),
+            };
+            Way::One(Box::new(client.map_err(away)?))
         }
-        (Kind::Server, None) => Way::One(Client::open(first.address()).map_err(away)?),
     })
 }
 
@@ -403,7 +406,7 @@ fn sentinels(
     let Some(tls) = tls else {
         let primary = SentinelNodeConnectionInfo::default().set_redis_connection_info(login);
         let kind = SentinelServerType::Master;
-        return SentinelClient::build(infos, master.to_owned(), Some(primary), kind);
+        return SentinelClient::build(infos, master, Some(primary), kind);
     };
     let hosts = infos.iter().map(|info| info.addr().clone());
     let mut builder = SentinelClientBuilder::new(hosts, master, SentinelServerType::Master)?

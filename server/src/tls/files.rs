@@ -51,7 +51,7 @@ impl Files {
             certificate: self.certificate.clone(),
             key: self.key.clone(),
             flags: self.flags,
-            source,
+            source: Box::new(source),
         })
     }
 }
