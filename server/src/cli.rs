@@ -18,8 +18,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use rtc_protocol::IceServer;
 
 use crate::access::Moment;
-use crate::cluster::ClusterConfig;
-use crate::cluster::regions::RegionsError;
+use crate::cluster::{ClusterConfig, ClusterError};
 use crate::tls::{Tls, TlsError};
 use crate::{Config, Folder};
 use access::AccessFlags;
@@ -210,8 +209,8 @@ impl Cli {
     /// The cluster to be in.
     ///
     /// # Errors
-    /// When its regions do not fit together.
-    pub fn cluster(&self) -> Result<Option<ClusterConfig>, RegionsError> {
+    /// When its regions, or what is over TLS, do not fit together.
+    pub fn cluster(&self) -> Result<Option<ClusterConfig>, ClusterError> {
         self.cluster.clone().config()
     }
 
@@ -383,6 +382,52 @@ mod tests {
             &["--region", "us", "--regions", "us=http://127.0.0.1"],
         ] {
             assert!(cluster(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_tls_at_brokers_fits_together() {
+        let cluster = |arguments: &[&str]| {
+            let all = std::iter::once(&"rtc-server").chain(arguments);
+            Cli::try_parse_from(all).map(|cli| cli.cluster())
+        };
+        const OWN: [&str; 2] = ["--cluster-cert=c.pem", "--cluster-key=k.pem"];
+        // Files are read later, and a region may be reached otherwise than another one.
+        for good in [
+            &["--cluster", "rediss://h", "--cluster-ca", "ca.pem"][..],
+            &["--cluster", "sentinels://h/main", OWN[0], OWN[1]],
+            &["--cluster", "valkeys://h,rediss://g"],
+            &[
+                "--region=us",
+                "--regions=us=redis://h,eu=rediss://g",
+                OWN[0],
+                OWN[1],
+            ],
+        ] {
+            assert!(cluster(good).unwrap().unwrap().is_some(), "{good:?}");
+        }
+        for bad in [
+            &["--cluster", "redis://:hunter2@h,rediss://:hunter2@g"][..],
+            &[
+                "--region=us",
+                "--regions=us=rediss://:hunter2@g,us=redis://:hunter2@h",
+            ],
+        ] {
+            let told = cluster(bad).unwrap().unwrap_err().to_string();
+            assert!(
+                told.starts_with("rediss://g and redis://h are of one broker"),
+                "{told}"
+            );
+        }
+        for unused in [
+            &["--cluster", "redis://h", "--cluster-ca", "ca.pem"][..],
+            &OWN,
+        ] {
+            let told = cluster(unused).unwrap().unwrap_err().to_string();
+            assert!(told.contains("write rediss://"), "{told}");
+        }
+        for half in OWN {
+            assert!(cluster(&["--cluster", "rediss://h", half]).is_err());
         }
     }
 

@@ -38,11 +38,12 @@ use tokio::task::JoinSet;
 
 pub(crate) use backplane::Backplane;
 pub(crate) use planes::Planes;
-pub use redis::{BrokerUrl, BrokerUrlError};
+pub use redis::{BrokerTls, BrokerUrl, BrokerUrlError};
 pub use words::{NodeId, Word};
 
 use crate::hub::Cluster;
 use crate::switchboard::{Node, Switchboard};
+use crate::tls::TlsError;
 use driver::{Part, drive};
 use holdings::Holdings;
 use reach::Deaf;
@@ -53,11 +54,38 @@ pub(crate) use wishes::Exits;
 /// How long a node's peers keep their places in rooms when nothing is heard of it.
 pub const LEASE: Duration = Duration::from_secs(10);
 
+/// Addresses and files for TLS that do not go together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BrokerTlsError {
+    /// What is said to some of a cluster would be read on the way, and that to others would not.
+    #[error(
+        "{0} and {1} are of one broker, and only the first is over TLS; write rediss:// (or sentinels://) for all of them, or for none"
+    )]
+    Mixed(String, String),
+    /// Nothing is over TLS, though somebody expects it.
+    #[error(
+        "--cluster-ca, --cluster-cert and --cluster-key are for a broker over TLS, and no address is of one; write rediss:// (or sentinels://) in --cluster or --regions, or leave them out"
+    )]
+    Unused,
+}
+
+/// Why there can be no such cluster.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClusterError {
+    /// Its regions do not fit together.
+    #[error(transparent)]
+    Regions(#[from] RegionsError),
+    /// What is over TLS does not.
+    #[error(transparent)]
+    Tls(#[from] BrokerTlsError),
+}
+
 /// What a node is told about its cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterConfig {
     /// The broker of each region, in their order; several addresses are of one Redis Cluster, or of Sentinels.
     brokers: Vec<Vec<BrokerUrl>>,
+    tls: BrokerTls,
     regions: Regions,
     /// How long seats are held when nothing is heard of their node.
     lease: Duration,
@@ -69,6 +97,7 @@ impl ClusterConfig {
     pub fn around(broker: Vec<BrokerUrl>, lease: Duration) -> Self {
         Self {
             brokers: vec![broker],
+            tls: BrokerTls::default(),
             regions: Regions::default(),
             lease,
         }
@@ -99,9 +128,39 @@ impl ClusterConfig {
         let brokers = brokers.into_values().collect();
         Ok(Self {
             brokers,
+            tls: BrokerTls::default(),
             regions,
             lease,
         })
+    }
+
+    /// Goes by these files with each broker whose addresses are over TLS.
+    ///
+    /// # Errors
+    /// When only some of one broker's addresses are, or there are files and no such broker.
+    pub fn by(self, tls: BrokerTls) -> Result<Self, BrokerTlsError> {
+        let mut any = false;
+        for broker in &self.brokers {
+            let [over, beside] =
+                [true, false].map(|tls| broker.iter().find(|address| address.is_tls() == tls));
+            if let (Some(over), Some(beside)) = (over, beside) {
+                // Without passwords.
+                return Err(BrokerTlsError::Mixed(over.to_string(), beside.to_string()));
+            }
+            any |= over.is_some();
+        }
+        if !any && !tls.is_default() {
+            return Err(BrokerTlsError::Unused);
+        }
+        Ok(Self { tls, ..self })
+    }
+
+    /// Looks whether those files are there and can be used. They are read again for each connection.
+    ///
+    /// # Errors
+    /// When they cannot be used.
+    pub fn check_files(&self) -> Result<(), TlsError> {
+        self.tls.read().map(drop)
     }
 }
 
@@ -120,7 +179,7 @@ impl Membership {
         let me = config.regions.node(rand::random());
         let plane = |region: Region| -> Arc<dyn Backplane> {
             let broker = config.brokers.get(region.index()).cloned();
-            Arc::new(Redis::new(me, broker.unwrap_or_default()))
+            Arc::new(Redis::new(me, broker.unwrap_or_default()).by(config.tls.clone()))
         };
         Self::at(config.regions.clone(), plane, me, config.lease)
     }

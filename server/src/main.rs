@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use rtc_server::cli::{Cli, ConfigTask, LogFormat, Task};
+use rtc_server::cluster::ClusterConfig;
 use rtc_server::settings::{Settings, SettingsError};
 use rtc_server::tls::{Tls, own_addresses};
 use rtc_server::{Config, Server};
@@ -65,7 +66,10 @@ fn complain(why: &str, code: ExitCode) -> ExitCode {
 fn run(settings: Settings) -> anyhow::Result<()> {
     match settings.cli.task() {
         Some(Task::Config(ConfigTask::Show)) => return print(settings.show().as_bytes()),
-        Some(Task::Config(ConfigTask::Check)) => return print(b"the settings are right\n"),
+        Some(Task::Config(ConfigTask::Check)) => {
+            cluster(&settings.cli)?;
+            return print(b"the settings are right\n");
+        }
         Some(Task::Health) => {
             let tls = settings.cli.speaks_tls();
             let listen = settings.cli.config().listen;
@@ -145,6 +149,15 @@ fn tell_relay((plain, tls): &(Vec<SocketAddr>, Vec<SocketAddr>), json: bool) {
     }
 }
 
+/// The cluster to be in, whose files can be used.
+fn cluster(cli: &Cli) -> anyhow::Result<Option<ClusterConfig>> {
+    let cluster = cli.cluster()?;
+    cluster
+        .as_ref()
+        .map_or(Ok(()), ClusterConfig::check_files)?;
+    Ok(cluster)
+}
+
 async fn serve(cli: Cli) -> anyhow::Result<()> {
     // Listened for before anybody can know that we are here, so that no signal ends us in disorder.
     let mut signals = Signals::listen().context("the system gives no signals")?;
@@ -153,7 +166,7 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
     let tls = cli.tls()?;
     let config = Config {
         tls: tls.clone(),
-        cluster: cli.cluster()?,
+        cluster: cluster(&cli)?,
         ..cli.config()
     };
     let relays_by_tls = config

@@ -2,11 +2,12 @@
 //!
 //! What is told to other modules is an acceptor and no more; the crypto is the one that is linked already (`ring`).
 
+mod files;
 mod fingerprint;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -14,11 +15,10 @@ use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 
+pub(crate) use files::{Files, certificates, read};
 pub use fingerprint::{Fingerprint, FingerprintError};
 
 /// How often the files are looked at.
@@ -38,25 +38,45 @@ pub enum TlsError {
     #[error("give both --tls-cert and --tls-key, or --tls-self-signed alone")]
     Flags,
     /// A file is not there.
-    #[error("cannot read {}: {source}; check --tls-cert and --tls-key", .path.display())]
+    #[error("cannot read {}: {source}; check {flags}", .path.display())]
     Unreadable {
         /// Which.
         path: PathBuf,
+        /// What named it.
+        flags: &'static str,
         /// Why.
         #[source]
         source: io::Error,
     },
     /// A file is not what it should be.
-    #[error("{} holds no {what} in PEM; check --tls-cert and --tls-key", .path.display())]
+    #[error("{} holds no {what} in PEM; check {flags}", .path.display())]
     Form {
         /// Which.
         path: PathBuf,
+        /// What named it.
+        flags: &'static str,
         /// What was looked for.
         what: &'static str,
     },
     /// Certificate and key do not go together, or are of a kind that is not spoken.
-    #[error("the certificate and its key cannot be used: {0}; they must belong together")]
-    Unfit(#[from] rustls::Error),
+    #[error(
+        "{} and {} cannot be used: {source}; they must belong together: check {flags}",
+        .certificate.display(), .key.display()
+    )]
+    Unfit {
+        /// The one.
+        certificate: PathBuf,
+        /// The other.
+        key: PathBuf,
+        /// What named them.
+        flags: &'static str,
+        /// Why.
+        #[source]
+        source: Box<rustls::Error>,
+    },
+    /// There is no TLS at all with the crypto that is linked.
+    #[error("TLS cannot be spoken: {0}; this build of the program lacks what it takes")]
+    NotSpoken(#[from] rustls::Error),
     /// No certificate of our own could be made.
     #[error("no certificate can be made: {0}; give one with --tls-cert and --tls-key")]
     NotMade(#[from] rcgen::Error),
@@ -82,50 +102,7 @@ impl ResolvesServerCert for Current {
     }
 }
 
-#[derive(Debug)]
-struct Files {
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-/// What stood in both files.
-#[derive(Debug, PartialEq, Eq)]
-struct Texts {
-    certificate: Vec<u8>,
-    key: Vec<u8>,
-}
-
-impl Files {
-    fn read(&self) -> Result<Texts, TlsError> {
-        let read = |path: &Path| {
-            std::fs::read(path).map_err(|source| TlsError::Unreadable {
-                path: path.to_owned(),
-                source,
-            })
-        };
-        Ok(Texts {
-            certificate: read(&self.certificate)?,
-            key: read(&self.key)?,
-        })
-    }
-
-    fn certified(&self, texts: &Texts) -> Result<CertifiedKey, TlsError> {
-        let form = |path: &Path, what| TlsError::Form {
-            path: path.to_owned(),
-            what,
-        };
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(&texts.certificate)
-            .collect::<Result<_, _>>()
-            .ok()
-            .filter(|chain: &Vec<_>| !chain.is_empty())
-            .ok_or_else(|| form(&self.certificate, "certificate"))?;
-        let key = PrivateKeyDer::from_pem_slice(&texts.key)
-            .map_err(|_| form(&self.key, "private key"))?;
-        Ok(CertifiedKey::from_der(chain, key, &provider())?)
-    }
-}
-
-fn provider() -> CryptoProvider {
+pub(crate) fn provider() -> CryptoProvider {
     rustls::crypto::ring::default_provider()
 }
 
@@ -135,7 +112,7 @@ impl Tls {
     /// # Errors
     /// When they cannot be used.
     pub fn of_files(certificate: PathBuf, key: PathBuf) -> Result<Self, TlsError> {
-        let files = Files { certificate, key };
+        let files = Files::new(certificate, key, "--tls-cert and --tls-key");
         let certified = files.certified(&files.read()?)?;
         Self::new(certified, Some(files))
     }

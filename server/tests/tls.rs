@@ -169,7 +169,10 @@ fn what_cannot_be_used_is_refused_in_words() {
     let key = std::fs::read(path.join("key.pem")).unwrap();
     write_pair(path);
     std::fs::write(path.join("key.pem"), key).unwrap();
-    assert!(matches!(of(path), Err(TlsError::Unfit(_))), "of two pairs");
+    assert!(
+        matches!(of(path), Err(TlsError::Unfit { .. })),
+        "of two pairs"
+    );
     std::fs::write(path.join("key.pem"), "").unwrap();
     assert!(matches!(
         of(path),

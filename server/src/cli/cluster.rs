@@ -1,20 +1,21 @@
 //! Flags of a cluster.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::cluster::regions::{RegionName, RegionsError};
-use crate::cluster::{BrokerUrl, ClusterConfig, LEASE};
+use crate::cluster::regions::RegionName;
+use crate::cluster::{BrokerTls, BrokerUrl, ClusterConfig, ClusterError, LEASE};
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Cluster")]
 pub(super) struct ClusterFlags {
     /// Be one with all servers that meet at this Redis or Valkey: redis://HOST:PORT; several are one Redis Cluster, or
-    /// Sentinels: sentinel://HOST:PORT/NAME.
+    /// Sentinels: sentinel://HOST:PORT/NAME. Over TLS: rediss:// and sentinels://.
     #[arg(
         long,
         value_name = "URL",
@@ -42,20 +43,38 @@ pub(super) struct ClusterFlags {
     /// Seconds that the places of a server's peers are kept when nothing is heard of it; the same at each.
     #[arg(long, value_name = "SECONDS", default_value_t = LEASE.as_secs(), value_parser = clap::value_parser!(u64).range(2..=300))]
     cluster_lease: u64,
+
+    /// Certificates of the authorities that vouch for brokers over TLS (PEM), instead of the system's; read again for each
+    /// connection.
+    #[arg(long, value_name = "FILE")]
+    cluster_ca: Option<PathBuf>,
+
+    /// Certificate that brokers over TLS are shown, and those between it and its authority (PEM); read again for each
+    /// connection.
+    #[arg(long, value_name = "FILE", requires = "cluster_key")]
+    cluster_cert: Option<PathBuf>,
+
+    /// That certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "cluster_cert")]
+    cluster_key: Option<PathBuf>,
 }
 
 impl ClusterFlags {
-    pub(super) fn config(self) -> Result<Option<ClusterConfig>, RegionsError> {
+    pub(super) fn config(self) -> Result<Option<ClusterConfig>, ClusterError> {
         let lease = Duration::from_secs(self.cluster_lease);
-        let Some(own) = self.region else {
-            let broker = self.cluster;
-            return Ok((!broker.is_empty()).then(|| ClusterConfig::around(broker, lease)));
+        let tls = BrokerTls::new(self.cluster_ca, self.cluster_cert.zip(self.cluster_key));
+        let cluster = match self.region {
+            None if self.cluster.is_empty() && tls.is_default() => return Ok(None),
+            None => ClusterConfig::around(self.cluster, lease),
+            Some(own) => {
+                let mut brokers: BTreeMap<RegionName, Vec<BrokerUrl>> = BTreeMap::new();
+                for RegionBroker { region, url } in self.regions {
+                    brokers.entry(region).or_default().push(url);
+                }
+                ClusterConfig::of_regions(&own, brokers, lease)?
+            }
         };
-        let mut brokers: BTreeMap<RegionName, Vec<BrokerUrl>> = BTreeMap::new();
-        for RegionBroker { region, url } in self.regions {
-            brokers.entry(region).or_default().push(url);
-        }
-        ClusterConfig::of_regions(&own, brokers, lease).map(Some)
+        Ok(Some(cluster.by(tls)?))
     }
 }
 

@@ -5,27 +5,37 @@
 //! that fails is thrown away, and the next who needs one makes it.
 
 mod fullness;
+mod tls;
 mod url;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::cluster::ClusterClient;
 use ::redis::cluster_async::ClusterConnection;
-use ::redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
-use ::redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, RedisError, Value, cmd};
+use ::redis::sentinel::{
+    SentinelClient, SentinelClientBuilder, SentinelNodeConnectionInfo, SentinelServerType,
+};
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, RedisError,
+    TlsCertificates, TlsMode, Value, cmd,
+};
 use futures_util::future::{BoxFuture, try_join_all};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::backplane::{Away, Backplane};
 use super::seats::{Answer, Request};
 use super::words::NodeId;
+use crate::tls::provider;
 use fullness::Fullness;
+pub use tls::BrokerTls;
 use url::Kind;
 pub use url::{BrokerUrl, BrokerUrlError};
 
@@ -91,16 +101,18 @@ impl Connection {
 
 /// How connections are made.
 enum Way {
-    One(Client),
+    One(Box<Client>),
     Cluster(Box<ClusterClient>),
-    Sentinels(Box<Mutex<SentinelClient>>),
+    Sentinels(Box<SentinelClient>),
 }
 
 /// One node's way to the broker.
 pub(crate) struct Redis {
     me: NodeId,
     urls: Vec<BrokerUrl>,
-    way: OnceCell<Way>,
+    tls: BrokerTls,
+    /// Whether a connection has ever come about.
+    reached: AtomicBool,
     asks: Mutex<Asks>,
     reads: Mutex<Reader>,
     fullness: std::sync::Mutex<Fullness>,
@@ -138,50 +150,43 @@ impl Redis {
         Self {
             me,
             urls,
-            way: OnceCell::new(),
+            tls: BrokerTls::default(),
+            reached: AtomicBool::new(false),
             asks: Mutex::default(),
             reads: Mutex::default(),
             fullness: std::sync::Mutex::default(),
         }
     }
 
-    fn way(urls: &[BrokerUrl]) -> Result<Way, Away> {
-        let addresses: Vec<String> = urls.iter().map(BrokerUrl::address).collect();
-        Ok(match urls {
-            [] => return Err(Away("no address of a broker is given".into())),
-            [first, ..] => match first.kind() {
-                Kind::Sentinel { master } => {
-                    let info = first.address().into_connection_info().map_err(away)?;
-                    // The primary's user and password are the Sentinels'.
-                    let primary = SentinelNodeConnectionInfo::default()
-                        .set_redis_connection_info(info.redis_settings().clone());
-                    let client = SentinelClient::build(
-                        addresses,
-                        master.clone(),
-                        Some(primary),
-                        SentinelServerType::Master,
-                    );
-                    Way::Sentinels(Box::new(Mutex::new(client.map_err(away)?)))
-                }
-                Kind::Server if urls.len() > 1 => {
-                    let client = ClusterClient::builder(addresses)
-                        .connection_timeout(PATIENCE)
-                        .response_timeout(PATIENCE)
-                        .retries(2)
-                        .build();
-                    Way::Cluster(Box::new(client.map_err(away)?))
-                }
-                Kind::Server => Way::One(Client::open(first.address()).map_err(away)?),
-            },
-        })
+    /// Goes by these files where its addresses are over TLS.
+    pub(crate) fn by(self, tls: BrokerTls) -> Self {
+        Self { tls, ..self }
+    }
+
+    fn is_tls(&self) -> bool {
+        self.urls.first().is_some_and(BrokerUrl::is_tls)
+    }
+
+    /// Made anew for each connection, so that certificates are those that there are now.
+    async fn way(&self) -> Result<Way, Away> {
+        if !self.is_tls() {
+            return way(&self.urls, None);
+        }
+        // The client library takes the process's; somebody may have set it before, which is as well.
+        let _ = provider().install_default();
+        let tls = self.tls.clone();
+        match spawn_blocking(move || tls.read()).await {
+            Ok(Ok(certificates)) => way(&self.urls, Some(certificates)),
+            Ok(Err(error)) => Err(Away(error.to_string())),
+            Err(error) => Err(Away(error.to_string())),
+        }
     }
 
     async fn connect(&self) -> Result<Connection, Away> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));
-        let way = self.way.get_or_try_init(|| async { Self::way(&self.urls) });
-        let way = way.await?;
+        let way = self.way().await?;
         let connect = async {
             Ok(match way {
                 Way::One(client) => {
@@ -189,16 +194,31 @@ impl Redis {
                     Connection::One(one.await?)
                 }
                 Way::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
-                Way::Sentinels(client) => {
-                    let mut client = client.lock().await;
+                Way::Sentinels(mut client) => {
                     let one = client.get_async_connection_with_config(&config);
                     Connection::One(one.await?)
                 }
             })
         };
         match timeout(PATIENCE * 2, connect).await {
-            Ok(connection) => connection.map_err(away),
+            Ok(Ok(connection)) => {
+                self.reached.store(true, Ordering::Relaxed);
+                Ok(connection)
+            }
+            Ok(Err(error)) => Err(self.unreached(error)),
             Err(_) => Err(Away("no connection came about in time".into())),
+        }
+    }
+
+    /// Why no connection came about, and what to do.
+    fn unreached(&self, error: RedisError) -> Away {
+        let Away(text) = away(error);
+        // What was reached before speaks what it is spoken to in, and hangs or is gone.
+        let known = self.reached.load(Ordering::Relaxed);
+        let on_scheme = || tls::advice_on_scheme(&text, self.is_tls()).filter(|_| !known);
+        match tls::advice(&text).or_else(on_scheme) {
+            Some(advice) => Away(format!("{text}; {advice}")),
+            None => Away(text),
         }
     }
 
@@ -341,6 +361,69 @@ impl Redis {
     }
 }
 
+/// How to reach what is at these addresses; with certificates where they are over TLS.
+fn way(urls: &[BrokerUrl], tls: Option<TlsCertificates>) -> Result<Way, Away> {
+    let addresses: Vec<String> = urls.iter().map(BrokerUrl::address).collect();
+    let Some(first) = urls.first() else {
+        return Err(Away("no address of a broker is given".into()));
+    };
+    Ok(match (first.kind(), tls) {
+        (Kind::Sentinel { master }, tls) => {
+            Way::Sentinels(Box::new(sentinels(addresses, master, tls).map_err(away)?))
+        }
+        (Kind::Server, tls) if urls.len() > 1 => {
+            let mut builder = ClusterClient::builder(addresses)
+                .connection_timeout(PATIENCE)
+                .response_timeout(PATIENCE)
+                .retries(2);
+            if let Some(tls) = tls {
+                builder = builder.certs(tls);
+            }
+            Way::Cluster(Box::new(builder.build().map_err(away)?))
+        }
+        (Kind::Server, tls) => {
+            let client = match tls {
+                Some(tls) => Client::build_with_tls(first.address(), tls),
+                None => Client::open(first.address()),
+            };
+            Way::One(Box::new(client.map_err(away)?))
+        }
+    })
+}
+
+/// The primary's user and password are the Sentinels'; those over TLS have all the first one's.
+fn sentinels(
+    addresses: Vec<String>,
+    master: &str,
+    tls: Option<TlsCertificates>,
+) -> Result<SentinelClient, RedisError> {
+    let infos = addresses
+        .into_iter()
+        .map(IntoConnectionInfo::into_connection_info);
+    let infos: Vec<ConnectionInfo> = infos.collect::<Result<_, _>>()?;
+    let login = infos.first().map(|info| info.redis_settings().clone());
+    let login = login.unwrap_or_default();
+    let Some(tls) = tls else {
+        let primary = SentinelNodeConnectionInfo::default().set_redis_connection_info(login);
+        let kind = SentinelServerType::Master;
+        return SentinelClient::build(infos, master, Some(primary), kind);
+    };
+    let hosts = infos.iter().map(|info| info.addr().clone());
+    let mut builder = SentinelClientBuilder::new(hosts, master, SentinelServerType::Master)?
+        .set_client_to_redis_tls_mode(TlsMode::Secure)
+        .set_client_to_redis_certificates(tls.clone())
+        .set_client_to_sentinel_certificates(tls);
+    if let Some(user) = login.username() {
+        builder = builder.set_client_to_redis_username(user);
+        builder = builder.set_client_to_sentinel_username(user);
+    }
+    if let Some(password) = login.password() {
+        builder = builder.set_client_to_redis_password(password);
+        builder = builder.set_client_to_sentinel_password(password);
+    }
+    builder.build()
+}
+
 impl Backplane for Redis {
     fn ask(&self, request: Request) -> BoxFuture<'_, Result<Answer, Away>> {
         Box::pin(self.call(request))
@@ -446,9 +529,50 @@ fn away(error: RedisError) -> Away {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use sha2::{Digest, Sha256};
 
     use super::*;
+
+    #[test]
+    fn the_way_over_tls_is_to_one_server_a_redis_cluster_or_sentinels() {
+        let certificates = TlsCertificates {
+            client_tls: None,
+            root_cert: None,
+        };
+        let to = |addresses: &[&str]| {
+            let urls = addresses.iter().map(|text| text.parse().unwrap());
+            way(&urls.collect::<Vec<_>>(), Some(certificates.clone()))
+        };
+        let Ok(Way::One(client)) = to(&["rediss://ann:pw@h"]) else {
+            unreachable!("one server");
+        };
+        let address = client.get_connection_info().addr();
+        assert!(
+            matches!(
+                address,
+                ::redis::ConnectionAddr::TcpTls {
+                    insecure: false,
+                    tls_params: Some(_),
+                    ..
+                }
+            ),
+            "{address:?}"
+        );
+        assert!(matches!(
+            to(&["rediss://:pw@h", "rediss://:pw@g"]),
+            Ok(Way::Cluster(_))
+        ));
+        // That the primaries are, too, is shown by a real one: `tests/cluster/tls.rs`.
+        assert!(matches!(
+            to(&["sentinels://ann:pw@h/main", "sentinels://g/main"]),
+            Ok(Way::Sentinels(_))
+        ));
+        // Where nothing else is said, all is as it is without TLS.
+        let plain = |text: &str| way(&[text.parse().unwrap()], None);
+        assert!(matches!(plain("redis://h"), Ok(Way::One(_))));
+        assert!(matches!(plain("sentinel://h/main"), Ok(Way::Sentinels(_))));
+    }
 
     #[test]
     fn a_full_broker_keeps_what_it_has_and_takes_nothing_new() {

@@ -197,7 +197,8 @@ fn a_cluster_that_is_shown_is_taken_again_without_its_passwords() {
     let several = [
         "--region",
         "eu",
-        "--regions=eu=redis://:hunter2@h:1/2,us=sentinel://:hunter2@g/main",
+        "--regions=eu=redis://:hunter2@h:1/2,us=sentinels://:hunter2@g/main",
+        "--cluster-ca=ca.pem",
     ];
     for words in [&one[..], &several] {
         let shown = load(words, &[], "").unwrap().show();

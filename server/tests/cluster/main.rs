@@ -13,5 +13,6 @@ mod regions;
 mod rig;
 mod rooms;
 mod talk;
+mod tls;
 mod versions;
 mod way;

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
@@ -36,7 +37,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(10);
 const PASSWORD: &str = "of-the-tests-of-rtc-server";
 
 /// A program that ends with whoever has it.
-struct Kept(Child);
+pub(crate) struct Kept(pub(crate) Child);
 
 impl Kept {
     /// As the system kills: nobody is told.
@@ -85,15 +86,22 @@ pub(crate) struct Broker {
     /// Of the nodes around it.
     lease: Duration,
     folder: TempDir,
+    /// More that it is told.
+    more: Vec<String>,
 }
 
 /// A broker's address.
 pub(crate) fn url_at(port: u16) -> String {
-    format!("redis://:{PASSWORD}@127.0.0.1:{port}")
+    format!("redis://{}", login_at(port))
+}
+
+/// The same without its scheme.
+pub(crate) fn login_at(port: u16) -> String {
+    format!(":{PASSWORD}@127.0.0.1:{port}")
 }
 
 /// Where nobody listens just now; somebody else may a moment later.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     taken.local_addr().unwrap().port()
 }
@@ -105,31 +113,44 @@ impl Broker {
 
     /// Its nodes keep places for so long.
     pub(crate) async fn start_for(lease: Duration) -> Self {
+        Self::start_as(lease, Vec::new).await
+    }
+
+    /// And is told more, drawn anew whenever a port was somebody else's.
+    pub(crate) async fn start_as(lease: Duration, more: impl Fn() -> Vec<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let there = async {
             loop {
-                let port = free_port();
-                let mut child = Self::run(port, &folder);
+                let (port, more) = (free_port(), more());
+                let mut child = Self::run(port, &folder, &more);
                 if is_there(&mut child, port).await {
-                    return (child, port);
+                    return (child, port, more);
                 }
             }
         };
-        let (child, port) = timeout(PATIENCE, there).await.unwrap();
+        let (child, port, more) = timeout(PATIENCE, there).await.unwrap();
         Self {
             child,
             port,
             lease,
             folder,
+            more,
         }
     }
 
-    fn run(port: u16, folder: &TempDir) -> Kept {
+    /// What it was told behind that word.
+    pub(crate) fn told(&self, word: &str) -> &str {
+        let at = self.more.iter().position(|one| one == word).unwrap();
+        &self.more[at + 1]
+    }
+
+    fn run(port: u16, folder: &TempDir, more: &[String]) -> Kept {
         let port = port.to_string();
         let child = Command::new("redis-server")
             .args(["--port", &port, "--bind", "127.0.0.1", "--requirepass"])
             .args([PASSWORD, "--save", "", "--appendonly", "no", "--dir"])
             .arg(folder.path())
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
@@ -146,7 +167,7 @@ impl Broker {
     pub(crate) async fn come_back_empty(&mut self) {
         let there = async {
             loop {
-                self.child = Self::run(self.port, &self.folder);
+                self.child = Self::run(self.port, &self.folder, &self.more);
                 if is_there(&mut self.child, self.port).await {
                     return;
                 }
@@ -238,9 +259,16 @@ pub(crate) const ADMIN: &str = "a-token-of-the-administrator-of-tests";
 pub(crate) struct Process {
     child: Kept,
     pub(crate) address: SocketAddr,
+    /// What it has said.
+    lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl Process {
+    /// Around brokers at these addresses.
+    pub(crate) fn start_at(brokers: &str, more: &[&str]) -> Self {
+        Self::run(&["--cluster", brokers], LEASE, more)
+    }
+
     pub(crate) fn start(broker: &Broker) -> Self {
         Self::start_with(broker, &["--resume-window", "1"])
     }
@@ -296,9 +324,34 @@ impl Process {
                 break url.trim_end_matches('/').parse().unwrap();
             }
         };
+        let said = Arc::<Mutex<Vec<String>>>::default();
+        let kept = Arc::clone(&said);
         // Read on, so that it never waits for us.
-        std::thread::spawn(move || lines.count());
-        Self { child, address }
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                kept.lock().unwrap().push(line);
+            }
+        });
+        Self {
+            child,
+            address,
+            lines: said,
+        }
+    }
+
+    /// Waits until it says a line with this in it.
+    pub(crate) async fn says(&self, wanted: &str) {
+        let said = async {
+            loop {
+                let lines = self.lines.lock().unwrap().clone();
+                if lines.iter().any(|line| line.contains(wanted)) {
+                    return;
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let said = timeout(PATIENCE, said).await;
+        said.unwrap_or_else(|_| panic!("it never says {wanted}: {:?}", self.lines));
     }
 
     pub(crate) fn kill(&mut self) {

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// An address of a broker: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or of a Sentinel: `sentinel://HOST[:PORT]/NAME`.
+/// An address of a broker: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or of a Sentinel: `sentinel://HOST[:PORT]/NAME`;
+/// over TLS `rediss` and `sentinels`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BrokerUrl {
     kind: Kind,
+    tls: bool,
     rest: String,
 }
 
@@ -25,7 +27,7 @@ pub(super) enum Kind {
 /// A text that is no such address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "give the broker's address as in redis://127.0.0.1:6379, or sentinel://127.0.0.1:26379/NAME for a Sentinel"
+    "give the broker's address as in redis://127.0.0.1:6379, or sentinel://127.0.0.1:26379/NAME for a Sentinel; over TLS rediss:// and sentinels://"
 )]
 pub struct BrokerUrlError;
 
@@ -40,15 +42,18 @@ impl FromStr for BrokerUrl {
         if name.is_empty() || name.starts_with(':') || text.contains(odd) {
             return Err(BrokerUrlError);
         }
+        let tls = matches!(scheme, "rediss" | "valkeys" | "sentinels");
         let url = match scheme {
-            "redis" | "valkey" => Self {
+            "redis" | "valkey" | "rediss" | "valkeys" => Self {
                 kind: Kind::Server,
+                tls,
                 rest: rest.to_owned(),
             },
-            "sentinel" if !path.is_empty() => Self {
+            "sentinel" | "sentinels" if !path.is_empty() => Self {
                 kind: Kind::Sentinel {
                     master: path.to_owned(),
                 },
+                tls,
                 rest: if name.rsplit(']').next().unwrap_or_default().contains(':') {
                     host.to_owned()
                 } else {
@@ -69,8 +74,13 @@ impl BrokerUrl {
         &self.kind
     }
 
+    /// Whether it is reached over TLS; a Sentinel and the primaries that it names, both.
+    pub(in crate::cluster) const fn is_tls(&self) -> bool {
+        self.tls
+    }
+
     /// Which broker it is, without user and password: the same text however the address is written, as long as it names the
-    /// same host.
+    /// same host. A port speaks TLS or does not, so whether it does is left out.
     pub(in crate::cluster) fn place(&self) -> String {
         let shown = self.rest.rsplit('@').next().unwrap_or_default();
         let (host, path) = shown.split_once('/').unwrap_or((shown, ""));
@@ -88,16 +98,18 @@ impl BrokerUrl {
 
     /// As the client library wants it, with the password.
     pub(super) fn address(&self) -> String {
-        format!("redis://{}", self.rest)
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        format!("{scheme}://{}", self.rest)
     }
 }
 
 impl fmt::Display for BrokerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.rest.rsplit('@').next().unwrap_or_default();
+        let s = if self.tls { "s" } else { "" };
         match &self.kind {
-            Kind::Server => write!(f, "redis://{shown}"),
-            Kind::Sentinel { master } => write!(f, "sentinel://{shown}/{master}"),
+            Kind::Server => write!(f, "redis{s}://{shown}"),
+            Kind::Sentinel { master } => write!(f, "sentinel{s}://{shown}/{master}"),
         }
     }
 }
@@ -122,6 +134,9 @@ mod tests {
             ("valkey://h", "redis://h"),
             ("redis://ann:secret@h:1/2", "redis://h:1/2"),
             ("sentinel://:secret@h/main", "sentinel://h:26379/main"),
+            ("rediss://ann:secret@h:1/2", "rediss://h:1/2"),
+            ("valkeys://h", "rediss://h"),
+            ("sentinels://:secret@h/main", "sentinels://h:26379/main"),
         ] {
             let url: BrokerUrl = text.parse().unwrap();
             assert_eq!(url.to_string(), shown);
@@ -135,6 +150,9 @@ mod tests {
             "redis://:1",
             "sentinel://h",
             "redis://h:x",
+            "redisss://h",
+            "sentinels://h",
+            "rediss://h#insecure",
         ] {
             assert!(bad.parse::<BrokerUrl>().is_err(), "{bad}");
         }
@@ -148,6 +166,8 @@ mod tests {
             ("redis://[::1]", "redis://[::1]:6379"),
             ("redis://h/", "redis://h"),
             ("sentinel://h/main", "sentinel://:secret@h:26379/main"),
+            ("rediss://h", "redis://h:6379"),
+            ("sentinels://h/main", "sentinel://h/main"),
         ] {
             assert_eq!(place(one), place(other));
             assert!(!place(other).contains("secret"));
@@ -164,8 +184,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_an_address_or_none(text in "(redis|sentinel|valkey)?(://)?\\PC{0,30}") {
+        fn any_text_is_an_address_or_none(text in "(redis|sentinel|valkey)?s?(://)?\\PC{0,30}") {
             let _ = text.parse::<BrokerUrl>();
+        }
+
+        #[test]
+        fn an_address_is_over_tls_as_its_scheme_says_and_shown_as_the_same_one(
+            tls: bool,
+            sentinel: bool,
+            host in "[a-z][a-z0-9.]{0,20}",
+            port: u16,
+        ) {
+            let (kind, path) = if sentinel { ("sentinel", "main") } else { ("redis", "3") };
+            let s = if tls { "s" } else { "" };
+            let text = format!("{kind}{s}://{host}:{port}/{path}");
+            let url: BrokerUrl = text.parse().unwrap();
+            prop_assert_eq!(url.is_tls(), tls);
+            prop_assert_eq!(url.address().starts_with("rediss://"), tls);
+            prop_assert_eq!(url.to_string(), text);
         }
     }
 }
