@@ -171,11 +171,17 @@ impl Hub {
             return;
         };
         let pending = cluster.take(claim.peer, |one| one.number == number);
+        let here = self.rooms.get(room).and_then(|one| one.place(claim.peer));
+        let comes = here.is_some_and(|place| place.node.is_none());
+        let comes = comes || cluster.claims(claim.peer, room);
         let seated = matches!(answer, Some(Answer::Seated { .. }));
         let early = cluster.over(room, pending.is_some() && seated);
         let Some(pending) = pending else {
             // It thought better of it, or is gone.
-            if let Some(Answer::Seated { seat, others, .. }) = answer {
+            if seated && comes {
+                // And came again: answers may overtake each other, so this seat may have taken the place of its later one.
+                cluster.wishes.push(Wish::Sync(room.clone()));
+            } else if let Some(Answer::Seated { seat, others, .. }) = answer {
                 let mut told: Vec<NodeId> = others.values().map(|seat| seat.node).collect();
                 told.sort_unstable();
                 told.dedup();

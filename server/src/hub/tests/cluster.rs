@@ -716,6 +716,28 @@ impl Cluster {
     }
 }
 
+#[test]
+fn a_claim_that_was_given_up_and_is_answered_last_takes_nobody_out_of_the_room() {
+    let mut cluster = Cluster::with_room("a");
+    // Nobody is given a seat for a while.
+    cluster.act(Act::Forget);
+    for act in [Act::Join(1, 0), Act::Leave(1, 0), Act::Join(1, 0)] {
+        cluster.act(act);
+    }
+    cluster.step();
+    let asks = &mut cluster.nodes[1].asks;
+    assert_eq!(asks.len(), 2);
+    asks.reverse();
+    for _ in 0..200 {
+        cluster.step();
+    }
+    let both = BTreeSet::from([id('a'), id('b')]);
+    assert_eq!(cluster.inside(&named(0)), both);
+    for (seen, _) in cluster.seen(&named(0)) {
+        assert_eq!(seen, both);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
     #[test]
