@@ -45,6 +45,9 @@ const CROWD: usize = 65_536;
 /// How often words are looked at that may have to be said again.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Reasons for not reaching a broker that are told while it is away.
+const REASONS: usize = 8;
+
 /// Between two attempts to reach a broker that is away.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -101,6 +104,8 @@ struct Driver {
     prompted: Option<Instant>,
     beating: bool,
     reach: Reach,
+    /// Why the broker was not reached, of what was told since it was: the first reason may not be the one that lasts.
+    told: Vec<String>,
     deaf: Deaf,
     holdings: Holdings,
     /// The others have been told that this node drains, so that nothing is held at it.
@@ -140,6 +145,7 @@ pub(crate) async fn drive(
         prompted: None,
         beating: false,
         reach: Reach::new(now, lease),
+        told: Vec::new(),
         deaf: part.deaf,
         holdings: part.holdings,
         hushed: false,
@@ -466,6 +472,7 @@ impl Driver {
         let metrics = self.switchboard.metrics().clone();
         match answer {
             Ok(Answer::Alive { nodes, born, held }) => {
+                self.told.clear();
                 if self.reach.answers(now) {
                     tracing::info!(
                         region = self.regions.name(self.region),
@@ -506,7 +513,10 @@ impl Driver {
                     metrics.cluster_broker_reached.set(0);
                 }
                 metrics.cluster_region_reached.set(region.index(), 0);
-                if self.reach.fails() {
+                self.reach.fails();
+                let why = error.to_string();
+                if self.told.len() < REASONS && !self.told.contains(&why) {
+                    self.told.push(why);
                     let region = self.regions.name(region);
                     tracing::warn!(
                         region,

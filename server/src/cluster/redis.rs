@@ -121,8 +121,8 @@ pub(crate) struct Redis {
 #[derive(Default)]
 struct Asks {
     connection: Option<Connection>,
-    /// When none came about last.
-    failed: Option<Instant>,
+    /// When none came about last, and why.
+    failed: Option<(Instant, Away)>,
 }
 
 #[derive(Default)]
@@ -229,8 +229,10 @@ impl Redis {
             return Ok(connection.clone());
         }
         // Whoever waited for this attempt need not make one more each.
-        if held.failed.is_some_and(|at| at.elapsed() < REST) {
-            return Err(Away("it could not be reached a moment ago".into()));
+        if let Some((at, why)) = &held.failed
+            && at.elapsed() < REST
+        {
+            return Err(why.clone());
         }
         match self.connect().await {
             Ok(connection) => {
@@ -241,7 +243,7 @@ impl Redis {
                 Ok(connection)
             }
             Err(error) => {
-                held.failed = Some(Instant::now());
+                held.failed = Some((Instant::now(), error.clone()));
                 Err(error)
             }
         }
