@@ -112,12 +112,14 @@ impl Hub {
         let concerned = |node| regions.of(node) == Some(region);
         let before = cluster.nodes.heard.insert(region, now);
         let patience = cluster.lease / 2;
-        if cluster.cut.remove(&region) {
+        let was_cut = cluster.cut.remove(&region);
+        if was_cut {
             // What moved beyond the cut says so, and may reach us later than we do it.
             cluster.nodes.show(now + patience, concerned);
         }
         // A word that could not be brought may have been given up, a little before a lease was over.
-        let apart = before.is_some_and(|before| now >= before + patience);
+        // Who was cut off may have heard the region's broker all the while, and yet nothing of what was said to it.
+        let apart = was_cut || before.is_some_and(|before| now >= before + patience);
         for node in cluster.nodes.are(now, &nodes, patience, concerned) {
             self.end_calls_with(node, out);
             self.is_not_there(node, out);
