@@ -99,15 +99,17 @@ export class Mesh extends EventTarget {
     const until = this.room === null ? performance.now() + ENTER_MS : Infinity;
     this.#entering = true;
     try {
-      for (let tries = 1; ; tries += 1) {
+      for (let told = false; ; ) {
         try {
           return this.#joined(await this.#signaling.request(message));
         } catch (error) {
           const later = error.code === 'try-later' && performance.now() < until && !this.#over;
           if (error.code !== 'session-lost' && !later) throw error;
           if (!later) continue;
-          if (tries === 1) this.#tell('later');
+          if (!told) this.#tell('later');
+          told = true;
           await new Promise((resolve) => setTimeout(resolve, LATER_MS));
+          if (this.#over) throw error;
         }
       }
     } finally {
