@@ -148,9 +148,8 @@ async fn are_telling(broker: &Broker, wanted: usize) {
             let mut all = redis::cmd("HVALS");
             all.arg(format!("{}:nodes", numbered()));
             let all: Vec<String> = all.query_async(&mut itself).await.unwrap();
-            assert_eq!(all.len(), 2, "each is there all the time");
             let telling = all.iter().filter(|node| node.contains("\"held\":"));
-            if telling.count() == wanted {
+            if all.len() == 2 && telling.count() == wanted {
                 return;
             }
             sleep(Duration::from_millis(20)).await;
@@ -191,7 +190,10 @@ impl Relayed {
                 let mut answer = vec![0; 2048];
                 let _ = self.0.send(request).await;
                 let came = timeout(Duration::from_millis(500), self.0.recv(&mut answer));
-                if let Ok(Ok(length)) = came.await {
+                if let Ok(Ok(length)) = came.await
+                    // What was said again may be answered twice (RFC 8489, section 6.1: the transaction's number).
+                    && answer[8..20] == request[8..20]
+                {
                     answer.truncate(length);
                     return answer;
                 }

@@ -122,9 +122,13 @@ async fn nodes_meet_at_a_redis_cluster_over_tls() {
     let papers = Papers::new();
     // One that has all places, at two addresses of it; it names others, and itself, by their ports for TLS.
     let told = ["--tls-cluster", "yes", "--cluster-enabled", "yes"];
-    let bus = free_port().to_string();
-    let told = [&told[..], &["--cluster-port", &bus]].concat();
-    let broker = papers.broker("broker", &told).await;
+    let broker = Broker::start_as(LEASE, || {
+        let bus = free_port().to_string();
+        let told = [&told[..], &["--cluster-port", &bus]].concat();
+        let told = told.into_iter().map(str::to_owned).collect();
+        [papers.of("broker", free_port()), told].concat()
+    })
+    .await;
     let mut places = redis::cmd("CLUSTER");
     places.arg("ADDSLOTSRANGE").arg(0).arg(16_383);
     let mut connection = broker.connection().await;
