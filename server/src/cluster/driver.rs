@@ -45,9 +45,6 @@ const CROWD: usize = 65_536;
 /// How often words are looked at that may have to be said again.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Reasons for not reaching a broker that are told while it is away.
-const REASONS: usize = 8;
-
 /// Between two attempts to reach a broker that is away.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -104,8 +101,6 @@ struct Driver {
     prompted: Option<Instant>,
     beating: bool,
     reach: Reach,
-    /// Why the broker was not reached, of what was told since it was: the first reason may not be the one that lasts.
-    told: Vec<String>,
     deaf: Deaf,
     holdings: Holdings,
     /// The others have been told that this node drains, so that nothing is held at it.
@@ -145,7 +140,6 @@ pub(crate) async fn drive(
         prompted: None,
         beating: false,
         reach: Reach::new(now, lease),
-        told: Vec::new(),
         deaf: part.deaf,
         holdings: part.holdings,
         hushed: false,
@@ -472,7 +466,6 @@ impl Driver {
         let metrics = self.switchboard.metrics().clone();
         match answer {
             Ok(Answer::Alive { nodes, born, held }) => {
-                self.told.clear();
                 if self.reach.answers(now) {
                     tracing::info!(
                         region = self.regions.name(self.region),
@@ -513,10 +506,7 @@ impl Driver {
                     metrics.cluster_broker_reached.set(0);
                 }
                 metrics.cluster_region_reached.set(region.index(), 0);
-                self.reach.fails();
-                let why = error.to_string();
-                if self.told.len() < REASONS && !self.told.contains(&why) {
-                    self.told.push(why);
+                if self.reach.fails(&error.to_string()) {
                     let region = self.regions.name(region);
                     tracing::warn!(
                         region,

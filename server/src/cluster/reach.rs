@@ -12,8 +12,13 @@ pub(crate) struct Reach {
     /// When the broker answered last.
     answered: Instant,
     away: bool,
+    /// Why, of what was told since it was reached: the first reason may not be the one that lasts.
+    told: Vec<String>,
     cut: bool,
 }
+
+/// Reasons for not reaching a broker that are told while it is away.
+const REASONS: usize = 8;
 
 impl Reach {
     /// As if it had answered just now.
@@ -22,6 +27,7 @@ impl Reach {
             lease,
             answered: now,
             away: false,
+            told: Vec::new(),
             cut: false,
         }
     }
@@ -29,12 +35,18 @@ impl Reach {
     /// A question was answered; gives whether that is news.
     pub(crate) fn answers(&mut self, now: Instant) -> bool {
         self.answered = now;
+        self.told.clear();
         std::mem::take(&mut self.away)
     }
 
-    /// A question has failed.
-    pub(crate) fn fails(&mut self) {
+    /// A question has failed, for that reason; gives whether that is news.
+    pub(crate) fn fails(&mut self, why: &str) -> bool {
         self.away = true;
+        let news = self.told.len() < REASONS && !self.told.iter().any(|told| told == why);
+        if news {
+            self.told.push(why.to_owned());
+        }
+        news
     }
 
     pub(crate) const fn is_away(&self) -> bool {
@@ -84,14 +96,24 @@ mod tests {
         let now = Instant::now();
         let mut reach = Reach::new(now, LEASE);
         assert!(!reach.cuts(now + LEASE * 2, false), "nobody asked");
-        reach.fails();
-        reach.fails();
+        assert!(reach.fails("refused") && !reach.fails("refused"));
         assert!(!reach.cuts(now + LEASE / 2, false));
         assert!(reach.cuts(now + LEASE, false));
         assert!(!reach.cuts(now + LEASE * 2, false));
         assert!(reach.answers(now + LEASE * 3) && !reach.answers(now + LEASE * 3));
         reach.meets();
         assert!(!reach.cuts(now + LEASE * 3, false));
+    }
+
+    #[test]
+    fn each_reason_is_news_once_until_the_broker_is_reached_and_not_without_end() {
+        let now = Instant::now();
+        let mut reach = Reach::new(now, LEASE);
+        assert!(reach.fails("refused") && reach.fails("not trusted"));
+        assert!(!reach.fails("refused") && !reach.fails("not trusted"));
+        reach.answers(now);
+        let told = (0..100).filter(|number| reach.fails(&number.to_string()));
+        assert_eq!(told.count(), REASONS);
     }
 
     #[test]

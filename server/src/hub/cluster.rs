@@ -7,11 +7,13 @@
 //!
 //! Nothing here waits: the hub says what it wishes ([`Wish`]), and is told what came of it.
 
+mod baggage;
 mod claims;
 mod cuts;
 mod facts;
 mod healing;
 mod hears;
+mod moved;
 mod moves;
 mod naming;
 mod nodes;
@@ -30,13 +32,14 @@ use crate::cluster::links::Receipt;
 use crate::cluster::regions::{Region, Regions};
 use crate::cluster::seats::{Claim, Request};
 use crate::cluster::{NodeId, Word};
+pub use baggage::Baggage;
+pub(super) use baggage::CarriedCall;
 pub use claims::Leaving;
 pub(super) use claims::NewMember;
 use claims::{Early, Pending};
-pub use moves::Baggage;
-pub(super) use moves::CarriedCall;
+use moved::Moved;
+use moves::Arriving;
 pub(crate) use moves::HANDOVER;
-use moves::{Arriving, Moved};
 use naming::Naming;
 use nodes::Nodes;
 use owed::Owed;

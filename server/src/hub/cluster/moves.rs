@@ -5,16 +5,16 @@
 //! the peer. Where two nodes ask, each has another turn and is told of the one before it, so the session goes on from one to
 //! the other, and the later one has it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rtc_protocol::{CallId, Kind, LeaveReason, Member, Name, PeerId, RoomId, ServerMessage, close};
-use serde::{Deserialize, Serialize};
+use rtc_protocol::{Kind, LeaveReason, Member, PeerId, RoomId, ServerMessage, close};
 
 use super::super::call::Far;
 use super::super::decisions::Hold;
 use super::super::room::Place;
 use super::super::{ConnectionId, Effect, Hub, Line, Room, Session};
+use super::baggage::{Baggage, Carried, CarriedCall, Sat};
 use super::claims::Leaving;
 use super::{Cluster, Wish};
 use crate::cluster::seats::{Answer, Held, Request, Seat};
@@ -23,65 +23,11 @@ use crate::cluster::{NodeId, Word};
 /// How long a peer's hello waits for its session: many times what it takes, and short for a node that has just died.
 pub(crate) const HANDOVER: Duration = Duration::from_secs(2);
 
-/// Calls of which it is known where they went.
-const CALLS: usize = 65_536;
-
 /// Unmutings of one peer that are kept while it is on its way, for seconds.
 const FREED: usize = 16;
 
 /// The turn of a peer that came back while the broker could not say which of its hellos that was: lower than all others.
 const UNKNOWN: u64 = 0;
-
-/// All that moves of a session.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Baggage {
-    name: Option<Name>,
-    registered: Option<Name>,
-    /// The number of the newest message.
-    seq: u64,
-    /// What the peer has not had, the newest last.
-    lines: Vec<String>,
-    rooms: Vec<Carried>,
-    calls: Vec<CarriedCall>,
-}
-
-impl Baggage {
-    /// About how many bytes it holds on to.
-    pub(crate) fn weight(&self) -> usize {
-        const MEMBER: usize = 256;
-        let lines: usize = self.lines.iter().map(String::len).sum();
-        let members: usize = self.rooms.iter().map(|room| room.members.len()).sum();
-        lines + (members + self.calls.len()) * MEMBER
-    }
-}
-
-/// A room of it, with everybody.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Carried {
-    room: RoomId,
-    capacity: u16,
-    members: Vec<Sat>,
-    holds: Vec<(PeerId, Kind, PeerId)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Sat {
-    node: NodeId,
-    seat: u64,
-    member: Member,
-}
-
-/// A call of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(in crate::hub) struct CarriedCall {
-    pub(in crate::hub) call: CallId,
-    pub(in crate::hub) caller: PeerId,
-    pub(in crate::hub) callee: PeerId,
-    /// Where the other side is.
-    pub(in crate::hub) node: NodeId,
-    /// For how long it still rings.
-    pub(in crate::hub) rings_ms: Option<u64>,
-}
 
 /// A peer whose session is on its way here.
 #[derive(Debug)]
@@ -104,59 +50,6 @@ struct Freed {
     room: RoomId,
     kind: Kind,
     by: PeerId,
-}
-
-/// Who has moved where, until nothing can be on its way to it here any more.
-#[derive(Debug, Default)]
-pub(super) struct Moved {
-    peers: HashMap<PeerId, (NodeId, Instant)>,
-    /// Rooms whose last member here went so: those there were sat elsewhere by then.
-    rooms: HashMap<RoomId, Instant>,
-    /// Calls that went with one side, and where to; at most [`CALLS`], as one more is taken for over by whoever asks.
-    calls: HashMap<CallId, (NodeId, Instant)>,
-    /// When a region could not be reached for the last time: who is there has not heard what moved before.
-    apart: Option<Instant>,
-}
-
-impl Moved {
-    fn take_call(&mut self, call: CallId, node: NodeId, now: Instant) {
-        if self.calls.len() < CALLS || self.calls.contains_key(&call) {
-            self.calls.insert(call, (node, now));
-        }
-    }
-
-    /// Where a call went, and whether that was so lately that it may not be there.
-    pub(super) fn call(&self, call: &CallId, now: Instant) -> Option<(NodeId, bool)> {
-        let (node, at) = self.calls.get(call)?;
-        Some((*node, now < *at + HANDOVER))
-    }
-
-    /// Whether a peer went so lately that its new node may not have told the broker.
-    pub(super) fn lately(&self, peer: PeerId, now: Instant, lease: Duration) -> bool {
-        let at = self.peers.get(&peer).map(|(_, at)| *at);
-        at.is_some_and(|at| now < at + lease / 2)
-    }
-
-    pub(super) fn to(&self, peer: PeerId) -> Option<NodeId> {
-        self.peers.get(&peer).map(|(node, _)| *node)
-    }
-
-    /// Whether a room was given up here because its members moved, and not because they left.
-    pub(super) fn has_room(&self, room: &RoomId) -> bool {
-        self.rooms.contains_key(room)
-    }
-
-    /// Lets go of what went longer ago than that; of calls not before all have heard of it that could.
-    fn forget(&mut self, now: Instant, rest: Duration, apart: bool) {
-        if apart {
-            self.apart = Some(now);
-        }
-        let apart = self.apart;
-        self.calls
-            .retain(|_, (_, at)| now < apart.map_or(*at, |apart| apart.max(*at)) + rest);
-        self.peers.retain(|_, (_, at)| now < *at + rest);
-        self.rooms.retain(|_, at| now < *at + rest);
-    }
 }
 
 impl Cluster {
