@@ -24,6 +24,7 @@ pub(crate) mod reach;
 mod receipts;
 mod redis;
 pub mod regions;
+mod rota;
 pub mod seats;
 #[cfg(test)]
 mod tests;

@@ -199,12 +199,6 @@ impl Switchboard {
         self.input(|core| step(&mut core.hub, &mut core.effects))
     }
 
-    /// Rooms in which seats are held, and names.
-    pub(crate) fn held_for_a_lease(&self) -> (Vec<RoomId>, Vec<Name>) {
-        let core = self.core();
-        (core.hub.rooms_held(), core.hub.names_held())
-    }
-
     /// A name that is held.
     pub(crate) fn name_held(&self, name: &Name) -> Option<Request> {
         self.core().hub.name_held(name)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use rtc_protocol::{CallId, Name, PeerId, RoomId};
+use rtc_protocol::{CallId, PeerId};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::backplane::{Away, Backplane};
@@ -18,6 +18,7 @@ use super::holdings::Holdings;
 use super::links::Links;
 use super::reach::{Deaf, Reach};
 use super::regions::{Region, Regions};
+use super::rota::{Due, Rota};
 use super::seats::{Answer, Claim, Request};
 use super::wishes::Inbox;
 use super::words::NodeId;
@@ -30,12 +31,6 @@ const ASKED: usize = 512;
 /// Of which renewals.
 const RENEWED: usize = 256;
 
-/// Things to be renewed, beside those of a round; what is over it, the next round renews.
-const DUE: usize = 65_536;
-
-/// Where a room is looked for that is to be renewed once more.
-const SOON: usize = 64;
-
 /// Claims at once, among them those that wait.
 const CLAIMED: usize = 4_096;
 
@@ -47,13 +42,6 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Between two attempts to reach a broker that is away.
 const RETRY: Duration = Duration::from_millis(250);
-
-/// Something that is held for a lease and has to be renewed.
-#[derive(Clone, Debug, PartialEq)]
-enum Due {
-    Room(RoomId),
-    Name(Name),
-}
 
 /// What came of a question.
 enum Done {
@@ -94,9 +82,7 @@ struct Driver {
     /// Further ones.
     crowd: VecDeque<Wish>,
     renewing: usize,
-    /// What is to be renewed next. A round that takes longer than it should is ended before the next one begins, so that
-    /// nothing is always the last.
-    due: VecDeque<Due>,
+    rota: Rota,
     /// When all was renewed at once for the last time, as something had been forgotten.
     prompted: Option<Instant>,
     beating: bool,
@@ -108,7 +94,6 @@ struct Driver {
     /// Since when the broker remembers.
     born: Option<u64>,
     next_beat: Instant,
-    next_round: Instant,
     /// Words that waited when they were last counted.
     waiting: u64,
     /// It is told that this region's broker is the own region's, too.
@@ -136,7 +121,7 @@ pub(crate) async fn drive(
         claimed: Asked::new(),
         crowd: VecDeque::new(),
         renewing: 0,
-        due: VecDeque::new(),
+        rota: Rota::new(now, lease),
         prompted: None,
         beating: false,
         reach: Reach::new(now, lease),
@@ -145,7 +130,6 @@ pub(crate) async fn drive(
         hushed: false,
         born: None,
         next_beat: now,
-        next_round: now + lease / 3,
         waiting: 0,
         told_shared: false,
     };
@@ -319,13 +303,7 @@ impl Driver {
                     Done::Turned(peer, plane.ask(request).await)
                 }));
             }
-            Wish::Sync(room) => {
-                let room = Due::Room(room);
-                let soon = self.due.iter().take(SOON).any(|one| *one == room);
-                if !soon && self.due.len() < DUE {
-                    self.due.push_front(room);
-                }
-            }
+            Wish::Sync(room) => self.rota.changes(room),
             Wish::Say(to, word, receipt) => {
                 self.switchboard.metrics().cluster_words_sent.inc();
                 self.links.say(Instant::now(), to, word, receipt);
@@ -439,22 +417,26 @@ impl Driver {
         });
         if forgot && self.prompted.is_none_or(|at| now >= at + self.lease) {
             // Part of the broker forgot, and gives no seats away until we have said what we hold.
-            self.prompted = Some(now);
-            self.round(now);
+            self.say_all(now);
         }
     }
 
-    /// Renews everything from now on that has its home here.
-    fn round(&mut self, now: Instant) {
-        self.next_round = now + self.lease / 3;
-        let (rooms, names) = self.switchboard.held_for_a_lease();
-        let rooms = rooms.into_iter().map(Due::Room);
-        let all = rooms.chain(names.into_iter().map(Due::Name));
-        let home = |due: &Due| match due {
-            Due::Room(room) => self.regions.home(room.as_str()),
-            Due::Name(name) => self.regions.home(name.as_str()),
-        };
-        self.due = all.filter(|due| home(due) == self.region).collect();
+    /// The broker is told without delay what is held.
+    fn say_all(&mut self, now: Instant) {
+        self.prompted = Some(now);
+        let held = self.held(|_| true);
+        self.rota.all_at_once(now, held);
+    }
+
+    /// What is held and has its home here, of that which is wanted.
+    fn held(&self, wanted: impl Fn(&str) -> bool) -> Vec<Due> {
+        let home = |text: &str| self.regions.home(text) == self.region && wanted(text);
+        self.switchboard.cluster(|hub, _| {
+            let rooms = hub.rooms_held().filter(|room| home(room.as_str()));
+            let names = hub.names_held().filter(|name| home(name.as_str()));
+            let rooms = rooms.cloned().map(Due::Room);
+            rooms.chain(names.cloned().map(Due::Name)).collect()
+        })
     }
 
     fn failed(&self, error: &Away) {
@@ -494,8 +476,7 @@ impl Driver {
                     .cluster(|hub, out| hub.alive(now, region, nodes, out));
                 if self.born.replace(born) != Some(born) {
                     // It may have forgotten what it knew, and gives no seats away until we have said what we hold.
-                    self.prompted = Some(now);
-                    self.round(now);
+                    self.say_all(now);
                 }
             }
             Ok(other) => tracing::warn!("the broker answers {other:?}"),
@@ -541,8 +522,10 @@ impl Driver {
             self.switchboard
                 .cluster(|hub, out| hub.cut_off(now, region, out));
         }
-        if now >= self.next_round && self.due.is_empty() {
-            self.round(now);
+        if self.rota.is_due(now) {
+            let part = self.rota.part();
+            let held = self.held(|text| part.has(text));
+            self.rota.begin(now, held);
         }
     }
 
@@ -593,11 +576,12 @@ impl Driver {
     fn renew(&mut self) {
         if self.is_deaf() {
             // Seats and names that it has here run out, so that it is gone for others as they are for it.
-            return self.due.clear();
+            self.born = None;
+            return self.rota.clear();
         }
         let asked = Instant::now();
         while self.renewing < RENEWED {
-            let Some(due) = self.due.pop_front() else {
+            let Some(due) = self.rota.take(asked) else {
                 return;
             };
             let request = match &due {

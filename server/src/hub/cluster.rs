@@ -164,9 +164,8 @@ impl Hub {
     }
 
     /// Rooms in which seats are held.
-    #[must_use]
-    pub fn rooms_held(&self) -> Vec<RoomId> {
-        self.rooms.keys().cloned().collect()
+    pub fn rooms_held(&self) -> impl Iterator<Item = &RoomId> {
+        self.rooms.keys()
     }
 
     /// Whether a peer has a session here.

@@ -133,9 +133,8 @@ impl Hub {
     }
 
     /// Names that sessions here have.
-    #[must_use]
-    pub fn names_held(&self) -> Vec<Name> {
-        self.names.registered().cloned().collect()
+    pub fn names_held(&self) -> impl Iterator<Item = &Name> {
+        self.names.registered()
     }
 
     /// One of them, for another lease.

@@ -288,8 +288,9 @@ impl Cluster {
         }
         if now >= node.round {
             node.round = now + LEASE / 3;
-            wanted.extend(node.world.hub.rooms_held());
-            for name in node.world.hub.names_held() {
+            wanted.extend(node.world.hub.rooms_held().cloned());
+            let names: Vec<Name> = node.world.hub.names_held().cloned().collect();
+            for name in names {
                 let region = node.regions.home(name.as_str());
                 if node.is_deaf(region, now) {
                     continue;

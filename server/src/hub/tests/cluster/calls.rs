@@ -182,8 +182,8 @@ proptest! {
                 _ => cluster.say(who, ClientMessage::Ring { whom: Callee::Name(name(&format!("n{}", other % 2))), room: room("r") }),
             }
             cluster.act(Act::Pass(steps));
-            let held: Vec<Name> = cluster.nodes.iter().flat_map(|node| node.world.hub.names_held()).collect();
-            let different: std::collections::HashSet<&Name> = held.iter().collect();
+            let held: Vec<&Name> = cluster.nodes.iter().flat_map(|node| node.world.hub.names_held()).collect();
+            let different: std::collections::HashSet<&Name> = held.iter().copied().collect();
             prop_assert_eq!(held.len(), different.len(), "{:?}", held);
         }
         cluster.calm = true;
