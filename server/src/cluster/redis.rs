@@ -44,20 +44,20 @@ const LIBRARY: &str = include_str!("seats.lua");
 
 /// What all keys, and the library's functions, begin with. A broker keeps the library that it has, so its number counts up
 /// with any change of it.
-const NUMBERED: &str = "rtc_4";
+const NUMBERED: &str = "rtc_5";
 
 /// Gives what is new; refused by a broker that has no memory left.
-const GIVE: &str = "rtc_4_give";
+const GIVE: &str = "rtc_5_give";
 
 /// Everything else that is asked.
-const KEEP: &str = "rtc_4_keep";
+const KEEP: &str = "rtc_5_keep";
 
 /// Brings parcels.
-const BRING: &str = "rtc_4_bring";
+const BRING: &str = "rtc_5_bring";
 
 /// What the library of that number is.
 #[cfg(test)]
-const LIBRARY_SHA256: &str = "46dd1c9c7e619181c17c82a2056efece9f387977f53d623a1466378b14dce016";
+const LIBRARY_SHA256: &str = "2f9da796ec6b16d5459b7332824e1fd27e4f94a242ec48788081498b92d9d390";
 
 /// For a connection to be there, or an answer.
 const PATIENCE: Duration = Duration::from_secs(2);

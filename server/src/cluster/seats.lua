@@ -1,4 +1,4 @@
-#!lua name=rtc_4
+#!lua name=rtc_5
 -- The rules of server/src/cluster/seats.rs once more, as one atomic step at the broker. A room is one hash; its name in
 -- braces is what Redis Cluster chooses the place by. The number in the library's name counts up with any change in here.
 
@@ -185,7 +185,8 @@ local function beat(key, a, now)
   return { is = 'alive', nodes = nodes, born = born, held = told }
 end
 
--- Where a peer is, and which of its hellos that was; forgotten in time, as then all nodes are asked.
+-- Where a peer is, and which of its hellos that was; forgotten in time, where its node died or it is there for longer, as then
+-- all nodes are asked.
 local function peer_of(key)
   local known = redis.call('GET', key)
   if known then return cjson.decode(known) end
@@ -197,18 +198,18 @@ local function note(key, known, ms)
   redis.call('SET', key, cjson.encode({ turn = int(known.turn), node = known.node }), 'PX', ms)
 end
 
-local HOUR = 3600000
+local DAY = 86400000
 
 local function turn(key, a, now)
   local known = peer_of(key)
   local number = math.max(tonumber(known.turn) + 1, now)
-  note(key, { turn = number, node = a.node }, HOUR)
+  note(key, { turn = number, node = a.node }, DAY)
   return { is = 'turn', turn = number, before = known.node }
 end
 
 local function here(key, a, _)
   local known = peer_of(key)
-  if tonumber(known.turn) <= a.turn then note(key, { turn = a.turn, node = a.node }, HOUR) end
+  if tonumber(known.turn) <= a.turn then note(key, { turn = a.turn, node = a.node }, DAY) end
   return { is = 'done' }
 end
 
@@ -279,6 +280,6 @@ end
 -- A broker without memory gives nothing new. What is held is renewed, and what is said is brought: that is bounded, and
 -- let go of as soon as it is read.
 local full = { 'allow-oom' }
-redis.register_function('rtc_4_give', ask)
-redis.register_function{ function_name = 'rtc_4_keep', callback = ask, flags = full }
-redis.register_function{ function_name = 'rtc_4_bring', callback = bring, flags = full }
+redis.register_function('rtc_5_give', ask)
+redis.register_function{ function_name = 'rtc_5_keep', callback = ask, flags = full }
+redis.register_function{ function_name = 'rtc_5_bring', callback = bring, flags = full }

@@ -242,6 +242,10 @@ pub enum Word {
         call: CallId,
         /// Whether it rings, as far as is known here.
         rings: bool,
+        /// Which hello of that side this follows, so that nobody who had it before is taken to have it still; 0 if it is
+        /// not known.
+        #[serde(default)]
+        turn: u64,
     },
     /// One side of a call went from here to that node, where you may ask for it.
     CallWent {

@@ -29,6 +29,15 @@ pub(super) struct Far {
     pub(super) node: NodeId,
     /// It is the caller's, which times the call; otherwise that is this one.
     pub(super) home: bool,
+    /// With which of its peer's turns it came there, so that what is said late of an earlier one is not followed.
+    pub(super) turn: u64,
+}
+
+impl Far {
+    pub(super) fn at(node: NodeId, home: bool) -> Self {
+        let turn = 0;
+        Self { node, home, turn }
+    }
 }
 
 /// Until when a call rings, and its number.
@@ -120,10 +129,12 @@ impl Calls {
         far.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Where the other side of a call is, if that is another node, and whether it rings.
-    pub(super) fn stands(&self, id: &CallId) -> Option<(NodeId, bool)> {
+    /// Who has a call here whose other side is at another node, where that is, and whether it rings.
+    pub(super) fn stands(&self, id: &CallId) -> Option<(PeerId, NodeId, bool)> {
         let call = self.all.get(id)?;
-        call.far.map(|far| (far.node, call.rings.is_some()))
+        let far = call.far?;
+        let own = call.here().next()?;
+        Some((own, far.node, call.rings.is_some()))
     }
 
     /// Whether a peer has a call that rings or was taken.
@@ -206,7 +217,7 @@ impl Calls {
             });
             if call.far.is_none() {
                 let home = caller == peer;
-                let far = Far { node: to, home };
+                let far = Far::at(to, home);
                 self.begin(
                     id.clone(),
                     (caller, callee),
@@ -231,12 +242,19 @@ impl Calls {
         Some(taken)
     }
 
+    /// Whether the other side of a call has come to where it is with a later turn than this, as far as both are known.
+    pub(super) fn is_past(&self, id: &CallId, turn: u64) -> bool {
+        let far = self.all.get(id).and_then(|call| call.far);
+        turn != 0 && far.is_some_and(|far| turn < far.turn)
+    }
+
     /// The other side of a call is at another node; gives whether the call was taken, and whether its caller is here, if
     /// there is one.
-    pub(super) fn follow(&mut self, id: &CallId, to: NodeId) -> Option<(bool, bool)> {
+    pub(super) fn follow(&mut self, id: &CallId, to: NodeId, turn: u64) -> Option<(bool, bool)> {
         let call = self.all.get_mut(id)?;
         if let Some(far) = &mut call.far {
             far.node = to;
+            far.turn = far.turn.max(turn);
         }
         Some((call.rings.is_none(), call.home()))
     }

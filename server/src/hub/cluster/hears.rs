@@ -141,7 +141,9 @@ impl Hub {
                 self.is_over(&call, from, CallEnd::Refused, refused, out);
             }
             Word::HungUp { call } => self.is_over(&call, from, CallEnd::HungUp, None, out),
-            Word::CallMoved { call, rings } => self.call_has_moved(call, from, rings, out),
+            Word::CallMoved { call, rings, turn } => {
+                self.call_has_moved(call, (from, turn), rings, out);
+            }
             Word::CallWent { call, node } => self.call_went(call, from, node),
             Word::CallsWithMe => self.is_asked_for_calls(from),
             Word::Yield { peer, turn, last } => {

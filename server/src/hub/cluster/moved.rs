@@ -1,6 +1,6 @@
 //! Who and what went to another node, for as long as something may come here that is for it there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use rtc_protocol::{CallId, PeerId, RoomId};
@@ -17,16 +17,34 @@ pub(super) struct Moved {
     pub(super) peers: HashMap<PeerId, (NodeId, Instant)>,
     /// Rooms whose last member here went so: those there were sat elsewhere by then.
     pub(super) rooms: HashMap<RoomId, Instant>,
-    /// Calls that went with one side, and where to; at most [`CALLS`], as one more is taken for over by whoever asks.
-    pub(super) calls: HashMap<CallId, (NodeId, Instant)>,
+    /// Calls that went with one side, and where to; of more than [`CALLS`] the oldest are let go, as if they were over.
+    calls: HashMap<CallId, (NodeId, Instant)>,
+    /// In the order in which they went; one that came back meanwhile is not among those any more, or went anew.
+    went: VecDeque<(Instant, CallId)>,
     /// When a region could not be reached for the last time: who is there has not heard what moved before.
     apart: Option<Instant>,
 }
 
 impl Moved {
     pub(super) fn take_call(&mut self, call: CallId, node: NodeId, now: Instant) {
-        if self.calls.len() < CALLS || self.calls.contains_key(&call) {
-            self.calls.insert(call, (node, now));
+        self.calls.insert(call.clone(), (node, now));
+        self.went.push_back((now, call));
+        while self.went.len() > CALLS {
+            self.forget_oldest_call();
+        }
+    }
+
+    /// A call is here again.
+    pub(super) fn call_is_back(&mut self, call: &CallId) {
+        self.calls.remove(call);
+    }
+
+    fn forget_oldest_call(&mut self) {
+        let Some((went, call)) = self.went.pop_front() else {
+            return;
+        };
+        if self.calls.get(&call).is_some_and(|(_, at)| *at == went) {
+            self.calls.remove(&call);
         }
     }
 
@@ -57,9 +75,62 @@ impl Moved {
             self.apart = Some(now);
         }
         let apart = self.apart;
-        self.calls
-            .retain(|_, (_, at)| now < apart.map_or(*at, |apart| apart.max(*at)) + rest);
+        let over = |at: Instant| now >= apart.map_or(at, |apart| apart.max(at)) + rest;
+        while self.went.front().is_some_and(|(at, _)| over(*at)) {
+            self.forget_oldest_call();
+        }
         self.peers.retain(|_, (_, at)| now < *at + rest);
         self.rooms.retain(|_, at| now < *at + rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const REST: Duration = Duration::from_secs(20);
+
+    fn call(number: usize) -> CallId {
+        CallId::new(&format!("c-{number}")).unwrap()
+    }
+
+    #[test]
+    fn of_too_many_calls_the_oldest_are_let_go() {
+        let (mut moved, now) = (Moved::default(), Instant::now());
+        let node = NodeId::new(1);
+        for number in 0..=CALLS {
+            moved.take_call(call(number), node, now);
+        }
+        assert_eq!(moved.call(&call(0), now), None);
+        assert!(moved.call(&call(1), now).is_some());
+        assert!(moved.call(&call(CALLS), now).is_some());
+    }
+
+    #[test]
+    fn a_call_that_came_back_and_went_again_is_known_for_as_long_as_any() {
+        let (mut moved, now) = (Moved::default(), Instant::now());
+        let [one, two] = [1, 2].map(NodeId::new);
+        moved.take_call(call(1), one, now);
+        moved.call_is_back(&call(1));
+        assert_eq!(moved.call(&call(1), now), None);
+        let later = now + REST / 2;
+        moved.take_call(call(1), two, later);
+        moved.forget(now + REST, REST, false);
+        let (node, _) = moved.call(&call(1), later).unwrap();
+        assert_eq!(node, two);
+        moved.forget(later + REST, REST, false);
+        assert_eq!(moved.call(&call(1), later), None);
+    }
+
+    #[test]
+    fn while_a_region_is_cut_off_calls_are_known_on() {
+        let (mut moved, now) = (Moved::default(), Instant::now());
+        moved.take_call(call(1), NodeId::new(1), now);
+        let end = now + REST * 5;
+        moved.forget(end, REST, true);
+        assert!(moved.call(&call(1), end).is_some());
+        moved.forget(end + REST, REST, false);
+        assert_eq!(moved.call(&call(1), end), None);
     }
 }

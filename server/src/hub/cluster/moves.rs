@@ -35,6 +35,8 @@ pub(super) struct Arriving {
     turn: u64,
     /// Nodes that have not answered.
     asked: BTreeSet<NodeId>,
+    /// Those that may have it all the same, and hear of it when it is here.
+    told: Vec<NodeId>,
     /// Who waits to say hello.
     waiters: Vec<u64>,
     /// It has said hello at yet another node since.
@@ -139,18 +141,23 @@ impl Hub {
             }
             return waits;
         }
-        let asked: Vec<NodeId> = match (last, before) {
-            (None, _) => Vec::new(),
-            (Some(_), Some(node)) if node != cluster.me && cluster.may_live(node) => {
-                vec![node]
+        let there = |node: &NodeId| *node != cluster.me && cluster.may_live(*node);
+        let asked: Vec<NodeId> = match (last, before.filter(there)) {
+            // It begins anew: where it was, that is over. Should nobody have noted where, it ends there when its seats are
+            // renewed; so many say hello for the first time that all nodes are not told each time.
+            (None, there) => {
+                cluster.say_each(there, &Word::Mine { peer, turn });
+                Vec::new()
             }
+            (Some(_), Some(node)) => vec![node],
             // The broker's memory of it is gone, or its node is.
-            _ => cluster.nodes.alive(),
+            (Some(_), None) => cluster.nodes.alive(),
         };
         let waits = !asked.is_empty();
         let arriving = Arriving {
             turn,
             asked: asked.iter().copied().collect(),
+            told: asked.clone(),
             waiters: waits.then_some(waiter).into_iter().collect(),
             superseded: false,
             until: now + HANDOVER,
@@ -213,8 +220,13 @@ impl Hub {
         if !known {
             // Wherever it was, it is not there any more.
             let turn = arriving.turn;
-            let alive = cluster.nodes.alive();
-            cluster.say_each(alive, &Word::Mine { peer, turn });
+            // What was noted where is not all that there was, where a region was cut off.
+            let told = if !arriving.told.is_empty() && cluster.regions.are_several() {
+                cluster.nodes.alive()
+            } else {
+                arriving.told
+            };
+            cluster.say_each(told, &Word::Mine { peer, turn });
         }
         arriving.superseded
     }
@@ -550,6 +562,14 @@ impl Hub {
             .iter()
             .filter_map(|text| Line::written(text))
             .collect();
+        // Before it can be told of them, as it knows them.
+        let me = self.node();
+        for Carried { room, members, .. } in &rooms {
+            let others = members.iter().filter(|one| one.member.peer != peer);
+            for one in others.filter(|one| Some(one.node) != me) {
+                self.hears_of(room, one.clone(), out);
+            }
+        }
         self.sessions
             .insert(peer, Box::new(Session::carried(now, name, seq, lines)));
         self.metrics
@@ -566,9 +586,20 @@ impl Hub {
             self.brings_name(peer, name);
         }
         for carried in calls {
-            self.brings_call(from, peer, carried, out);
+            self.brings_call(from, (peer, turn), carried, out);
         }
         self.look_again(peer);
+    }
+
+    /// Somebody is in a room that is known here, of whom what was said may still be on its way.
+    fn hears_of(&mut self, room: &RoomId, one: Sat, out: &mut Vec<Effect>) {
+        let Sat { node, seat, member } = one;
+        let (peer, turn) = (member.peer, 0);
+        let inside = self.rooms.get(room);
+        if inside.is_some_and(|inside| !inside.has(peer)) {
+            let held = Held { seat, turn, member };
+            self.is_there(room, peer, Seat { node, held }, out);
+        }
     }
 
     /// A room that a peer is in, and its seat there, come with it.
@@ -607,18 +638,15 @@ impl Hub {
                 inside.seat(one.member, place);
             }
             self.rooms.insert(room.clone(), inside);
-        } else if self
-            .rooms
-            .get(&room)
-            .is_some_and(|inside| !inside.has(peer))
-        {
-            // What was said of it is still on its way.
-            let held = Held {
-                seat: own.seat,
-                turn: 0,
-                member: own.member.clone(),
-            };
-            self.is_there(&room, peer, Seat { node: me, held }, out);
+        } else {
+            self.hears_of(
+                &room,
+                Sat {
+                    node: me,
+                    ..own.clone()
+                },
+                out,
+            );
         }
         let Some(inside) = self.rooms.get_mut(&room) else {
             return;
@@ -714,7 +742,7 @@ impl Hub {
     fn brings_call(
         &mut self,
         from: NodeId,
-        peer: PeerId,
+        (peer, turn): (PeerId, u64),
         carried: CarriedCall,
         out: &mut Vec<Effect>,
     ) {
@@ -728,7 +756,7 @@ impl Hub {
         } = carried;
         let rings = rings_ms.map(|ms| now + Duration::from_millis(ms));
         if let Some(cluster) = self.cluster.as_deref_mut() {
-            cluster.moved.calls.remove(&call);
+            cluster.moved.call_is_back(&call);
         }
         if Some(node) == self.node() {
             // The other side is here.
@@ -744,7 +772,7 @@ impl Hub {
             return;
         }
         let home = callee == peer;
-        let far = Far { node, home };
+        let far = Far::at(node, home);
         self.calls.begin(
             call.clone(),
             (caller, callee),
@@ -756,7 +784,7 @@ impl Hub {
         }
         if node != from {
             let rings = rings.is_some();
-            self.tell_node(node, Word::CallMoved { call, rings });
+            self.tell_node(node, Word::CallMoved { call, rings, turn });
         }
     }
 }

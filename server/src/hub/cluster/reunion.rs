@@ -33,29 +33,40 @@ impl Hub {
 
     /// Says of some calls that they stand.
     pub(in crate::hub) fn tell_calls(&mut self) {
-        let Some(cluster) = self.cluster.as_deref_mut() else {
-            return;
-        };
         for _ in 0..AT_ONCE {
-            let Some(call) = cluster.telling.pop_first() else {
+            let cluster = self.cluster.as_deref_mut();
+            let Some(call) = cluster.and_then(|cluster| cluster.telling.pop_first()) else {
                 return;
             };
-            if let Some((node, rings)) = self.calls.stands(&call) {
-                cluster.say(node, Word::CallMoved { call, rings });
-            }
+            self.says_that_it_stands(call);
         }
     }
 
-    /// The other side of a call is at that node.
+    /// Tells the other side of a call that this one is here.
+    fn says_that_it_stands(&mut self, call: CallId) {
+        let (Some((own, node, rings)), Some(cluster)) =
+            (self.calls.stands(&call), self.cluster.as_deref_mut())
+        else {
+            return;
+        };
+        let turn = cluster.turn(own);
+        cluster.say(node, Word::CallMoved { call, rings, turn });
+    }
+
+    /// The other side of a call is at that node, and came there with that turn.
     pub(super) fn call_has_moved(
         &mut self,
         call: CallId,
-        to: NodeId,
+        (to, turn): (NodeId, u64),
         rings: bool,
         out: &mut Vec<Effect>,
     ) {
         let now = self.now;
-        let word = match self.calls.follow(&call, to) {
+        if self.calls.is_past(&call, turn) {
+            // It was there, and this comes late.
+            return;
+        }
+        let word = match self.calls.follow(&call, to, turn) {
             // It was taken while its caller was on its way, or beyond a cut.
             Some((true, false)) if rings => Word::Accepted { call },
             // It was taken there, which has not come.
@@ -80,9 +91,7 @@ impl Hub {
         if Some(node) == self.node() || !self.calls.rings_at(&call, from) {
             return;
         }
-        self.calls.follow(&call, node);
-        if let Some((node, rings)) = self.calls.stands(&call) {
-            self.tell_node(node, Word::CallMoved { call, rings });
-        }
+        self.calls.follow(&call, node, 0);
+        self.says_that_it_stands(call);
     }
 }

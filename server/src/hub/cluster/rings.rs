@@ -203,10 +203,7 @@ impl Hub {
         let (peer, name) = caller;
         let rings = match self.lead(peer, whom) {
             Ok(Lead::Ring(to)) => {
-                let far = Far {
-                    node: from,
-                    home: true,
-                };
+                let far = Far::at(from, true);
                 self.may_be_rung(to).map(|()| {
                     // Its own node says when nobody has answered for too long; should that be gone, this one does.
                     let patience = self.cluster.as_deref().map(|cluster| cluster.lease * 2);
@@ -257,10 +254,7 @@ impl Hub {
             }
             return;
         };
-        let far = Far {
-            node: from,
-            home: false,
-        };
+        let far = Far::at(from, false);
         let until = self.now + self.config.ring;
         self.calls
             .begin(call.clone(), (caller, callee), Some(far), until);

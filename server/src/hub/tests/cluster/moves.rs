@@ -1,6 +1,7 @@
 //! Sessions that move from node to node, and what is on its way to them meanwhile.
 
 use super::*;
+use crate::cluster::Word;
 
 #[test]
 fn a_session_moves_whole_and_nobody_else_hears_of_it() {
@@ -274,6 +275,30 @@ fn who_waits_for_a_session_need_not_when_another_connection_of_it_says_hello() {
 }
 
 #[test]
+fn who_says_hello_for_the_first_time_is_no_news_to_other_nodes() {
+    let mut cluster = Cluster::settled();
+    assert_eq!(cluster.begins_to_move('j', 1, None), None);
+    let world = &mut cluster.nodes[1].world;
+    world.hello('j', None);
+    let wishes = world.hub.wishes();
+    let said = wishes.iter().find(|wish| matches!(wish, Wish::Say(..)));
+    assert_eq!(said, None);
+}
+
+#[test]
+fn a_session_ends_where_it_was_when_its_peer_begins_anew_elsewhere_even_if_that_connection_breaks()
+{
+    let mut cluster = Cluster::with_room("ab");
+    cluster.world('b').read('b');
+    assert_eq!(cluster.begins_to_move('a', 2, None), None);
+    cluster.until('b', |message| match message {
+        M::PeerLeft { peer, .. } => (*peer == id('a')).then_some(()),
+        _ => None,
+    });
+    assert!(!cluster.nodes[0].world.hub.knows(id('a')));
+}
+
+#[test]
 fn a_session_on_its_way_ends_where_its_peer_has_said_hello_elsewhere_meanwhile() {
     for pause in 0..8 {
         let mut cluster = Cluster::with_room("ab");
@@ -382,6 +407,102 @@ fn a_call_that_is_taken_while_its_caller_moves_to_the_callee_is_taken_for_both()
         cluster.say('a', ClientMessage::HangUp { call: call.clone() });
         cluster.hung_up('b', &call);
     }
+}
+
+#[test]
+fn what_is_said_late_of_where_a_call_was_is_not_followed() {
+    let mut cluster = Cluster::with_room("ab");
+    let call = cluster.ring('a', Callee::Peer(id('b'))).unwrap();
+    assert_eq!(cluster.rung('b'), call);
+    let mut first = None;
+    for at in [2, 0] {
+        cluster.tells('b', "0");
+        for _ in 0..10 {
+            cluster.step();
+        }
+        let last = cluster.last('a');
+        assert!(cluster.moves('a', at, Some(last)).0);
+        first = first.or(cluster.nodes[at].world.hub.turn_of(id('a')));
+    }
+    for _ in 0..20 {
+        cluster.step();
+    }
+    let late = Word::CallMoved {
+        call: call.clone(),
+        rings: true,
+        turn: first.unwrap(),
+    };
+    let (now, mut out) = (cluster.now, Vec::new());
+    let hub = &mut cluster.nodes[1].world.hub;
+    hub.hear(now, number(2), late, &mut out);
+    assert!(out.is_empty());
+    cluster.say('b', ClientMessage::Accept { call: call.clone() });
+    cluster.until('a', |message| match message {
+        M::Accepted { call: taken } => (*taken == call).then_some(()),
+        _ => None,
+    });
+}
+
+#[test]
+fn who_moves_to_where_somebody_has_not_been_heard_of_yet_does_not_lose_it() {
+    let mut cluster = Cluster::with_room("bc");
+    // The third has just been told by the broker who is there, and is not told again before this is over.
+    while cluster.nodes[2].round != cluster.now + LEASE / 3 - STEP * 6 {
+        cluster.step();
+    }
+    for who in ['b', 'c'] {
+        cluster.world(who).read(who);
+    }
+    // What the first node says to the third takes long.
+    let mut held = Vec::new();
+    let mut hold = |cluster: &mut Cluster| {
+        cluster.step();
+        let (late, rest) =
+            std::mem::take(&mut cluster.parcels)
+                .into_iter()
+                .partition(|(_, to, _, bytes)| {
+                    let parcel: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+                    parcel["from"] == number(0).to_string() && *to == number(2)
+                });
+        cluster.parcels = rest;
+        let late: Vec<_> = late;
+        held.extend(late);
+    };
+    cluster.act(Act::Join(0, 0));
+    let last = loop {
+        hold(&mut cluster);
+        let frames = cluster.world('b').frames('b');
+        if let Some(came) = frames.last() {
+            assert!(matches!(came.message, M::PeerJoined { .. }));
+            break came.seq;
+        }
+    };
+    let seen = cluster.seen(&named(0));
+    assert!(
+        seen.iter().any(|(seen, _)| !seen.contains(&id('a'))),
+        "the third node knows it"
+    );
+    let waiter = cluster.begins_to_move('b', 2, last).unwrap();
+    while !cluster.nodes[2].world.arrived.contains(&waiter) {
+        hold(&mut cluster);
+    }
+    cluster.moved.insert('b', 2);
+    cluster.world('b').hello('b', last);
+    assert!(!held.is_empty());
+    cluster.parcels.append(&mut held);
+    for _ in 0..50 {
+        cluster.step();
+    }
+    let told = cluster.world('b').read('b');
+    assert!(
+        matches!(told[..], [M::Welcome { resumed: true, .. }]),
+        "{told:?}"
+    );
+    let told = cluster.world('c').read('c');
+    assert!(
+        matches!(&told[..], [M::PeerJoined { member, .. }] if member.peer == id('a')),
+        "{told:?}"
+    );
 }
 
 #[test]
