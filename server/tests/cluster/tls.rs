@@ -1,11 +1,13 @@
 //! A broker over TLS: who is let in, who is not and is told why.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
 
-use crate::rig::{Broker, Kept, LEASE, Peer, Process, free_port, id, login_at};
+use crate::rig::{Broker, Kept, LEASE, PATIENCE, Peer, Process, free_port, id, login_at};
 
 /// Authorities, and who they vouch for: each a certificate and a key in files.
 struct Papers(TempDir);
@@ -140,6 +142,17 @@ async fn nodes_meet_at_a_redis_cluster_over_tls() {
     meet([&nodes[0], &nodes[1]]).await;
 }
 
+/// Waits until a Sentinel has its port, which is when it writes to its file who it is; false when it has ended without.
+async fn has_begun(sentinel: &mut Kept, file: &str) -> bool {
+    while sentinel.0.try_wait().unwrap().is_none() {
+        if std::fs::read_to_string(file).is_ok_and(|text| text.contains("sentinel myid")) {
+            return true;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
 #[tokio::test]
 async fn nodes_meet_at_the_primary_that_a_sentinel_names_over_tls() {
     let papers = Papers::new();
@@ -152,18 +165,26 @@ async fn nodes_meet_at_the_primary_that_a_sentinel_names_over_tls() {
          sentinel monitor main 127.0.0.1 {} 1\nsentinel auth-pass main {password}\n",
         port(&broker)
     );
-    std::fs::write(&file, conf).unwrap();
-    let at = free_port();
-    let sentinel = Command::new("redis-server")
-        .args([&file, "--sentinel"])
-        .args(papers.of("broker", at))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn();
-    let _sentinel = Kept(sentinel.unwrap());
+    // Drawn anew whenever a port was somebody else's.
+    let begun = async {
+        loop {
+            std::fs::write(&file, &conf).unwrap();
+            let at = free_port();
+            let sentinel = Command::new("redis-server")
+                .args([&file, "--sentinel"])
+                .args(papers.of("broker", at))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn();
+            let mut sentinel = Kept(sentinel.unwrap());
+            if has_begun(&mut sentinel, &file).await {
+                return (sentinel, at);
+            }
+        }
+    };
+    let (_sentinel, at) = timeout(PATIENCE, begun).await.unwrap();
     let url = format!("sentinels://{}/main", login_at(at));
     let flags = papers.node("ca", "node");
-    // It may come later than its nodes.
     let nodes = [start(&url, &flags), start(&url, &flags)];
     meet([&nodes[0], &nodes[1]]).await;
 }
