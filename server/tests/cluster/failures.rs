@@ -56,6 +56,7 @@ async fn all_peers_of_a_node_that_is_killed_while_they_talk_are_back_in_their_pl
         let living = others[at % 2].address;
         pairs.push(pair(name, (living, stays), (dying.address, comes)).await);
     }
+    // How long they talk before it dies, so that it dies under load; nothing is waited for.
     talk(&mut pairs, sleep(Duration::from_secs(1))).await;
     // What they said last is on its way.
     dying.kill();
